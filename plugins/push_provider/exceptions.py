@@ -1,0 +1,108 @@
+"""Everything that this package raises on purpose.
+
+::
+
+    PushError
+    ├── PermanentError          trying again changes nothing; the Airflow task fails at once
+    │   ├── InvalidTask         a push task, trigger or file breaks the contract; names each field
+    │   ├── UnknownTask         no push task has this code
+    │   ├── TaskClosed          the push task is finished or cancelled and takes no execution
+    │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
+    │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
+    │   ├── ContentError        a template cannot be compiled or rendered
+    │   └── DeliveryFailed      the execution ended and some recipients have not got the message
+    └── TransientError          a later try may succeed; the Airflow task is retried
+        ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
+        ├── ExecutionBusy       another process is still sending this execution
+        └── ProviderUnavailable the mail server or gateway cannot be used just now
+
+A message names the field or recipient and the remedy, and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class PushError(Exception):
+    """Root of all errors of this package."""
+
+
+class PermanentError(PushError):
+    """Trying again changes nothing."""
+
+
+class TransientError(PushError):
+    """A later try may succeed."""
+
+
+class FieldError(NamedTuple):
+    """One broken field: its path (``recipients[3].to``) and what would be right."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class InvalidTask(PermanentError):
+    """A push task, a trigger or a file breaks the contract.
+
+    :param errors: every broken field, in the order of the document.
+    :param where: what was read (a file, a message), for the first line of the text.
+    """
+
+    def __init__(self, errors: Sequence[FieldError], *, where: str | None = None) -> None:
+        self.errors = tuple(errors)
+        self.where = where
+        text = "; ".join(str(error) for error in self.errors)
+        super().__init__(f"{where}: {text}" if where else text)
+
+
+class UnknownTask(PermanentError):
+    """No push task has this code."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"There is no push task {code!r}. 'airflow push tasks' lists those that exist.")
+
+
+class TaskClosed(PermanentError):
+    """The push task takes no more executions."""
+
+
+class UnknownExecution(PermanentError):
+    """No execution has this id, or it belongs to another push task."""
+
+
+class ConfigurationError(PermanentError):
+    """A sender configuration or an option is wrong; the text names it and the remedy."""
+
+
+class ContentError(PermanentError):
+    """A template cannot be compiled or rendered; the text names the template and the place."""
+
+
+class DeliveryFailed(PermanentError):
+    """The execution ended and some recipients have not got the message."""
+
+
+class LedgerUnavailable(TransientError):
+    """The ledger's database cannot be reached, or its tables are missing or old."""
+
+
+class ExecutionBusy(TransientError):
+    """Another process is still sending this execution."""
+
+
+class ProviderUnavailable(TransientError):
+    """The mail server or gateway cannot be used just now.
+
+    :param retry_after: seconds after which the provider wants to be asked again, if it said so.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

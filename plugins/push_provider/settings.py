@@ -1,0 +1,90 @@
+"""Every option that the package reads, in one place: section ``[push]`` of Airflow's configuration.
+
+Each is a function, because Airflow's configuration may change between processes and tests; provider.py
+describes the same options to Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from push_provider.exceptions import ConfigurationError
+
+SECTION = "push"
+
+
+def _get(key: str, fallback: str = "") -> str:
+    from airflow.sdk.configuration import conf
+
+    return str(conf.get(SECTION, key, fallback=fallback) or fallback)
+
+
+def airflow_home() -> Path:
+    """Airflow's home directory."""
+    return Path(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow")).expanduser()
+
+
+def sql_alchemy_conn() -> str:
+    """URL of the ledger's database, with the psycopg driver.
+
+    :raises ConfigurationError: it is not set, or not PostgreSQL.
+    """
+    url = _get("sql_alchemy_conn")
+    if not url:
+        raise ConfigurationError(
+            "[push] sql_alchemy_conn is not set. Name a PostgreSQL database of its own, such as "
+            "postgresql://push@db.example/push, in airflow.cfg or AIRFLOW__PUSH__SQL_ALCHEMY_CONN."
+        )
+    scheme, separator, rest = url.partition("://")
+    if not separator:  # no word of it is shown: it may be a password
+        raise ConfigurationError("[push] sql_alchemy_conn is no URL; it takes postgresql://…")
+    if scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"[push] sql_alchemy_conn begins with {scheme!r}; the ledger needs postgresql://…")
+    return f"postgresql+psycopg://{rest}"
+
+
+def include_dir() -> Path:
+    """Where templates and attachments live: ``include`` beside the DAG folder, if not set."""
+    from airflow.sdk.configuration import conf
+
+    configured = _get("include_dir")
+    if configured:
+        return Path(configured).expanduser()
+    return Path(conf.get("core", "dags_folder")).expanduser().parent / "include"
+
+
+def bundle_dir() -> Path:
+    """Where :class:`~push_provider.bundle.PushTaskBundle` keeps its DAG files."""
+    configured = _get("bundle_dir")
+    return Path(configured).expanduser() if configured else airflow_home() / "push_dags"
+
+
+def default_timezone() -> str:
+    """The clock of schedules that name none: ``[core] default_timezone``."""
+    from airflow.sdk.configuration import conf
+
+    name = str(conf.get("core", "default_timezone", fallback="utc"))
+    if name == "system":
+        import pendulum
+
+        return str(pendulum.local_timezone().name)
+    return "UTC" if name.lower() == "utc" else name
+
+
+def missed_grace() -> timedelta:
+    """How late a scheduled execution may begin before its time counts as missed.
+
+    :raises ConfigurationError: it is not a number of seconds, zero or more.
+    """
+    text = _get("missed_grace", "300")
+    try:
+        grace = timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        grace = timedelta(-1)
+    if grace < timedelta(0):
+        raise ConfigurationError(
+            f"[push] missed_grace is {text!r}; it takes a number of seconds, zero or more"
+        )
+    return grace

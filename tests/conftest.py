@@ -1,0 +1,63 @@
+"""Fixtures for all tests: a real PostgreSQL for the session, a fresh ledger for a test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Airflow reads its home once, at import: tests must not touch the developer's.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="push-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+
+from push_provider.ledger.engine import get_engine
+from push_provider.ledger.schema import migrate
+from push_provider.sandbox.postgres import PostgresServer
+from sqlalchemy import Engine
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this session's own."""
+    with PostgresServer(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres: PostgresServer) -> str:
+    """Name of a template database with the newest tables."""
+    from sqlalchemy import create_engine
+
+    postgres.create_database("push_template")
+    engine = create_engine(postgres.url("push_template"))
+    migrate(engine)
+    engine.dispose()
+    return "push_template"
+
+
+@pytest.fixture
+def ledger(postgres: PostgresServer, _migrated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A migrated, empty ledger, which is also the one that ``[push] sql_alchemy_conn`` names."""
+    import psycopg
+
+    name = f"push_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_migrated}")
+    monkeypatch.setenv("AIRFLOW__PUSH__SQL_ALCHEMY_CONN", postgres.url(name))
+    engine = get_engine()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An include folder of this test's own, with an empty templates folder."""
+    folder = tmp_path / "include"
+    (folder / "templates").mkdir(parents=True)
+    monkeypatch.setenv("AIRFLOW__PUSH__INCLUDE_DIR", str(folder))
+    return folder
