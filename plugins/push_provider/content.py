@@ -1,0 +1,357 @@
+"""Content of a push task: its subject, bodies and attachments, compiled once and rendered for each recipient.
+
+Templates are Jinja in a sandbox (:mod:`push_provider.jinja_sandbox`). They see the variables of the task,
+which a trigger's override, which the recipient's own override; and two names that nobody overrides: ``to``,
+the recipient's address, and ``push``, facts of the execution. What depends on neither ``to`` nor a variable
+is rendered once for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from jinja2 import meta, nodes
+
+from push_provider.exceptions import ContentError
+from push_provider.flatten import flatten
+from push_provider.include_files import include_root, mime_type, read_file, read_template
+from push_provider.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of
+from push_provider.plain_text import HOLE, LINK, converted, link, plain_text
+from push_provider.task import ATTACHMENTS_LIMIT, InlineAttachment, PushTask
+
+_INLINE = "content"
+_SUBJECT = "subject"
+_TEMPLATES = 100
+"""Files that one template may need."""
+_FIXED = frozenset({"push"})
+
+# Control characters, line and paragraph separators, halves of a character: none belongs in a header field.
+_NOT_IN_SUBJECT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+Render = Callable[[Mapping[str, Any]], str]
+
+
+class Rendered(NamedTuple):
+    """The message of one recipient.
+
+    :param subject: one line.
+    :param html: the HTML body; None for ``content_type`` text.
+    :param text: the plain body; for HTML and markdown the plain alternative.
+    """
+
+    subject: str
+    html: str | None
+    text: str
+
+
+class File(NamedTuple):
+    """An attachment.
+
+    :param name: as the recipient sees it.
+    :param content: the file itself.
+    :param mime_type: guessed from the name, else ``application/octet-stream``.
+    """
+
+    name: str
+    content: bytes
+    mime_type: str
+
+
+class _Irregular(Passes):
+    """A value that a text made beforehand cannot take, because HTML would show it otherwise."""
+
+
+def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:
+    """Read the task's template and all that it extends, includes or imports.
+
+    :param include: the include directory; left out, that of the settings.
+    :return: sources by name; empty for inline content.
+    :raises ContentError: a file is missing, outside include/templates or no template; names it.
+    """
+    if task.template is None:
+        return {}
+    root = (include_root(include) / "templates").resolve()
+    sandbox = Sandbox({}, autoescape=True, limits=limits)
+    sources: dict[str, str] = {}
+    missing: set[str] = set()
+    wanted: list[tuple[tuple[str, ...], bool, str]] = [((task.template,), True, "template")]
+    while wanted:
+        names, required, where = wanted.pop()
+        found = False
+        for name in names:
+            if name not in sources and name not in missing:
+                source = read_template(root, name, limits.source)
+                if source is None:
+                    missing.add(name)
+                else:
+                    sources[name] = source
+                    if len(sources) > _TEMPLATES or sum(map(len, sources.values())) > limits.source:
+                        raise ContentError(
+                            f"{task.template}: needs more than {_TEMPLATES} files or {limits.source} "
+                            "characters; make it simpler"
+                        )
+                    with errors_of(name):
+                        wanted += _references(sandbox.check(source, name), name)
+            found = found or name in sources
+        if required and not found:
+            raise ContentError(
+                f"{where}: there is no {' or '.join(map(repr, names))} below include/templates; add it"
+            )
+    return sources
+
+
+def _references(tree: nodes.Template, name: str) -> Iterator[tuple[tuple[str, ...], bool, str]]:
+    """What a template needs: names of which one must exist, whether it must, and where it says so."""
+    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        wanted: nodes.Expr = node.template  # type: ignore[attr-defined]
+        where = f"{name}, line {node.lineno}"
+        try:
+            value = wanted.as_const()
+        except nodes.Impossible:
+            value = None
+        names = (value,) if isinstance(value, str) else value
+        if (
+            not isinstance(names, tuple | list)
+            or not names
+            or not all(isinstance(item, str) for item in names)
+        ):
+            raise ContentError(f"{where}: name the template as text in quotes; variables cannot choose it")
+        yield tuple(names), not getattr(node, "ignore_missing", False), where
+
+
+class Content:
+    """The compiled content of one execution.
+
+    :param task: what to send.
+    :param templates: what :func:`freeze` gave when the execution was planned.
+    :param variables: a trigger's; they win over the task's, and a recipient's win over both.
+    :param push: facts of the execution, ``{{ push.code }}`` and so on in templates.
+    :param include: the include directory, for attachments; left out, that of the settings.
+    :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
+    """
+
+    subject: str | None
+    """The subject when it is the same for all recipients."""
+    html: str | None
+    """The HTML body when it is the same for all."""
+    text: str | None
+    """The plain body when it is the same for all."""
+    has_html: bool
+    """Whether messages have an HTML body."""
+
+    def __init__(
+        self,
+        task: PushTask,
+        templates: Mapping[str, str],
+        *,
+        variables: Mapping[str, Any] = {},
+        push: Mapping[str, Any] = {},
+        include: Path | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self._task = task
+        self._include = include
+        self._limits = limits
+        self._given = {"push": dict(push)}
+        self._variables = {**task.variables, **variables}
+
+        subject = {_SUBJECT: task.subject or ""}
+        constant = self._check(subject, _SUBJECT)
+        self._render_subject = _one_line(Sandbox(subject, autoescape=False, limits=limits).program(_SUBJECT))
+        self.subject = self._render_subject(self._given) if constant else None
+
+        name = task.template if task.template is not None else _INLINE
+        sources = dict(templates) if task.template is not None else {_INLINE: task.content or ""}
+        constant = self._check(sources, name)
+        kind = _kind(task)
+        self.has_html = kind != "text"
+        self._render_html: Render | None = None
+        self._render_text: Render | None = None
+        plain = Sandbox(sources, autoescape=False, limits=limits)
+        if kind == "html":
+            self._compile_html(sources, name)
+        else:
+            self._render_text = plain.program(name)
+            if kind == "markdown":
+                self._compile_markdown(sources, name)
+
+        self.html = self.text = None
+        if constant:
+            self.html, self.text = self._bodies(self._given)
+
+    def render(self, to: str, variables: Mapping[str, Any]) -> Rendered:
+        """The message of one recipient.
+
+        :param to: the address.
+        :param variables: the recipient's own.
+        :raises ContentError: a variable is missing, or the result is not a message.
+        """
+        if self.subject is not None and self.text is not None:
+            return Rendered(self.subject, self.html, self.text)
+        values = {**self._variables, **variables, **self._given, "to": to}
+        subject = self._render_subject(values) if self.subject is None else self.subject
+        if self.text is not None:
+            return Rendered(subject, self.html, self.text)
+        return Rendered(subject, *self._bodies(values))
+
+    @cached_property
+    def attachments(self) -> list[File]:
+        """The files to attach, read when first asked for.
+
+        :raises ContentError: one is missing or outside include/, or all are more than 10 MiB.
+        """
+        if not self._task.attachments:
+            return []
+        files = []
+        room = ATTACHMENTS_LIMIT
+        for attachment in self._task.attachments:
+            if isinstance(attachment, InlineAttachment):
+                name, content = attachment.name, attachment.content
+            else:
+                name, content = (
+                    PurePosixPath(attachment).name,
+                    read_file(include_root(self._include), attachment, room),
+                )
+            room -= len(content)
+            if room < 0:
+                raise ContentError(
+                    f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out"
+                )
+            files.append(File(name, content, mime_type(name)))
+        return files
+
+    # --- compiling ------------------------------------------------------------------------------------
+
+    def _check(self, sources: Mapping[str, str], name: str) -> bool:
+        """Check all templates that one needs; whether the result is the same for all recipients."""
+        sandbox = Sandbox(sources, autoescape=True, limits=self._limits)
+        names: set[str] = set()
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            current = waiting.pop()
+            if current in seen:
+                continue
+            seen.add(current)
+            source = sources.get(current)
+            if source is None:
+                if current == name:
+                    raise ContentError(f"{name}: this template was not read when the execution was planned")
+                continue  # one that need not exist, or rendering says which
+            with errors_of(current):
+                tree = sandbox.check(source, current)
+                references = list(_references(tree, current))
+                names |= meta.find_undeclared_variables(tree)
+            for wanted, _, where in references:
+                if current == _SUBJECT or self._task.template is None:
+                    raise ContentError(f"{where}: only a file of include/templates can use other templates")
+                waiting += wanted
+        return names <= _FIXED
+
+    def _compile_html(self, sources: Mapping[str, str], name: str) -> None:
+        sandbox = Sandbox(sources, autoescape=True, limits=self._limits)
+        flat = flatten(sources, name, limits=self._limits, autoescape=True, given=self._given, fixed=_FIXED)
+        if flat is None:
+            self._render_html = sandbox.program(name)
+            return
+        self._render_html = flat.program(sandbox, flat.text, HOLE, name)
+        text, steady = converted(flat.text)
+        if steady:
+            plain = Sandbox({}, autoescape=False, limits=self._limits, finalize=_regular)
+            program = flat.program(plain, text, HOLE, name)
+            linked = LINK.search(text) is not None
+            self._render_text = (lambda values: LINK.sub(_link, program(values))) if linked else program
+
+    def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
+        from push_provider import markdown_body
+
+        flat = flatten(
+            sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset()
+        )
+        if flat is not None:
+            sandbox = Sandbox({}, autoescape=True, limits=self._limits)
+            sandbox.filters |= {
+                "_address": markdown_body.address,
+                "_address_part": markdown_body.address_part,
+            }
+            with errors_of(name):
+                document = markdown_body.document(flat.text)
+            self._render_html = flat.program(
+                sandbox, document, markdown_body.HOLE, name, markdown_body.FILTERS
+            )
+            return
+        shaped = markdown_body.MarkdownSandbox(sources, limits=self._limits)
+        program = shaped.program(name)
+
+        def render(values: Mapping[str, Any]) -> str:
+            text = program(values)
+            with errors_of(name):
+                return shaped.filled(text)
+
+        self._render_html = render
+
+    # --- rendering --------------------------------------------------------------------------------------
+
+    def _bodies(self, values: Mapping[str, Any]) -> tuple[str | None, str]:
+        html = self._render_html(values) if self._render_html is not None else None
+        text = None
+        if self._render_text is not None:
+            try:
+                text = self._render_text(values)
+            except _Irregular:
+                text = None
+        if text is None:
+            text = plain_text(html or "")
+        for body in (html, text):
+            if body is None:
+                continue
+            if len(body) > self._limits.characters:
+                raise ContentError(
+                    f"content: a body has more than {self._limits.characters} characters; shorten it"
+                )
+            if not body.isascii():
+                try:
+                    body.encode()
+                except UnicodeEncodeError as error:
+                    raise ContentError(
+                        "content: a value holds half a character (a lone surrogate)"
+                    ) from error
+        return html, text
+
+
+def _kind(task: PushTask) -> str:
+    """The content type; a template file says by its ending when it is not HTML."""
+    if task.content_type == "html" and task.template is not None:
+        return {".md": "markdown", ".txt": "text"}.get(PurePosixPath(task.template).suffix, "html")
+    return task.content_type
+
+
+def _regular(value: Any) -> Any:
+    # HTML joins blanks and drops those at the ends; isprintable() is false for all other blanks.
+    text = value if type(value) is str else str(value)
+    if not text.isprintable() or not text or text[0] == " " or text[-1] == " " or "  " in text:
+        raise _Irregular
+    return text
+
+
+def _link(match: re.Match[str]) -> str:
+    return link(match[1], match[2])
+
+
+def _one_line(render: Render) -> Render:
+    def one_line(values: Mapping[str, Any]) -> str:
+        subject = render(values).strip(" \t\u3000\xa0")
+        found = _NOT_IN_SUBJECT.search(subject)
+        if found is not None:
+            raise ContentError(
+                f"subject: holds the control character U+{ord(found[0]):04X}; write one line of plain text"
+            )
+        if not subject:
+            raise ContentError("subject: is empty; an email needs one")
+        return subject
+
+    return one_line

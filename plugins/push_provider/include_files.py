@@ -1,0 +1,88 @@
+"""Files below the include directory: templates and attachments, and nothing outside it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from push_provider.exceptions import ContentError
+from push_provider.task import ATTACHMENTS_LIMIT
+
+
+def include_root(include: Path | None) -> Path:
+    """The include directory: the one given, or that of the settings."""
+    if include is not None:
+        return include
+    from push_provider.settings import include_dir
+
+    return include_dir()
+
+
+def read_template(root: Path, name: str, limit: int) -> str | None:
+    """The source of a template file.
+
+    :param root: include/templates, resolved.
+    :param limit: characters that it may have.
+    :return: None when there is no such file.
+    :raises ContentError: it is outside ``root``, too long or not text.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
+        raise ContentError(f"{name!r}: write the path of a template below include/templates, without '..'")
+    file = (root / path).resolve()
+    if not file.is_relative_to(root):
+        raise ContentError(f"{name!r}: leads out of include/templates; put the file itself there")
+    if not file.is_file():
+        return None
+    try:
+        if file.stat().st_size > 4 * limit:
+            raise ContentError(f"{name}: is longer than {limit} characters")
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContentError(f"{name}: is not text in UTF-8; save it so") from error
+    except OSError as error:
+        raise ContentError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def read_file(include: Path, name: str, limit: int) -> bytes:
+    """The bytes of an attachment below the include directory.
+
+    :param limit: bytes that there is room for.
+    :raises ContentError: it is missing, outside the directory or too large.
+    """
+    root = include.resolve()
+    file = (root / name).resolve()
+    if not file.is_relative_to(root):
+        raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
+    try:
+        if not file.is_file():
+            raise ContentError(
+                f"attachments: there is no file {name!r} below include/; add it or leave it out"
+            )
+        if file.stat().st_size > limit:
+            raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
+        return file.read_bytes()
+    except OSError as error:
+        raise ContentError(f"attachments: {name!r} cannot be read: {error.strerror}") from error
+
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_KNOWN_TYPES = {
+    ".docx": _OFFICE + "wordprocessingml.document",
+    ".xlsx": _OFFICE + "spreadsheetml.sheet",
+    ".pptx": _OFFICE + "presentationml.presentation",
+    ".gz": "application/gzip",
+    ".bz2": "application/x-bzip2",
+    ".xz": "application/x-xz",
+    ".md": "text/markdown",
+}
+"""Types that Python 3.11 does not know by itself, or takes for an encoding."""
+
+
+def mime_type(name: str) -> str:
+    """The type of a file by its name, ``application/octet-stream`` for what nobody knows."""
+    import mimetypes
+
+    known = _KNOWN_TYPES.get(PurePosixPath(name).suffix.lower())
+    # An instance of our own: the module's functions read files of the machine.
+    guess, encoding = mimetypes.MimeTypes().guess_type(name)
+    return known or (guess if guess and not encoding else "application/octet-stream")

@@ -1,0 +1,123 @@
+"""Markdown bodies: the HTML of a markdown text whose values stay values.
+
+Markdown is read with a mark in place of each value, and the values come in afterwards, escaped for HTML: no
+value can be read as markdown or as HTML, in a heading, a table or a code block. A value in a link's address
+is encoded, and one that begins the address must be an absolute ``http``, ``https``, ``mailto`` or ``tel``
+URL: nobody's value becomes a ``javascript:`` link. HTML in the markdown itself is shown as text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from push_provider.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from markdown_it import MarkdownIt
+
+HOLE = re.compile("([\ue000\ue002\ue003])([0-9]+)\ue001")
+"""A value: in text, at the beginning of an address, further inside one."""
+FILTERS = {"\ue002": "_address", "\ue003": "_address_part"}
+MARKDOWN_LIMIT = 128 * 1024
+"""Characters of a markdown text."""
+
+_ABSOLUTE = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
+_SETTLED = re.compile(r"(?:https?://|mailto:|tel:|[/?#])", re.IGNORECASE)
+_UNESCAPED = "%/:=&?~#+!$,;'@()*[]"
+_DOCUMENT = '<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"></head>\n<body>\n{}</body>\n</html>\n'
+
+
+def address(value: Any) -> str:
+    """A value that begins a link's address. :raises Refused: it is no absolute URL of a harmless kind."""
+    text = str(value).strip()
+    if not _ABSOLUTE.match(text):
+        raise Refused(
+            f"{text[:100]!r} is no address for a link; give one that begins with https://, mailto: or tel:"
+        )
+    return quote(text, safe=_UNESCAPED)
+
+
+def address_part(value: Any) -> str:
+    """A value inside a link's address."""
+    return quote(str(value), safe=_UNESCAPED)
+
+
+def document(text: str) -> str:
+    """Markdown, with holes for values, as an HTML document with the same holes.
+
+    :raises Refused: it is too long, or a value chooses what kind of address a link has.
+    """
+    if len(text) > MARKDOWN_LIMIT:
+        raise Refused(f"the markdown is {len(text)} characters long; at most {MARKDOWN_LIMIT} are taken")
+    return _DOCUMENT.format(_reader().render(text))
+
+
+class MarkdownSandbox(Sandbox):
+    """Renders markdown templates whose shape depends on values: each value put out leaves a hole."""
+
+    def __init__(self, sources: Mapping[str, str], *, limits: Limits) -> None:
+        super().__init__(sources, autoescape=True, limits=limits, finalize=self._keep)
+        self.filters = {name: function for name, function in PLAIN_FILTERS.items() if name != "xmlattr"}
+
+    def start(self) -> None:
+        """Begin a rendering in this thread, without values."""
+        super().start()
+        self._now.values = []
+
+    def _keep(self, value: Any) -> Any:
+        if isinstance(value, Markup):  # a macro's or block's output, which holds holes already
+            return value
+        self._now.values.append(str(value))
+        return Markup(f"\ue000{len(self._now.values) - 1}\ue001")
+
+    def filled(self, text: str) -> str:
+        """An HTML document of the markdown that this thread rendered last, with its values.
+
+        :raises Refused: as :func:`document` and :func:`address`.
+        """
+        values = self._now.values
+
+        def fill(match: re.Match[str]) -> str:
+            number = int(match[2])
+            if number >= len(values):
+                return ""
+            value = values[number]
+            if match[1] == "\ue002":
+                value = address(value)
+            elif match[1] == "\ue003":
+                value = address_part(value)
+            return str(escape(value))
+
+        return HOLE.sub(fill, document(text))
+
+
+@lru_cache(maxsize=1)
+def _reader() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    normal, shown = reader.normalizeLink, reader.normalizeLinkText
+
+    def normalize(url: str) -> str:
+        if "\ue000" not in url:
+            return normal(url)
+        before = url.partition("\ue000")[0]
+        if before and not _SETTLED.match(before):
+            raise Refused(
+                f"a link begins with {before[:100]!r} and a variable; begin it with https://, mailto: or "
+                "tel:, or put the whole address into the variable"
+            )
+        encoded = quote(url, safe=_UNESCAPED + "\ue000\ue001")
+        encoded = encoded.replace(quote("\ue000"), "\ue003").replace(quote("\ue001"), "\ue001")
+        return encoded if before else "\ue002" + encoded[1:]
+
+    reader.normalizeLink = normalize  # type: ignore[method-assign]
+    reader.normalizeLinkText = lambda url: url if "\ue000" in url else shown(url)  # type: ignore[assignment]
+    return reader

@@ -1,0 +1,655 @@
+"""Content: what recipients get, and what strangers' templates do not get."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from push_provider.content import Content, File, Rendered, freeze
+from push_provider.exceptions import ContentError
+from push_provider.jinja_sandbox import Limits
+from push_provider.plain_text import plain_text
+from push_provider.task import PushTask, parse
+
+SHIPPED = Path(__file__).parents[1] / "include"
+SHORT = Limits(seconds=0.3, characters=100_000)
+TO = "li@example.com"
+
+
+def task(**fields: Any) -> PushTask:
+    fields = {"name": "Notice", "channel": "email", "recipients": [TO], "subject": "Hello", **fields}
+    if "template" not in fields:
+        fields.setdefault("content", "Hello")
+    return parse(fields)
+
+
+def compiled(content: str, content_type: str = "text", **fields: Any) -> Content:
+    return Content(task(content=content, content_type=content_type, **fields), {}, limits=SHORT)
+
+
+def rendered(content: str, content_type: str = "text", /, **variables: Any) -> Rendered:
+    return compiled(content, content_type).render(TO, variables)
+
+
+def files(root: Path, **sources: str) -> Path:
+    (root / "templates").mkdir(exist_ok=True)
+    for name, source in sources.items():
+        file = root / "templates" / name.replace("__", ".")
+        file.write_text(source, encoding="utf-8")
+    return root
+
+
+# --- what is rendered -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "variables", "text"),
+    [
+        ("你好，{{ name }}！", {"name": "张三 🎉"}, "你好，张三 🎉！"),
+        ("{{ to }}", {}, TO),
+        ("{{ a }} & <b>", {"a": "<i>"}, "<i> & <b>"),
+        ("{{ a|e }}{{ a|safe }}{{ a|tojson }}", {"a": "<"}, '<<"\\u003c"'),
+        ("{{ a|default('none') }}", {}, "none"),
+        ("{% if a is defined %}a{% else %}b{% endif %}", {}, "b"),
+        (
+            "{{ order.items|length }} {{ order.items[0].name }}",
+            {"order": {"items": [{"name": "tea"}]}},
+            "1 tea",
+        ),
+        ("{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}", {"d": {"a": 1, "b": 2}}, "a=1;b=2;"),
+        ("{{ '%.2f'|format(price) }} {{ '{:>6}'.format(1) }}", {"price": 3}, "3.00      1"),
+        ("{{ ['a', 'b', c]|join(', ')|upper }}", {"c": "c"}, "A, B, C"),
+        ("{{ a ~ '-' ~ b }}", {"a": 1, "b": 2}, "1-2"),
+        ("{{ 3 * 4 + 2 ** 5 % 7 }}", {}, "16"),
+        ("{% macro m(x) %}[{{ x }}]{% endmacro %}{{ m(a) }}{{ m(1) }}", {"a": "<"}, "[<][1]"),
+        ("{% for x in [1, a, 3] if x != 2 %}{{ loop.index }}{{ x }}{% endfor %}", {"a": 2}, "1123"),
+        (
+            "{% set n = namespace(s=0) %}{% for i in range(4) %}{% set n.s = n.s + i %}{% endfor %}{{ n.s }}",
+            {},
+            "6",
+        ),
+        ("{{ range(9)|select('odd')|map('string')|list|sort|reverse|first }}", {}, "7"),
+        ("{% raw %}{{ a }}{% endraw %}", {}, "{{ a }}"),
+    ],
+)
+def test_text(content: str, variables: dict[str, Any], text: str) -> None:
+    assert rendered(content, **variables) == ("Hello", None, text)
+
+
+def test_the_recipients_variables_win_over_the_triggers_and_those_over_the_tasks() -> None:
+    content = Content(
+        task(content="{{ a }}{{ b }}{{ c }}{{ push.code }}{{ to }}", variables={"a": 1, "b": 1, "c": 1}),
+        {},
+        variables={"b": 2, "c": 2},
+        push={"code": "x"},
+    )
+    assert content.render(TO, {"c": 3, "push": {"code": "y"}, "to": "nobody"}).html == f"123x{TO}"
+    assert content.render(TO, {}).html == f"122x{TO}"
+
+
+@pytest.mark.parametrize(
+    ("content", "subject", "same"),
+    [
+        ("Hello", "Hello", (True, True)),
+        ("{{ push.name }}{% for i in [1, 2] %}{{ i }}{% endfor %}", "{{ push.name }}", (True, True)),
+        ("{{ name }}", "Hello", (True, False)),
+        ("Hello", "{{ to }}", (False, True)),
+        ("{{ name|default('x') }}", "{% if a is defined %}a{% else %}b{% endif %}", (False, False)),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_what_is_the_same_for_all_is_known(content: str, subject: str, same: Any, content_type: str) -> None:
+    whole = Content(
+        task(content=content, content_type=content_type, subject=subject), {}, push={"name": "推送"}
+    )
+    assert (whole.subject is not None, whole.text is not None) == same
+    assert whole.has_html == (content_type != "text")
+    assert (whole.html is not None) == (same[1] and whole.has_html)
+    one = whole.render(TO, {"name": "Li"})
+    assert whole.subject in (None, one.subject)
+    assert whole.html in (None, one.html)
+    assert whole.text in (None, one.text)
+
+
+@pytest.mark.parametrize(
+    ("subject", "value", "expected"),
+    [
+        ("  {{ a }} ", "订单", "订单"),
+        ("{{ a }}", "a <b> & c", "a <b> & c"),
+        ("{{ a }}", "a\r\nBcc: b@example.com", None),
+        ("{{ a }}", "a\nb", None),
+        ("{{ a }}", "a\x00b", None),
+        ("{{ a }}", "a\x85b", None),
+        ("{{ a }}", "a\u2028b", None),
+        ("{{ a }}", "\ud800", None),
+        ("{{ a }}", "  ", None),
+    ],
+)
+def test_subject(subject: str, value: str, expected: str | None) -> None:
+    content = compiled("x", subject=subject)
+    if expected is None:
+        with pytest.raises(ContentError, match="^subject: "):
+            content.render(TO, {"a": value})
+    else:
+        assert content.render(TO, {"a": value}).subject == expected
+
+
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "\n{{ nobody }}",
+            "content, line 2: the variable 'nobody' is missing; give it in the variables of the recip",
+        ),
+        ("{{ d.nobody }}", "content, line 1: the key 'nobody' is missing in a dict"),
+        ("a\n{% if %}", "content, line 2: "),
+        ("{{ a|nofilter }}", "nofilter"),
+        ("{% include 'base.html' %}", "only a file of include/templates"),
+        ("{{ d / 2 }}", "content, line 1: TypeError"),
+        ("{{ half }}", "half a character"),
+    ],
+)
+def test_errors_name_the_place_and_the_remedy(content: str, message: str, content_type: str) -> None:
+    with pytest.raises(ContentError, match=re.escape(message)):
+        rendered(content, content_type, d={"a": 1}, a=1, half="\ud800")
+
+
+def test_a_reused_content_works_in_several_threads() -> None:
+    content = compiled("{% for i in [a] %}- {{ i }}\n{% endfor %}", "markdown")
+    results: dict[int, bool] = {}
+
+    def work(number: int) -> None:
+        results[number] = all(f"<li>{number}x{i}</li>" in str(content.render(TO, {"a": f"{number}x{i}"}).html)
+                              for i in range(50))  # fmt: skip
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == dict.fromkeys(range(4), True)
+
+
+# --- hostile templates ------------------------------------------------------------------------------------
+
+BOMB = "{% set a = ['xxxxxxxxxx'] %}" + "{% set a = [a, a] %}" * 40
+ESCAPES = [
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ ''['__class__'] }}",
+    "{{ ''|attr('__class__') }}",
+    "{{ [''|attr('__class__')] }}",
+    "{{ ['']|map(attribute='__class__')|first }}",
+    "{{ '{0.__class__}'.format(1) }}",
+    "{{ '{0.__class__.__init__.__globals__}'.format(range) }}",
+    "{{ '%s'.__class__ }}",
+    "{{ ''.format_map({}) }}",
+    "{{ range.__globals__ }}",
+    "{{ self.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ cycler.__init__.__globals__.os }}",
+    "{{ joiner().__init__.__globals__ }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ (lipsum or 1).__globals__ }}",
+    "{{ config }}",
+    "{{ d.__setitem__('a', 2) }}",
+    "{{ d.update({'a': 2}) }}",
+    "{{ d.pop('a') }}",
+    "{{ l.append(1) }}",
+    "{% macro m() %}{% endmacro %}{{ m.__func__ }}",
+    "{% for x in [1] %}{{ loop._iterable }}{% endfor %}",
+    "{% include '/etc/passwd' %}",
+    "{% include ['../../etc/passwd'] %}",
+    "{% import 'os' as os %}",
+    "{{ ''.encode() }}",
+    "{{ (1).to_bytes(1000000000, 'big') }}",
+    "{% set x = {'a': ''.join} %}{{ x.a(['a'] * 10 ** 6) }}",
+]
+BOMBS = [
+    "{% for i in range(10**9) %}x{% endfor %}",
+    "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+    "{% for i in range(100000) if range(100000)|sum < 0 %}{% endfor %}",
+    "{% set l = range(9999)|list %}"
+    "{% for i in l %}{% for j in l %}{% for k in l %}{% endfor %}{% endfor %}{% endfor %}",
+    "{% for i in range(100000) %}aaaaaaaaaa{% endfor %}",
+    "{{ 'a' * 10**9 }}",
+    "{{ 10**9 * 'a' }}",
+    "{{ [0] * 10**9 }}",
+    "{{ 2 ** (10 ** 9) }}",
+    "{{ 9 ** (9 ** 9) }}",
+    "{{ '%1000000000d' % 1 }}",
+    "{{ '%*d' % (1000000000, 1) }}",
+    "{{ '%(a).999999999f'|format(a=1) }}",
+    "{{ '{:>1000000000}'.format('a') }}",
+    "{{ '{:{}}'.format(1, 10**9) }}",
+    "{{ ('{0}' * 10000).format('a' * 90000) }}",
+    "{{ 'a'.center(10**9) }}",
+    "{{ 'a'|center(10**9) }}",
+    "{{ 'a'.ljust(10**9) }}{{ 'a'.zfill(10**9) }}",
+    "{{ 'a'.expandtabs(10**9) }}",
+    "{{ 'a\nb'|indent(10**9) }}",
+    "{{ ('\n' * 50000)|indent('x' * 50000) }}",
+    "{{ ('a' * 50000)|replace('a', 'b' * 50000) }}",
+    "{{ ('a' * 50000).replace('', 'b' * 50000) }}",
+    "{{ range(100000)|join('x' * 50000) }}",
+    "{{ ('x' * 50000).join(['a'] * 1000) }}",
+    "{{ [1]|batch(10**9, 'x')|list }}",
+    "{{ [1]|slice(10**9)|list }}",
+    "{{ ('a ' * 45000)|wordwrap(1) }}",
+    "{{ ('<!-- -->' * 10000)|striptags }}",
+    "{{ 1.5|round(10**9, 'ceil') }}",
+    "{{ [1]|tojson(10**9) }}",
+    "{{ ('a' * 90000)|trim('b' * 90000 ~ 'a') }}",
+    "{{ ('a' * 90000).strip('b' * 90000 ~ 'a') }}",
+    "{{ ('a' * 90000).rfind('b' ~ 'a' * 40000) }}",
+    "{{ ([[1]] * 10000)|sum(start=[]) }}",
+    "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+    "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+    BOMB + "{{ a }}",
+    BOMB + "{{ a|tojson }}",
+    BOMB + "{% if a == a|list %}{% endif %}",
+    "{% set n = namespace(a=1) %}" + "{% set n.a = {'a': n.a, 'b': n.a} %}" * 40 + "{{ n.a }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% macro m() %}{% for i in range(100000) %}aaaaaaaaaaaaaaaa{% endfor %}{% endmacro %}{% if m() %}{% endif %}",  # noqa: E501
+    "{% set b %}{% for i in range(100000) %}aaaaaaaaaaaaaaaa{% endfor %}{% endset %}",
+    "{% for x in [[[]]] recursive %}{{ loop([x, x]) }}{{ loop([x, x]) }}{% endfor %}",
+    "{{ range(100000)|map('center', 900)|list|length }}",
+    "{{ push.at.strftime('%999999999Y') }}",
+    "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
+    "{{ 1 }}" * 5000,
+    "{{ " + "1+" * 4900 + "1 }}",
+    "{{ v" + "|upper" * 4900 + " }}",
+    "{{ v" + ".v" * 4900 + " }}",
+    "{{ " + "not " * 4900 + "1 }}",
+    "{% if 1 %}" * 200 + "{% endif %}" * 200,
+    "{% for i in [1] %}" * 60 + "{% endfor %}" * 60,
+    "{{ 0x" + "f" * 50000 + " * 0x" + "f" * 50000 + " }}",
+]
+
+
+@pytest.mark.parametrize("content_type", ["html", "text"])
+@pytest.mark.parametrize("hostile", ESCAPES + BOMBS, ids=lambda source: source[:60])
+def test_a_hostile_template_is_refused_soon(hostile: str, content_type: str) -> None:
+    import datetime
+
+    began = time.monotonic()
+    with pytest.raises(ContentError) as refused:
+        Content(
+            # A variable as well, so that the template is not the same for all and really renders each time.
+            task(content=hostile + "{{ v }}", content_type=content_type),
+            {},
+            push={"at": datetime.datetime(2026, 7, 1)},
+            limits=SHORT,
+        ).render(TO, {"v": 1, "d": {"a": 1}, "l": []})
+    assert time.monotonic() - began < 6
+    assert "variable 'v'" not in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "hostile", ["{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"]
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_the_time_limit_holds_where_nothing_is_put_out(hostile: str, content_type: str) -> None:
+    with pytest.raises(ContentError, match="longer than 0.3 s"):
+        compiled(hostile, content_type)
+
+
+def test_large_values_of_recipients_are_limited_too() -> None:
+    content = compiled("{{ a }}" * 100, "html")
+    with pytest.raises(ContentError, match="more than 100000 characters"):
+        content.render(TO, {"a": "x" * 10_000})
+    assert len(content.render(TO, {"a": "x"}).text) == 100
+
+
+def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
+    bomb = "{% set n = n - 1 %}{% if n %}{% include 'a.html' %}{% include 'a.html' %}{% endif %}"
+    include = files(tmp_path, a__html=bomb)
+    whole = task(template="a.html")
+    content = Content(whole, freeze(whole, include=include), limits=SHORT)
+    with pytest.raises(ContentError):
+        content.render(TO, {"n": 60})
+
+
+# --- html and its plain alternative -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<p>One<p>Two", "One\n\nTwo"),
+        ("<h1>Title</h1>text<h2>Next</h2>", "Title\n\ntext\n\nNext"),
+        ("a<br>b<br><br>c", "a\nb\n\nc"),
+        ("  a \n\t b  <b> c</b>d ", "a b cd"),
+        ("<ul><li>a<li>b<ul><li>c</ul></ul>d", "- a\n- b\n  - c\n\nd"),
+        ("<ol start=3><li>a</li><li><p>b</p><p>c</p></li></ol>", "3. a\n\n4. b\n\n   c"),
+        ("<table><tr><th>No<th>名称<tr><td>1<td> 茶 </table>", "No | 名称\n1 | 茶"),
+        ("<table><tr><td><table><tr><td>x</td></tr></table></td></tr></table>", "x"),
+        ('<a href="https://a.b/?x=1&amp;y=2">here</a>.', "here (https://a.b/?x=1&y=2)."),
+        (
+            '<a href="https://a.b">https://a.b</a> <a href="https://a.b/">a.b</a>',
+            "https://a.b a.b (https://a.b/)",
+        ),
+        ('<a href="mailto:a@b.c">a@b.c</a> <a href="tel:123">call</a>', "a@b.c call (123)"),
+        ('<a href="#top">top</a> <a href="javascript:alert(1)">x</a> <a>y</a>', "top x y"),
+        ('<a href=https://a.b><img src=x alt="图 &amp; b"></a><img src=y>', "图 & b (https://a.b)"),
+        ("&lt;b&gt; &copy; &#20013;&nbsp;x&hellip;", "<b> © 中 x…"),
+        ("<head><title>T</title><style>p{}</style></head><script>if (a<b) x()</script>a<!-- > b -->c", "ac"),
+        ('<div style="display: none">pre<div>x</div></div>a<p hidden>b</p>', "a"),
+        ("<blockquote>a<br>b<p>c</blockquote>d", "> a\n> b\n>\n> c\n\nd"),
+        ("<pre>\na  b\n  c</pre>d", "a  b\n  c\n\nd"),
+        ("a<hr>b", "a\n\n" + "-" * 40 + "\n\nb"),
+        ("1 < 2 and a<3 <", "1 < 2 and a<3 <"),
+        ('<p title="a>b">x</p><p title=\'"\'>y', "x\n\ny"),
+        ("a<b", "a"),
+        ("", ""),
+    ],
+)
+def test_plain_text(source: str, text: str) -> None:
+    assert plain_text(source) == text
+
+
+@pytest.mark.parametrize(
+    "bomb", ["<", "<a ", "<!--", "<blockquote>", "<ul><li>", "<a href='", "&#", "<td>", "</ul>"]
+)
+def test_plain_text_takes_linear_time(bomb: str) -> None:
+    began = time.process_time()
+    plain_text(bomb * (500_000 // len(bomb)))
+    assert time.process_time() - began < 3
+
+
+PAGE = (
+    "<html><head><title>{{ a }}</title></head><body><h1>{{ a }} and {{ b }}</h1>"
+    "<p>x {{ b|upper }}, {{ c.d }}!</p>"
+    "<ul><li>{{ a }}<li><b>{{ b }}</b> </ul><table><tr><td>{{ a }}</td><td>k {{ b }}</td></tr></table>"
+    '<a href="https://x.y/{{ a }}">go</a> <a href="{{ b }}">{{ a }}</a> <img alt="{{ a }}"><!-- {{ a }} -->'
+    "<pre>{{ b }}</pre><blockquote>&amp;; {{ a|e }};</blockquote></body></html>"
+)
+WORDS = st.one_of(
+    st.text(max_size=12), st.text("ab<>&\"'; \n/:#{}%", max_size=12), st.sampled_from(["https://a.b", "amp"])
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(WORDS, WORDS, WORDS)
+@example("<script>", "' onclick='x", "&lt;")
+@example("https://a.b/", "https://a.b/", "x")
+def test_no_value_is_html_and_the_alternative_is_that_of_the_html(a: str, b: str, c: str) -> None:
+    values = {"a": a, "b": b, "c": {"d": c}}
+    try:
+        one = PAGE_CONTENT.render(TO, values)
+    except ContentError as error:
+        assert "half a character" in str(error)
+        return
+    assert one.html is not None
+    assert one.html.count("<") == PAGE.count("<")
+    assert one.html.count('"') == PAGE.count('"')
+    assert str(escape(c)) in one.html
+    assert one.text == plain_text(one.html)
+
+
+PAGE_CONTENT = compiled(PAGE, "html")
+
+
+def test_the_alternative_of_a_simple_template_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(source: str) -> str:
+        raise AssertionError(source)
+
+    monkeypatch.setattr("push_provider.content.plain_text", fail)
+    one = PAGE_CONTENT.render(TO, {"a": "Li", "b": "茶", "c": {"d": "5"}})
+    assert one.text.startswith("Li and 茶\n\nx 茶, 5!\n\n- Li\n- 茶\n")
+    with pytest.raises(AssertionError):
+        PAGE_CONTENT.render(TO, {"a": "", "b": "茶", "c": {"d": "5"}})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<p>{{ a|safe }}",
+        "<p {{ b }}=1>x",
+        "<a href={{ b }}>x</a>",
+        "&{{ c }};",
+        "<{{ c }}>",
+        "<div style='display:{{ n }}'>x</div>",
+        "{% for x in l %}<p>{{ x }} {{ c }}{% endfor %}",
+        "{% if c %}<p>{{ c }}</p>{% endif %}",
+        "{% macro m(x) %}<b>{{ x }}</b>{% endmacro %}{{ m(a) }}{{ c }}",
+        "{% set x = c %}<p>{{ x }}{{ a }}",
+        "{% set x %}<b>{{ c }}</b>{% endset %}{{ x }}{{ x|upper }}",
+        "{% filter upper %}<p>{{ c }}{% endfilter %}",
+        "{{ a|tojson }}{{ [a]|map('safe')|join }}{{ a|e|length }}",
+        "{% for i in range(3) %}<p>{{ i }} {{ a }}{% endfor %}",
+        "{% for a in [1, 2] %}{{ a }}{% endfor %}{{ a }}",
+        "\ue0000\ue001 {{ a }} \ue002",
+        "{{ '\ue0000\ue001' }} {{ a }}",
+    ],
+)
+def test_the_alternative_of_any_template_is_that_of_its_html(source: str) -> None:
+    one = rendered(source, "html", a="<i>x</i>", b="q", c="lt", n="none", l=["1", "<"])
+    assert one.text == plain_text(str(one.html))
+    assert "\ue0000" not in one.text or "\ue000" in source
+
+
+# --- markdown -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", [False, True], ids=["flat", "shaped"])
+@pytest.mark.parametrize(
+    ("source", "variables", "html"),
+    [
+        ("# {{ a }}", {"a": "张 *三*"}, "<h1>张 *三*</h1>"),
+        ("**{{ a_b }}** _{{ a_b }}_", {"a_b": "x"}, "<p><strong>x</strong> <em>x</em></p>"),
+        ("{{ a * 2 * 3 }} {{ '_' ~ a ~ '_' }}", {"a": 1}, "<p>6 _1_</p>"),
+        ("{{ a }}", {"a": "<script>x</script>"}, "<p>&lt;script&gt;x&lt;/script&gt;</p>"),
+        ("<b>{{ a }}</b>", {"a": "x"}, "<p>&lt;b&gt;x&lt;/b&gt;</p>"),
+        ("{{ a }}", {"a": "[x](javascript:alert(1))"}, "<p>[x](javascript:alert(1))</p>"),
+        ("{{ a|safe }}{{ a|e }}", {"a": "<*a*>"}, "<p>&lt;*a*&gt;&lt;*a*&gt;</p>"),
+        ("{{ a }}", {"a": "1\n\n# x\n- y"}, "<p>1\n\n# x\n- y</p>"),
+        ("[go]({{ a }})", {"a": "https://x.y/?a=1&b=2"}, '<p><a href="https://x.y/?a=1&amp;b=2">go</a></p>'),
+        ("[go]({{ a }})", {"a": 'https://x.y/" x="'}, '<p><a href="https://x.y/%22%20x=%22">go</a></p>'),
+        ("[go](https://x.y/{{ a }}/b c)", {"a": "q"}, "<p>[go](https://x.y/q/b c)</p>"),
+        ("[{{ a }}](https://x.y/{{ a }})", {"a": "茶]("}, '<p><a href="https://x.y/%E8%8C%B6](">茶](</a></p>'),
+        ('![{{ a }}](https://x.y "{{ a }}")', {"a": '"<'},
+         '<p><img src="https://x.y" alt="&#34;&lt;" title="&#34;&lt;" /></p>'),
+        ("<https://x.y/{{ a }}>", {"a": "1"}, '<p><a href="https://x.y/1">https://x.y/1</a></p>'),
+        ("| h |\n|--|\n| {{ a }} |", {"a": "x | y"},
+         "<table>\n<thead>\n<tr>\n<th>h</th>\n</tr>\n</thead>\n"
+         "<tbody>\n<tr>\n<td>x | y</td>\n</tr>\n</tbody>\n</table>"),
+        ("`{{ a }}`", {"a": "`<"}, "<p><code>`&lt;</code></p>"),
+        ("[x](javascript:alert(1)) {{ a }}", {"a": "y"}, "<p>[x](javascript:alert(1)) y</p>"),
+    ],
+)  # fmt: skip
+def test_markdown(source: str, variables: dict[str, Any], html: str, loop: bool) -> None:
+    shape = "{% if shape is defined %}x{% endif %}" if loop else ""
+    one = rendered(shape + source, "markdown", **variables)
+    assert one.html == (
+        '<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"></head>\n<body>\n'
+        + html
+        + "\n</body>\n</html>\n"
+    )
+    assert one.text == rendered(source, "text", **variables).text
+
+
+@pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("[x]({{ a }})", "javascript:alert(1)"),
+        ("[x]({{ a }})", " JaVaScRiPt:alert(1)"),
+        ("[x]({{ a }})", "data:text/html,x"),
+        ("[x]({{ a }})", "x.html"),
+        ("[x](java{{ a }}:alert(1))", "script"),
+        ("[x]({{ a }}:alert(1))", "javascript"),
+        ("[x]({{ a }}{{ a }})", "vbscript:"),
+        ("![x]({{ a }})", "javascript:alert(1)"),
+        ("[x][1]\n\n[1]: {{ a }}", "javascript:alert(1)"),
+    ],
+)
+def test_no_value_makes_an_active_link(source: str, value: str, loop: str) -> None:
+    with pytest.raises(ContentError, match="content.*(begins with|begin it with)"):
+        rendered(loop + source, "markdown", a=value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=20), st.lists(st.text("*_[]()<>!`#-|\\\n &;:/ajx", max_size=12), max_size=3))
+def test_no_value_is_read_as_markdown(a: str, items: list[str]) -> None:
+    try:
+        html = str(MARKDOWN_CONTENT.render(TO, {"a": a, "items": items}).html)
+    except ContentError as error:
+        assert "half a character" in str(error)
+        return
+    assert set(re.findall("<[^>]*>", html.partition("<body>")[2])) <= {
+        "<h1>", "</h1>", "<ul>", "</ul>", "<li>", "</li>", "</body>", "</html>"
+    }  # fmt: skip
+    assert html.count("<li>") == len(items)
+
+
+MARKDOWN_CONTENT = compiled("# {{ a }}\n\n{% for i in items %}\n- x {{ i }}{% endfor %}", "markdown")
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def test_freeze_reads_all_that_the_template_needs(tmp_path: Path) -> None:
+    include = files(
+        tmp_path,
+        base__html="<p>{% block b %}{% endblock %}{% include 'foot.html' %}",
+        order__html="{% extends 'base.html' %}{% from 'macros.html' import m %}"
+        "{% block b %}{{ m(a) }}{% endblock %}",
+        foot__html="{% include ['none.html', 'tail.html'] %}{% include 'nowhere.html' ignore missing %}",
+        tail__html=" bye {{ a }}",
+        macros__html="{% macro m(x) %}<b>{{ x }}</b>{% endmacro %}",
+        unused__html="",
+    )
+    whole = task(template="order.html")
+    frozen = freeze(whole, include=include)
+    assert set(frozen) == {"base.html", "order.html", "foot.html", "tail.html", "macros.html"}
+    for file in (tmp_path / "templates").iterdir():
+        file.unlink()
+    one = Content(whole, frozen, include=include).render(TO, {"a": "<"})
+    assert one.html == "<p><b>&lt;</b> bye &lt;"
+    assert one.text == "< bye <"
+    assert freeze(task(content="x"), include=include) == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{% include '../secret.txt' %}", "without '..'"),
+        ("{% include '/etc/passwd' %}", "without '..'"),
+        ("{% include 'a\\\\b' %}", "without '..'"),
+        ("{% include 'link.html' %}", "leads out of include/templates"),
+        ("{% include 'linked/secret.txt' %}", "leads out of include/templates"),
+        ("\n{% include 'none.html' %}", "t.html, line 2: there is no 'none.html'"),
+        ("{% include ['no.html', 'none.html'] %}", "'no.html' or 'none.html'"),
+        ("{% extends name %}", "variables cannot choose it"),
+        ("{% include 'a' ~ name %}", "variables cannot choose it"),
+        ("{% include 'sub' %}", "there is no 'sub'"),
+        ("{% include 'binary.html' %}", "UTF-8"),
+        ("{% block %}", "t.html, line 1"),
+        ("{{ 1 }}" * 5000, "tokens"),
+    ],
+)
+def test_freeze_stays_below_the_templates(tmp_path: Path, source: str, message: str) -> None:
+    include = files(
+        tmp_path / "include" if (tmp_path / "include").mkdir() is None else tmp_path, t__html=source
+    )
+    (tmp_path / "secret.txt").write_text("secret")
+    templates = include / "templates"
+    (templates / "link.html").symlink_to(tmp_path / "secret.txt")
+    (templates / "linked").symlink_to(tmp_path)
+    (templates / "sub").mkdir()
+    (templates / "binary.html").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ContentError) as error:
+        freeze(task(template="t.html"), include=include)
+    assert message in str(error.value)
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_includes_and_imports_that_do_not_see_the_variables(tmp_path: Path) -> None:
+    include = files(
+        tmp_path,
+        a__html="<p>{% include 'b.html' without context %}{% import 'b.html' as b %}{{ b }}{{ a }}",
+        b__html="<i>{{ a|default('-') }}</i>",
+        bomb__html="{% for i in range(100000) %}aaaaaaaaaaaaaaaa{% endfor %}",
+        c__html="{% import 'bomb.html' as b %}{{ a }}",
+    )
+    whole = task(template="a.html")
+    one = Content(whole, freeze(whole, include=include)).render(TO, {"a": "x"})
+    assert one.html == "<p><i>-</i><i>-</i>x"
+    whole = task(template="c.html")
+    with pytest.raises(ContentError, match="more than 100000 characters"):
+        Content(whole, freeze(whole, include=include), limits=SHORT).render(TO, {"a": "x"})
+
+
+def test_a_template_that_was_not_frozen_is_named() -> None:
+    with pytest.raises(ContentError, match="order.html: this template was not read"):
+        Content(task(template="order.html"), {})
+
+
+def test_attachments(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "价格.xlsx").write_bytes(b"x")
+    inline = {"name": "a.tar.gz", "content_base64": base64.b64encode(b"gz").decode()}
+    strange = {"name": "a.qqq", "content_base64": ""}
+    pdf = {"name": "A.PDF", "content_base64": ""}
+    content = Content(task(attachments=["files/价格.xlsx", inline, strange, pdf]), {}, include=tmp_path)
+    assert content.attachments == [
+        File("价格.xlsx", b"x", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        File("a.tar.gz", b"gz", "application/gzip"),
+        File("a.qqq", b"", "application/octet-stream"),
+        File("A.PDF", b"", "application/pdf"),
+    ]
+    (tmp_path / "files" / "价格.xlsx").unlink()
+    assert content.attachments[0].content == b"x"  # read once
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.pdf", "there is no file 'none.pdf'"),
+        ("link", "leads out of include/"),
+        ("sub", "there is no file"),
+        ("large", "more than 10485760 bytes"),
+    ],
+)
+def test_attachments_that_cannot_be_sent(tmp_path: Path, name: str, message: str) -> None:
+    include = tmp_path / "include"
+    (include / "sub").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (include / "link").symlink_to(tmp_path / "secret")
+    with (include / "large").open("wb") as file:
+        file.truncate(10 * 1024 * 1024 + 1)
+    content = Content(task(attachments=[name]), {}, include=include)
+    with pytest.raises(ContentError, match=re.escape(message)):
+        _ = content.attachments
+
+
+def test_the_shipped_templates() -> None:
+    whole = task(template="order_notice.html", subject="订单 {{ order }}")
+    content = Content(whole, freeze(whole, include=SHIPPED))
+    one = content.render(
+        TO, {"name": "李雷", "order": "A<1", "amount": "9.90", "status": "已发货", "url": "https://x.y/1"}
+    )
+    assert one.subject == "订单 A<1"
+    assert "A&lt;1" in str(one.html)
+    assert "李雷，您好！" in one.text
+    assert "订单号 Order | A<1\n状态 Status | 已发货\n金额 Amount | ¥ 9.90\n备注 Note | —\n" in one.text
+    assert "View the order (https://x.y/1)" in one.text
+    assert one.text == plain_text(str(one.html))
+
+    whole = task(template="welcome.md", subject="欢迎")
+    one = Content(whole, freeze(whole, include=SHIPPED)).render(TO, {"name": "*李*", "url": "https://x.y"})
+    assert "<h1>欢迎，*李*！Welcome, *李*!</h1>" in str(one.html)
+    assert '<a href="https://x.y">' in str(one.html)
+    assert one.text.startswith("# 欢迎，*李*！")
