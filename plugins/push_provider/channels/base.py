@@ -1,0 +1,122 @@
+"""What a channel is: how one kind of message reaches its recipients.
+
+A channel turns deliveries into outcomes and knows nothing of tasks, DAGs or the ledger::
+
+    with channel.open(connection, content, job) as sender:
+        outcomes = sender.send(deliveries)
+
+Every delivery handed in comes back as exactly one :class:`Outcome`; ``send`` raises only when
+nothing of the chunk was handed to the provider.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from push_provider.content import Content
+
+
+class Delivery(NamedTuple):
+    """One recipient of an execution, as the channel sees it.
+
+    :param id: the ledger's number of the delivery.
+    :param to: the address, checked and normalised by the contract.
+    :param variables: the recipient's own template variables.
+    """
+
+    id: int
+    to: str
+    variables: Mapping[str, Any]
+
+
+class Result(StrEnum):
+    """What became of one delivery at the provider."""
+
+    SENT = "sent"
+    """The provider accepted the message."""
+    FAILED = "failed"
+    """It never will: the address, the content or the sender is refused."""
+    RETRY = "retry"
+    """Not accepted now; a later try may succeed."""
+    UNKNOWN = "unknown"
+    """Handed over, and nobody can tell whether it was accepted."""
+
+
+class Outcome(NamedTuple):
+    """The provider's answer for one delivery.
+
+    :param id: the delivery's number.
+    :param result: see :class:`Result`.
+    :param provider_id: what the provider calls the message (email: its Message-ID).
+    :param code: the provider's code (email: the SMTP reply code), or a name of ours in lower case.
+    :param text: the provider's words, at most 500 characters.
+    :param retry_after: seconds the provider asked to wait, if it did.
+    """
+
+    id: int
+    result: Result
+    provider_id: str | None = None
+    code: str | None = None
+    text: str | None = None
+    retry_after: float | None = None
+
+
+class Job(NamedTuple):
+    """The execution a sender is opened for.
+
+    :param execution: the ledger's number of the execution.
+    :param token: 32 hex digits, unique to the execution in the whole world; Message-IDs derive from it.
+    """
+
+    execution: int
+    token: str
+
+
+class Sender(AbstractContextManager["Sender"], ABC):
+    """Open connections to one provider, for one execution. Leaving it closes them."""
+
+    @abstractmethod
+    def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Send a chunk and say what became of each delivery, in any order.
+
+        :raises ConfigurationError: the provider refuses the sender itself (login, TLS, sender address).
+        :raises ProviderUnavailable: the provider cannot be reached; nothing of this chunk was handed over.
+        """
+
+
+class Channel(ABC):
+    """One kind of message: its limits as class attributes, and how to open a sender."""
+
+    name: ClassVar[str]
+    """As in the push task's ``channel``."""
+    connection_types: ClassVar[tuple[str, ...]]
+    """Types of Airflow connections that can be its configuration; the first is its own."""
+    default_connection: ClassVar[str]
+    """Connection used when neither the task nor a connection marked as default names one."""
+    chunk: ClassVar[int]
+    """Deliveries claimed, sent and recorded together."""
+    on_unknown: ClassVar[str]
+    """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
+
+    @abstractmethod
+    def connection(self, config: str | None) -> Connection:
+        """The sender configuration: the connection of this id, or the channel's default one.
+
+        :raises ConfigurationError: there is no such connection.
+        """
+
+    @abstractmethod
+    def open(self, connection: Connection, content: Content, job: Job) -> Sender:
+        """Open a sender.
+
+        :param connection: the sender configuration, secrets in clear.
+        :param content: the compiled content of the execution.
+        :param job: the execution it is for.
+        :raises ConfigurationError: the connection is of a wrong type, disabled or incomplete.
+        """

@@ -1,0 +1,87 @@
+"""The email channel: deliveries as mails over SMTP, each to one recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar
+
+from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
+from push_provider.channels.mime import Mail, Message
+from push_provider.channels.smtp_pool import Pool
+from push_provider.hooks.smtp_config import SmtpConfig
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from push_provider.content import Content
+
+
+class EmailChannel(Channel):
+    """Mail over SMTP."""
+
+    name = "email"
+    connection_types = ("push_email", "smtp")
+    default_connection = "push_email_default"
+    chunk = 500
+    on_unknown = "resend"
+    messages_per_connection: ClassVar[int | None] = None
+    """Mails after which a connection is closed and another opened; None for no limit."""
+
+    def connection(self, config: str | None) -> Connection:
+        """The Airflow connection of this id, or ``push_email_default``.
+
+        :raises ConfigurationError: there is no such connection.
+        """
+        from push_provider.hooks.email import get_email_connection
+
+        return get_email_connection(config)
+
+    def open(self, connection: Connection, content: Content, job: Job) -> EmailSender:
+        """Compile the mail of the execution; the first ``send`` connects.
+
+        :raises ConfigurationError: the connection is of a wrong type, disabled or incomplete.
+        :raises ContentError: the subject or a file name cannot be a header field.
+        """
+        # The hook brings the SMTP provider, which no other use of this module needs.
+        from push_provider.hooks.email import email_config
+
+        return EmailSender(email_config(connection), content, job, self.messages_per_connection)
+
+
+class EmailSender(Sender):
+    """Mails of one execution to one mail server. One thread at a time may use it.
+
+    :param config: the mail account.
+    :param content: the compiled content.
+    :param job: the execution.
+    :param limit: mails after which a connection is replaced; None for no limit.
+    """
+
+    def __init__(self, config: SmtpConfig, content: Content, job: Job, limit: int | None = None) -> None:
+        self._message = Message(
+            content,
+            sender=config.from_email,
+            sender_name=config.from_name,
+            token=job.token,
+            date=datetime.now().astimezone(),
+        )
+        self._pool = Pool(config, self._fill, limit)
+
+    def _fill(self, delivery: Delivery, eightbit: bool) -> Mail:
+        return self._message.fill(delivery, eightbit=eightbit)
+
+    def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Send a chunk.
+
+        An outcome's ``provider_id`` is the Message-ID. Its ``code`` is the SMTP reply code, or one of
+        ``content`` (cannot be rendered), ``smtputf8`` (the server cannot carry the address),
+        ``connection``, ``timeout`` and ``protocol`` (the connection failed).
+        """
+        return self._pool.send(deliveries)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()

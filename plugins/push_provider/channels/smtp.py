@@ -1,0 +1,247 @@
+"""Connecting to a mail server: TCP, greeting, EHLO, TLS and login, by smtplib.
+
+What follows on the open connection is in :mod:`push_provider.channels.smtp_dialogue`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.hooks.smtp_config import SmtpConfig, Tls
+
+_LOGIN_REMEDY = (
+    "Check login and password of the connection. QQ, 163, 126 and most Chinese mailboxes: use the "
+    "authorisation code from the mailbox's settings, not the mailbox password; Gmail and Outlook: an "
+    "app password or OAuth 2"
+)
+# On a line in clear, the method that does not show the password goes first.
+_PROTECTED = ("PLAIN", "LOGIN", "CRAM-MD5")
+_CLEAR = ("CRAM-MD5", "PLAIN", "LOGIN")
+
+
+def connect(config: SmtpConfig) -> smtplib.SMTP:
+    """Open a connection that is ready for MAIL.
+
+    :param config: the mail account.
+    :return: the smtplib client after EHLO, TLS and login, with ``esmtp_features`` filled.
+    :raises ConfigurationError: login refused, TLS impossible, method not offered, client refused for good.
+    :raises ProviderUnavailable: not reachable, no answer in ``config.timeout`` seconds, or refused for now.
+    """
+    stack = contextlib.ExitStack()
+    with stack:
+        try:
+            client = _open(config, stack)
+            if config.user or config.access_token:
+                _login(client, config)
+        except PushError:
+            raise
+        except smtplib.SMTPServerDisconnected as error:
+            raise ProviderUnavailable(f"{_name(config)} closed the connection: {error}") from None
+        except smtplib.SMTPResponseException as error:
+            if isinstance(error.smtp_error, str):  # smtplib's own words for a reply that has no end
+                raise ProviderUnavailable(
+                    f"{_name(config)} does not speak SMTP: {error.smtp_error}"
+                ) from None
+            raise _refused(config, error.smtp_code, error.smtp_error) from None
+        except ssl.SSLError as error:
+            raise _tls(config, error) from error
+        except OSError as error:
+            raise ProviderUnavailable(f"{_name(config)} cannot be reached: {error}") from error
+        except (smtplib.SMTPException, ValueError, OverflowError) as error:
+            # ValueError: what cannot be a host or port at all (UnicodeError is one).
+            raise ConfigurationError(f"{_name(config)} cannot be used: {error}") from None
+        stack.pop_all()
+    return client
+
+
+def _name(config: SmtpConfig) -> str:
+    return f"Connection {config.connection!r}: the mail server {config.host}:{config.port}"
+
+
+def _open(config: SmtpConfig, stack: contextlib.ExitStack) -> smtplib.SMTP:
+    context = None if config.tls is Tls.NONE else _context(config)
+    # A name of our own is given so that smtplib does not ask the DNS for one, which can take seconds.
+    if config.tls is Tls.IMPLICIT:
+        client: smtplib.SMTP = smtplib.SMTP_SSL(
+            config.host, config.port, "localhost", timeout=config.timeout, context=context
+        )
+    else:
+        client = smtplib.SMTP(config.host, config.port, "localhost", timeout=config.timeout)
+    stack.callback(client.close)
+    sock = _socket(client)
+    # Else the last segment of a large mail waits for the server's delayed acknowledgement.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.local_hostname = _own_name(sock)
+    _greet(client, config)
+    if config.tls in (Tls.OPPORTUNISTIC, Tls.REQUIRED):
+        if client.has_extn("starttls"):
+            code, words = client.starttls(context=context)
+            if code != 220:
+                raise _refused(config, code, words, "STARTTLS")
+            _greet(client, config)
+        elif config.tls is Tls.REQUIRED:
+            raise ConfigurationError(
+                f"{_name(config)} does not offer STARTTLS, which the connection requires. "
+                "Use its TLS port with secure, or allow mail in clear."
+            )
+    return client
+
+
+def _socket(client: smtplib.SMTP) -> socket.socket:
+    sock = client.sock
+    if sock is None:
+        raise smtplib.SMTPServerDisconnected("no socket")
+    return sock
+
+
+def _own_name(sock: socket.socket) -> str:
+    """What EHLO says: our full host name, or the address as a literal (RFC 5321, 4.1.1.1 and 4.1.3)."""
+    name = socket.gethostname()
+    if "." in name and name.isascii() and " " not in name:
+        return name
+    address = str(sock.getsockname()[0])
+    return f"[IPv6:{address.partition('%')[0]}]" if ":" in address else f"[{address}]"
+
+
+def _greet(client: smtplib.SMTP, config: SmtpConfig) -> None:
+    code, words = client.ehlo()
+    if 500 <= code < 600:
+        code, words = client.helo()
+    if not 200 <= code < 300:
+        raise _refused(config, code, words, "EHLO")
+
+
+def _context(config: SmtpConfig) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not config.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if config.ciphers:
+        try:
+            context.set_ciphers(config.ciphers)
+        except ssl.SSLError:
+            raise ConfigurationError(
+                f"Connection {config.connection!r}: OpenSSL knows none of the ciphers {config.ciphers!r}; "
+                "write an OpenSSL cipher list, or leave the field empty."
+            ) from None
+    return context
+
+
+def _tls(config: SmtpConfig, error: ssl.SSLError) -> PushError:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+        return ProviderUnavailable(f"{_name(config)} closed the connection during the TLS handshake.")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConfigurationError(
+            f"{_name(config)} has a certificate that is not trusted: {error.verify_message}. "
+            "Check the host name, or have its authority installed on this machine."
+        )
+    return ConfigurationError(
+        f"{_name(config)} and we find no common TLS: {error.reason or error}. "
+        "Check that port and TLS mode belong together (465 with secure, 587 or 25 without), and the ciphers."
+    )
+
+
+def _refused(config: SmtpConfig, code: int, words: bytes | str, what: str = "the connection") -> PushError:
+    text = _scrub(words, config)
+    if 500 <= code < 600:
+        return ConfigurationError(f"{_name(config)} refuses {what}: {code} {text}")
+    if 400 <= code < 500:
+        return ProviderUnavailable(f"{_name(config)} refuses {what} for now: {code} {text}")
+    return ProviderUnavailable(f"{_name(config)} does not speak SMTP at {what}: {code} {text}")
+
+
+def _scrub(words: bytes | str, config: SmtpConfig) -> str:
+    """The server's words on one line, without our secrets should it repeat them."""
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
+    for secret in (config.password, config.access_token):
+        if secret:
+            encoded = base64.b64encode(secret.encode("utf-8", "replace")).decode()
+            text = text.replace(secret, "***").replace(encoded, "***")
+    return "".join(c if c.isprintable() else " " for c in text)[:500]
+
+
+# --- login --------------------------------------------------------------------------------------------
+
+
+def _login(client: smtplib.SMTP, config: SmtpConfig) -> None:
+    offered = client.esmtp_features.get("auth", "").upper().split()
+    if config.access_token:
+        wanted: tuple[str, ...] = ("XOAUTH2",)
+    elif config.auth_method:
+        wanted = (config.auth_method.upper(),)
+    else:
+        wanted = _PROTECTED if isinstance(client.sock, ssl.SSLSocket) else _CLEAR
+    methods = [method for method in wanted if method in offered]
+    if not methods:
+        raise ConfigurationError(
+            f"{_name(config)} does not offer login by {' or '.join(wanted)}; "
+            + (f"it offers {' '.join(offered)}." if offered else "it offers none, perhaps only after TLS.")
+        )
+    for last, method in enumerate(methods, start=1 - len(methods)):
+        try:
+            _authenticate(client, config, method)
+        except smtplib.SMTPAuthenticationError as error:
+            # 504 and 534 are about the method (RFC 4954, 6). A refused password is not tried again:
+            # accounts get locked for that.
+            if error.smtp_code in (504, 534) and last < 0:
+                continue
+            text = _scrub(error.smtp_error, config)
+            if not 500 <= error.smtp_code < 600:
+                raise ProviderUnavailable(
+                    f"{_name(config)} cannot check the login just now: {error.smtp_code} {text}"
+                ) from None
+            raise ConfigurationError(
+                f"{_name(config)} refuses the login of {config.user!r}: {error.smtp_code} {text}. "
+                f"{_LOGIN_REMEDY}."
+            ) from None
+        except UnicodeEncodeError:
+            # Not chained: the error carries the whole string, which is the secret.
+            raise ConfigurationError(
+                f"{_name(config)}: login or password has characters outside ASCII, which cannot be sent. "
+                f"{_LOGIN_REMEDY}."
+            ) from None
+        else:
+            return
+
+
+def _authenticate(client: smtplib.SMTP, config: SmtpConfig, method: str) -> None:
+    client.user, client.password = config.user or "", config.password or ""
+    steps: dict[str, tuple[Callable[..., str], bool]] = {
+        "PLAIN": (client.auth_plain, True),
+        # The user name in the AUTH line is an extension that not every server knows.
+        "LOGIN": (client.auth_login, False),
+        "CRAM-MD5": (client.auth_cram_md5, False),
+        "XOAUTH2": (_xoauth2(config), True),
+    }
+    if method not in steps:
+        raise ConfigurationError(
+            f"{_name(config)}: {method!r} is not a login method here; "
+            f"use {', '.join(steps)} or leave it empty."
+        )
+    respond, initial = steps[method]
+    try:
+        client.auth(method, respond, initial_response_ok=initial)
+    finally:
+        client.user = client.password = ""
+
+
+def _xoauth2(config: SmtpConfig) -> Callable[..., str]:
+    """Google's and Microsoft's SASL XOAUTH2; their challenge is an error to be answered with nothing.
+
+    Source: https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+    """
+
+    def respond(challenge: bytes | None = None) -> str:
+        return (
+            f"user={config.user or ''}\x01auth=Bearer {config.access_token}\x01\x01"
+            if challenge is None
+            else ""
+        )
+
+    return respond

@@ -1,0 +1,442 @@
+"""The conversation on one open SMTP connection: which commands go out together, what each reply means.
+
+With PIPELINING one write carries the content of a mail and the next mail's MAIL, RCPT and DATA, so that a
+mail costs one round trip. More is not allowed: content may only begin a group and DATA only end it (RFC
+2920, 3.1). Without it each command waits for its reply. Every mail is a transaction of its own, with one
+recipient.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import ssl
+from collections import deque
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from push_provider.channels.base import Result
+
+if TYPE_CHECKING:
+    from push_provider.channels.mime import Mail
+
+_RECEIVE = 65536
+_REPLY_LINE = 8192
+"""Octets of a reply line; RFC 5321 says 512, servers say more."""
+_REPLY_LINES = 200
+_TOGETHER = 1 << 20
+"""Bytes up to which what is to be written is copied into one piece."""
+_TLS_RECORD = 16384
+"""At most this is one TLS record, which the other side reads whole or not at all (RFC 8446, 5.1)."""
+
+_REFUSED_LOGIN = frozenset((b"530", b"534", b"535", b"538"))
+"""RFC 4954, 6: authentication or encryption is missing."""
+
+
+class Reply(NamedTuple):
+    """A server's reply: three digits, and its words on one line."""
+
+    code: bytes
+    words: bytes
+
+    @property
+    def text(self) -> str:
+        """At most 500 printable characters."""
+        text = self.words.decode("utf-8", "replace").strip()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " for c in text)
+        return text[:500]
+
+
+class Step(Enum):
+    """What a reply that is waited for will answer."""
+
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    CONTENT = auto()
+    DISCARD = auto()
+    """The empty content after a refused recipient and an accepted DATA."""
+    RSET = auto()
+
+
+class Desk(Protocol):
+    """Where a dialogue gets its mails, and where it says what became of them."""
+
+    def take(self, dialogue: Dialogue) -> Mail | None:
+        """Give the next mail that this connection can carry, or None."""
+
+    def settle(self, mail: Mail, result: Result, code: str, text: str) -> None:
+        """Take the final word about a mail."""
+
+    def give_back(self, mail: Mail) -> None:
+        """Take back a mail that was surely not accepted, through no fault of its own."""
+
+
+class Dropped(Exception):
+    """The connection can no longer be used.
+
+    :param code: reply code, ``timeout``, ``protocol`` or ``connection``.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class LoginRequired(Exception):
+    """The server takes no mail from this session at all."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+class Dialogue:
+    """Sends mails on one connection, without blocking.
+
+    The owner calls :meth:`advance` when there may be work, :meth:`readable` and :meth:`writable` when the
+    socket is, and :meth:`drop` when one of them raised an error or the deadline has passed.
+
+    :param client: as :func:`push_provider.channels.smtp.connect` gives it; owned from now on.
+    :param sender: envelope sender.
+    :param desk: see :class:`Desk`.
+    :param limit: mails after which the connection is closed; None for no limit.
+    """
+
+    def __init__(self, client: smtplib.SMTP, sender: str, desk: Desk, limit: int | None = None) -> None:
+        sock = client.sock
+        assert sock is not None
+        self._client = client
+        self._sock = sock
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._desk = desk
+        self._left = limit
+        self.eightbit = client.has_extn("8bitmime")
+        self.smtputf8 = client.has_extn("smtputf8") and self.eightbit
+        self._pipelining = client.has_extn("pipelining")
+        self._size = client.has_extn("size")
+        self._mail_from = b"MAIL FROM:<" + sender.encode() + b">"
+
+        self._awaited: deque[Step] = deque()
+        self._rest = b""
+        """The beginning of a reply line that is not there whole yet."""
+        self._words: list[bytes] = []
+        """The earlier lines of a reply of several lines."""
+
+        self._out: deque[bytes | memoryview] = deque()
+        self._queued = self._written = 0
+
+        self._opened: Mail | None = None
+        """Its envelope is under way; its content is not."""
+        self._refusal: Reply | None = None
+        """What the server said against the envelope of it."""
+        self._refused_at: Step | None = None
+        self._handed: Mail | None = None
+        """Its content is under way, and not answered."""
+        self._handed_end = 0
+        """How much must have been written for the server to have the whole content."""
+        self._first = True
+        self.answered = 0
+        """Mails that the server gave its final word about on this connection."""
+
+        sock.setblocking(False)
+        self._start_with_what_smtplib_read()
+
+    def _start_with_what_smtplib_read(self) -> None:
+        file = self._client.file
+        if file is not None:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._rest = bytes(file.peek())
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._sock.fileno()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is waited for."""
+        return bool(self._awaited)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._out)
+
+    @property
+    def full(self) -> bool:
+        """Whether the connection has carried as many mails as it may."""
+        return self._left is not None and self._left <= 0
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def _write(self, *data: bytes) -> None:
+        for piece in data:
+            self._out.append(piece)
+            self._queued += len(piece)
+
+    def writable(self) -> None:
+        """Write as much as the socket takes.
+
+        :raises Dropped: the connection is gone.
+        """
+        out = self._out
+        try:
+            while out:
+                if len(out) > 1 and self._queued - self._written <= _TOGETHER:
+                    joined = b"".join(out)
+                    out.clear()
+                    out.append(joined)
+                piece = out[0]
+                sent = self._sock.send(memoryview(piece)[:_TLS_RECORD] if self._tls else piece)
+                self._written += sent
+                if sent == len(piece):
+                    out.popleft()
+                else:
+                    out[0] = memoryview(piece)[sent:]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return
+        except OSError as error:
+            self._last_words()
+            raise Dropped("connection", f"the connection broke: {error}") from None
+
+    def _last_words(self) -> None:
+        """Read what the server said before it closed: a 421 with the reason, or the reply to a content."""
+        with contextlib.suppress(OSError):
+            while data := self._sock.recv(_RECEIVE):
+                self._feed(data)
+
+    def advance(self) -> None:
+        """Begin the next mail if the connection is free.
+
+        :raises Dropped: the connection is gone.
+        """
+        if not self._awaited:
+            if self._rest:
+                # Nobody asked: the next reply would be taken for the answer to something else.
+                self._feed(b"\n")
+            self._open_next()
+            self.writable()
+
+    def _open_next(self, reset: bool = False) -> None:
+        """Queue the envelope of the next mail, or as much of it as the server takes at once."""
+        if reset:
+            self._write(b"RSET\r\n")
+            self._awaited.append(Step.RSET)
+            if not self._pipelining:
+                return
+        mail = None if self.full else self._desk.take(self)
+        if mail is None:
+            return
+        self._opened, self._refusal, self._refused_at = mail, None, None
+        if self._left is not None:
+            self._left -= 1
+        line = self._mail_from
+        if self._size:
+            line += b" SIZE=%d" % (len(mail.head) + len(mail.tail))
+        if mail.eightbit:
+            line += b" BODY=8BITMIME"
+        if mail.utf8:
+            line += b" SMTPUTF8"
+        if self._pipelining:
+            self._write(line + b"\r\nRCPT TO:<" + mail.to + b">\r\nDATA\r\n")
+            self._awaited.extend((Step.MAIL, Step.RCPT, Step.DATA))
+        else:
+            self._write(line + b"\r\n")
+            self._awaited.append(Step.MAIL)
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Read what is there, act on the replies, write what follows from them.
+
+        :return: whether a whole reply was among it.
+        :raises Dropped: the connection is gone, or the server does not speak SMTP.
+        :raises LoginRequired: the very first MAIL was refused for want of a login.
+        """
+        answered = False
+        while True:
+            try:
+                data = self._sock.recv(_RECEIVE)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            except OSError as error:
+                raise Dropped("connection", f"the connection broke: {error}") from None
+            if not data:
+                raise Dropped("connection", "the server closed the connection")
+            answered = self._feed(data) or answered
+            if not self._tls:
+                break
+        if self._out:
+            self.writable()
+        return answered
+
+    def _feed(self, data: bytes) -> bool:
+        if self._rest:
+            data = self._rest + data
+        lines = data.split(b"\n")
+        self._rest = lines.pop()
+        answered = False
+        for line in lines:
+            code, separator = line[:3], line[3:4]
+            if not (code.isdigit() and len(code) == 3 and b"2" <= code < b"6") or len(line) > _REPLY_LINE:
+                raise Dropped("protocol", f"the server's reply is no SMTP: {Reply(code, line).text[:100]}")
+            if separator == b"-":
+                self._words.append(line[4:])
+                if len(self._words) > _REPLY_LINES:
+                    raise Dropped("protocol", "the server's reply has no end")
+            elif separator in (b" ", b"\r", b""):
+                words = line[4:]
+                if self._words:
+                    words = b" ".join((*(word.strip() for word in self._words), words))
+                    self._words.clear()
+                self._reply(Reply(code, words))
+                answered = True
+            else:
+                raise Dropped("protocol", f"the server's reply is no SMTP: {Reply(code, line).text[:100]}")
+        # Last, so that the whole replies before it count.
+        if len(self._rest) > _REPLY_LINE:
+            raise Dropped("protocol", "the server's reply has no end")
+        return answered
+
+    def _reply(self, reply: Reply) -> None:
+        code = reply.code
+        if not self._awaited:
+            raise Dropped(code.decode(), reply.text)
+        step = self._awaited.popleft()
+        kind = code[0] - 48
+        if step is Step.CONTENT:
+            self._content_answered(reply, kind)
+        elif code == b"421":
+            raise Dropped("421", reply.text)
+        elif step is Step.DATA:
+            self._data_answered(reply, kind)
+        elif step is Step.MAIL or step is Step.RCPT:
+            self._envelope_answered(step, reply, kind)
+        elif step is Step.RSET:
+            if kind != 2:
+                raise Dropped("protocol", f"the server refuses RSET: {reply.text}")
+            if not self._pipelining:
+                self._open_next()
+        elif not self._pipelining:
+            self._open_next()
+
+    def _envelope_answered(self, step: Step, reply: Reply, kind: int) -> None:
+        if kind == 2:
+            if not self._pipelining and self._opened is not None:
+                if step is Step.MAIL:
+                    self._write(b"RCPT TO:<", self._opened.to, b">\r\n")
+                    self._awaited.append(Step.RCPT)
+                else:
+                    self._write(b"DATA\r\n")
+                    self._awaited.append(Step.DATA)
+            self._first = False
+            return
+        if kind == 3:
+            raise Dropped("protocol", f"the server answers {reply.code.decode()} to {step.name}")
+        if step is Step.MAIL and self._first and reply.code in _REFUSED_LOGIN:
+            raise LoginRequired(reply)
+        self._first = False
+        if self._refusal is None:
+            self._refusal, self._refused_at = reply, step
+        if not self._pipelining:
+            self._settle_opened(self._refusal)
+            self._open_next(reset=step is Step.RCPT)
+
+    def _data_answered(self, reply: Reply, kind: int) -> None:
+        mail, refusal = self._opened, self._refusal
+        if mail is None or kind == 2 or (kind == 3 and self._refused_at is Step.MAIL):
+            # In the last case the server may hold a recipient without a sender: nothing safe can be sent.
+            raise Dropped("protocol", f"the server answers {reply.code.decode()} to DATA")
+        if refusal is None and kind == 3:
+            self._opened, self._handed = None, mail
+            if mail.tail:
+                self._write(mail.head, mail.tail, b".\r\n")
+            else:
+                self._write(mail.head, b".\r\n")
+            self._handed_end = self._queued
+            self._awaited.append(Step.CONTENT)
+            if self._pipelining:
+                self._open_next()
+            return
+        self._settle_opened(refusal or reply)
+        if kind == 3:
+            # RFC 2920, 3.1: no recipient was taken and DATA was, so an empty content ends it.
+            self._write(b".\r\n")
+            self._awaited.append(Step.DISCARD)
+            if self._pipelining:
+                self._open_next()
+        else:
+            self._open_next(reset=True)
+
+    def _content_answered(self, reply: Reply, kind: int) -> None:
+        mail, self._handed = self._handed, None
+        assert mail is not None
+        if kind == 3:
+            self._handed = mail
+            raise Dropped("protocol", f"the server answers {reply.code.decode()} to the content")
+        if self._written < self._handed_end:
+            # It refused before it had all of it; what was not written can neither be sent nor left out.
+            self._out.clear()
+            self._finish(mail, reply, {2: Result.UNKNOWN, 4: Result.RETRY, 5: Result.FAILED}[kind])
+            raise Dropped(reply.code.decode(), reply.text)
+        self._finish(mail, reply, {2: Result.SENT, 4: Result.RETRY, 5: Result.FAILED}[kind])
+        if reply.code == b"421":
+            raise Dropped("421", reply.text)
+        if not self._pipelining:
+            self._open_next()
+
+    def _settle_opened(self, reply: Reply) -> None:
+        mail, self._opened = self._opened, None
+        if mail is not None:
+            self._finish(mail, reply, Result.FAILED if reply.code[0] == 53 else Result.RETRY)
+
+    def _finish(self, mail: Mail, reply: Reply, result: Result) -> None:
+        self.answered += 1
+        self._desk.settle(mail, result, reply.code.decode(), reply.text)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def drop(self, code: str, text: str) -> None:
+        """Close the connection at once and say what became of the mails that were under way.
+
+        :param code: as in :class:`Dropped`.
+        :param text: for the outcome.
+        """
+        handed, opened = self._handed, self._opened
+        self._handed = self._opened = None
+        self._client.close()
+        if handed is not None and self._written >= self._handed_end:
+            self._desk.settle(handed, Result.UNKNOWN, code, text)
+        elif handed is not None:
+            self._not_accepted(handed, code, text, at_fault=True)
+        if opened is not None and self._refusal is not None:
+            self._opened = opened
+            self._settle_opened(self._refusal)
+        elif opened is not None:
+            self._not_accepted(opened, code, text, at_fault=handed is None)
+
+    def _not_accepted(self, mail: Mail, code: str, text: str, *, at_fault: bool) -> None:
+        # Servers close after so many mails, or when idle: that is about the connection. On a fresh one, or
+        # when nothing comes at all, it may be about the mail, which must not hold up the others again.
+        if at_fault and (code == "timeout" or not self.answered):
+            self._desk.settle(mail, Result.RETRY, code, text)
+        else:
+            self._desk.give_back(mail)
+
+    def stale(self) -> bool:
+        """Whether an idle connection has something to read: a farewell or its end."""
+        try:
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def close(self) -> None:
+        """Say QUIT if that is possible, and close."""
+        if not self._awaited:
+            with contextlib.suppress(OSError):
+                self._sock.send(b"QUIT\r\n")
+        self._client.close()

@@ -1,0 +1,477 @@
+"""Delivering: the right outcome for whatever the server does, and for each delivery by itself."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP as SmtpProtocol
+from airflow.sdk import Connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mail_content import File, Given, Templates
+from smtp_server import At, Do, Server
+
+from push_provider.channels import get_channel
+from push_provider.channels.base import Delivery, Job, Outcome
+from push_provider.channels.email import EmailChannel, EmailSender
+from push_provider.content import Content
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable
+from push_provider.hooks.smtp_config import SmtpConfig, Tls
+from push_provider.task import parse
+
+Serve = Callable[..., Server]
+Account = Callable[..., SmtpConfig]
+JOB = Job(1, "cd" * 16)
+PLAIN = ("8BITMIME", "SIZE 50000000")
+PIPELINING = ("PIPELINING", *PLAIN)
+
+
+def deliveries(count: int, **variables: Any) -> list[Delivery]:
+    return [Delivery(i, f"r{i}@example.org", {"name": f"N{i}", **variables}) for i in range(1, count + 1)]
+
+
+def send(config: SmtpConfig, chunk: list[Delivery], content: Any = None, **more: Any) -> dict[int, Outcome]:
+    content = content or Templates("Hello {name}", "Dear {name}")
+    with EmailSender(config, content, JOB, **more) as sender:
+        outcomes = sender.send(chunk)
+    assert Counter(o.id for o in outcomes) == Counter(d.id for d in chunk), "one outcome for each delivery"
+    return {outcome.id: outcome for outcome in outcomes}
+
+
+def results(outcomes: dict[int, Outcome]) -> list[str]:
+    return [str(outcomes[i].result) for i in sorted(outcomes)]
+
+
+def nth(step: str, number: int, answer: Any) -> Callable[[At], Any]:
+    """The ``number``-th time that the server comes to ``step``, it does this."""
+    return lambda here: answer if here.step == step and here.count == number else None
+
+
+@pytest.fixture(params=[True, False], ids=["pipelining", "one by one"])
+def extensions(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return PIPELINING if request.param else PLAIN
+
+
+def test_registry() -> None:
+    assert isinstance(get_channel("email"), EmailChannel)
+    with pytest.raises(ConfigurationError, match="known are: email"):
+        get_channel("fax")
+
+
+def test_accepted(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+    server = serve(extensions=extensions, strict=extensions is PLAIN)
+    outcomes = send(account(server, max_connections=1), deliveries(3))
+    assert outcomes[2] == Outcome(2, "sent", f"<{JOB.token}.2@example.com>", "250", "2.0.0 taken")  # type: ignore[arg-type]
+    assert server.accepted == ["r1@example.org", "r2@example.org", "r3@example.org"]
+    for number, mail in enumerate(server.received, 1):
+        parsed = message_from_bytes(mail.data, policy=policy.default)
+        assert parsed["To"] == mail.to == f"r{number}@example.org"
+        assert parsed["Subject"] == f"Hello N{number}"
+        assert parsed["Message-ID"] == f"<{JOB.token}.{number}@example.com>"
+        assert mail.sender.startswith("MAIL FROM:<shop@example.com> SIZE=")
+    assert server.connections == 1
+
+
+REFUSALS = [("450 4.2.0 later", "retry", "450"), ("550 5.1.1 no", "failed", "550")]
+
+
+@pytest.mark.parametrize(("answer", "result", "code"), REFUSALS)
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("victim", [1, 2, 4])
+def test_refused(
+    step: str,
+    answer: str,
+    result: str,
+    code: str,
+    victim: int,
+    serve: Serve,
+    account: Account,
+    extensions: tuple[str, ...],
+) -> None:
+    server = serve(nth(step, victim, answer), extensions=extensions, strict=extensions is PLAIN)
+    outcomes = send(account(server, max_connections=1), deliveries(4))
+    assert results(outcomes) == [result if i == victim else "sent" for i in range(1, 5)]
+    assert (outcomes[victim].code, outcomes[victim].text) == (code, answer[4:])
+    assert server.accepted == [f"r{i}@example.org" for i in range(1, 5) if i != victim]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Do.CLOSE, "421 4.7.0 enough", b"\x00\xffjunk\r\n", b"2" * 20000, b"250-a\r\n" * 300]
+)
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+@pytest.mark.parametrize("victim", [1, 3])
+def test_connection_lost(
+    step: str, answer: Any, victim: int, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    server = serve(nth(step, victim, answer), extensions=extensions)
+    outcomes = send(account(server, max_connections=1), deliveries(4))
+    if step == "dot":
+        # 421 is the server's word that it did not take the mail; without a word nobody knows.
+        expected = "retry" if answer == "421 4.7.0 enough" else "unknown"
+    else:
+        # On a fresh connection the mail may be the cause; on one that has carried some it goes again at once.
+        expected = "retry" if victim == 1 else "sent"
+    assert results(outcomes) == [expected if i == victim else "sent" for i in range(1, 5)]
+    # What is in doubt may be there: the script's junk follows upon the server having taken the mail.
+    doubtful = f"r{victim}@example.org" if expected == "unknown" else None
+    assert Counter(to for to in server.accepted if to != doubtful) == Counter(
+        f"r{i}@example.org" for i in range(1, 5) if i != victim or expected == "sent"
+    )
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+    server = serve(nth(step, 2, Do.HANG), extensions=extensions)
+    outcomes = send(account(server, max_connections=1, timeout=0.2), deliveries(4))
+    assert results(outcomes) == ["sent", "unknown" if step == "dot" else "retry", "sent", "sent"]
+    assert outcomes[2].code == "timeout"
+    assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org", "r4@example.org"])
+
+
+@pytest.mark.parametrize("action", [Do.CLOSE, Do.HANG])
+def test_content_not_handed_over_is_surely_not_accepted(
+    action: Do, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    def script(here: At) -> Any:
+        return action if here.step == "body" and here.argument == "r2@example.org" else None
+
+    large = Templates(
+        "s",
+        "Dear {name}",
+        attachments=(File("f", random.Random(1).randbytes(8 << 20), "application/x-test"),),
+    )
+    server = serve(script, extensions=extensions)
+    outcomes = send(account(server, max_connections=1, timeout=0.5), deliveries(3), large)
+    assert results(outcomes) == ["sent", "retry", "sent"]
+    assert outcomes[2].code == ("timeout" if action is Do.HANG else "connection")
+    assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org"])
+
+
+def test_recipient_refused_and_data_accepted(serve: Serve, account: Account) -> None:
+    def script(here: At) -> str | None:
+        if here.step == "rcpt" and "r2@" in here.argument:
+            return "550 5.1.1 nobody"
+        return "354 go on" if here.step == "data" and not here.argument else None
+
+    server = serve(script)
+    outcomes = send(account(server, max_connections=1), deliveries(3))
+    assert results(outcomes) == ["sent", "failed", "sent"]
+    assert outcomes[2].text == "5.1.1 nobody"
+    assert [(mail.to, mail.accepted) for mail in server.received] == [
+        ("r1@example.org", True),
+        ("r3@example.org", True),
+    ]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("data", ["503 5.5.1 RCPT first", "554 5.5.1 no valid recipients", "451 later"])
+def test_recipient_refused_and_data_too(data: str, serve: Serve, account: Account) -> None:
+    def script(here: At) -> str | None:
+        if here.step == "rcpt" and "r2@" in here.argument:
+            return "450-4.2.1 mailbox\r\n450 4.2.1 full"
+        return data if here.step == "data" and not here.argument else None
+
+    server = serve(script)
+    outcomes = send(account(server, max_connections=1), deliveries(3))
+    assert results(outcomes) == ["sent", "retry", "sent"]
+    assert (outcomes[2].code, outcomes[2].text) == ("450", "4.2.1 mailbox 4.2.1 full")
+    assert server.connections == 1
+
+
+def test_sender_refused(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+    server = serve(
+        lambda here: "553 5.7.1 not your address" if here.step == "mail" else None, extensions=extensions
+    )
+    outcomes = send(account(server), deliveries(20))
+    assert set(results(outcomes)) == {"failed"}
+    assert {(o.code, o.text) for o in outcomes.values()} == {("553", "5.7.1 not your address")}
+
+
+@pytest.mark.parametrize("code", ["530", "535"])
+def test_login_wanted_at_the_first_mail(
+    code: str, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    server = serve(
+        lambda here: f"{code} 5.7.0 log in" if here.step == "mail" else None, extensions=extensions
+    )
+    with pytest.raises(ConfigurationError, match=f"push_email_test.*{code} 5.7.0 log in.*login"):
+        send(account(server), deliveries(20))
+    assert server.accepted == []
+
+
+@pytest.mark.parametrize("answer", ["450 later", "554 no"])
+def test_a_server_that_cannot_be_used_raises(answer: str, serve: Serve, account: Account) -> None:
+    server = serve(lambda here: answer if here.step == "connect" else None)
+    with pytest.raises(ProviderUnavailable if answer[0] == "4" else ConfigurationError):
+        send(account(server), deliveries(20))
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("answer", [Do.CLOSE, "421 go away"])
+def test_a_server_that_ends_every_session(
+    answer: Any, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    server = serve(lambda here: answer if here.step == "mail" else None, extensions=extensions)
+    outcomes = send(account(server), deliveries(50))
+    assert set(results(outcomes)) == {"retry"}
+    assert "connection" in {o.code for o in outcomes.values()}
+    assert server.connections < 10
+
+
+def test_the_server_is_gone_in_the_middle(serve: Serve, account: Account) -> None:
+    def script(here: At) -> Any:
+        if here.step == "connect" and here.count > 1:
+            return Do.CLOSE
+        return Do.CLOSE if here.step == "dot" and here.count == 3 else None
+
+    server = serve(script)
+    outcomes = send(account(server, max_connections=1), deliveries(6))
+    assert results(outcomes) == ["sent", "sent", "unknown", "retry", "retry", "retry"]
+    assert outcomes[6].code == "connection"
+
+
+@pytest.mark.parametrize("farewell", [Do.CLOSE, "421 4.7.0 enough for one connection"])
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_server_that_closes_every_few_mails(
+    farewell: Any, every: int, connections: int, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    def script(here: At) -> Any:
+        return farewell if here.step == "mail" and here.here > every else None
+
+    server = serve(script, extensions=extensions)
+    outcomes = send(account(server, max_connections=connections), deliveries(40))
+    assert set(results(outcomes)) == {"sent"}
+    assert sorted(server.accepted) == sorted(f"r{i}@example.org" for i in range(1, 41))
+
+
+def test_fewer_connections_than_wanted(serve: Serve, account: Account) -> None:
+    server = serve(lambda here: "421 too many" if here.step == "connect" and here.connection > 2 else None)
+    outcomes = send(account(server, max_connections=8), deliveries(200))
+    assert set(results(outcomes)) == {"sent"}
+    assert Counter(server.accepted) == Counter(f"r{i}@example.org" for i in range(1, 201))
+
+
+def test_own_limit_of_a_connection(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+    server = serve(extensions=extensions)
+    outcomes = send(account(server, max_connections=2), deliveries(40), limit=7)
+    assert set(results(outcomes)) == {"sent"}
+    assert max(Counter(mail.connection for mail in server.received).values()) <= 7
+    assert len(server.accepted) == 40
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 1), (3, 1), (400, 4)])
+def test_connections_are_opened_as_needed_and_kept(
+    count: int, most: int, serve: Serve, account: Account
+) -> None:
+    server = serve()
+    with EmailSender(account(server), Templates("s", "t {name}"), JOB) as sender:
+        assert server.connections == 0
+        for start in range(3):
+            chunk = [d._replace(id=d.id + start * 1000) for d in deliveries(count)]
+            assert {str(o.result) for o in sender.send(chunk)} == {"sent"}
+        assert 1 <= server.connections <= most
+    assert len(server.accepted) == 3 * count
+
+
+@pytest.mark.parametrize("farewell", [Do.CLOSE, "421 4.4.2 idle"])
+def test_a_connection_that_ended_between_chunks(farewell: Any, serve: Serve, account: Account) -> None:
+    server = serve(nth("mail", 2, farewell))
+    with EmailSender(account(server), Templates("s", "t {name}"), JOB) as sender:
+        for delivery in deliveries(3):
+            [outcome] = sender.send([delivery])
+            assert outcome.result == "sent"
+    assert server.connections == 2
+
+
+def test_a_connection_that_is_still_being_opened_holds_up_nothing(serve: Serve, account: Account) -> None:
+    server = serve(lambda here: Do.HANG if here.step == "connect" and here.connection > 1 else None)
+    outcomes = send(account(server, timeout=0.5), deliveries(40))
+    assert set(results(outcomes)) == {"sent"}
+    for thread in threading.enumerate():
+        if thread.name == "push-smtp-connect":
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_an_error_of_ours_leaves_no_half_open_conversation(serve: Serve, account: Account) -> None:
+    class Broken(Templates):
+        def render(self, to: str, variables: Any) -> Any:
+            if variables["name"] == "N5":
+                raise ZeroDivisionError
+            return super().render(to, variables)
+
+    server = serve()
+    with EmailSender(account(server, max_connections=1), Broken("s", "{name}"), JOB) as sender:
+        with pytest.raises(ZeroDivisionError):
+            sender.send(deliveries(8))
+        assert {str(o.result) for o in sender.send(deliveries(4))} == {"sent"}
+    assert server.connections == 2
+    assert "r5@example.org" not in server.accepted
+
+
+def test_content_error_is_one_recipients(serve: Serve, account: Account) -> None:
+    chunk = deliveries(5)
+    chunk[1] = Delivery(2, "r2@example.org", {})
+    chunk[3] = Delivery(4, "r4@example.org", {"name": "a\r\nBcc: eve@example.net"})
+    server = serve()
+    outcomes = send(account(server), chunk)
+    assert results(outcomes) == ["sent", "failed", "sent", "failed", "sent"]
+    assert {outcomes[2].code, outcomes[4].code} == {"content"}
+    assert "'name' is missing" in str(outcomes[2].text)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_addresses_outside_ascii(offered: bool, serve: Serve, account: Account) -> None:
+    server = serve(extensions=(*PIPELINING, "SMTPUTF8") if offered else PIPELINING)
+    chunk = [Delivery(1, "用户@例子.cn", {"name": "N"}), *deliveries(2)[1:]]
+    outcomes = send(account(server), chunk)
+    assert results(outcomes) == ["sent" if offered else "failed", "sent"]
+    if offered:
+        assert server.received[0].to == "用户@例子.cn"
+        assert " SMTPUTF8" in server.received[0].sender
+    else:
+        assert outcomes[1].code == "smtputf8"
+    assert " SMTPUTF8" not in server.received[-1].sender
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_eight_bits(offered: bool, serve: Serve, account: Account) -> None:
+    server = serve(extensions=("PIPELINING", "8BITMIME") if offered else ("PIPELINING",))
+    send(account(server), deliveries(1), Templates("s", "你好 {name}"))
+    [mail] = server.received
+    assert mail.data.isascii() is not offered
+    assert (" BODY=8BITMIME" in mail.sender) is offered
+    assert message_from_bytes(mail.data, policy=policy.default).get_content().rstrip() == "你好 N1"
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_over_tls(implicit: bool, serve: Serve, account: Account, certificate: Path) -> None:
+    extensions = (*PIPELINING, "STARTTLS")
+    server = serve(extensions=extensions, certificate=certificate, implicit=implicit)
+    config = account(server, tls=Tls.IMPLICIT if implicit else Tls.REQUIRED, verify=False)
+    content = Templates("s", "{name}", attachments=(File("f", b"x" * 300_000, "application/x-test"),))
+    outcomes = send(config, deliveries(40), content)
+    assert set(results(outcomes)) == {"sent"}
+    assert Counter(server.accepted) == Counter(f"r{i}@example.org" for i in range(1, 41))
+    for mail in server.received:
+        [part] = message_from_bytes(mail.data, policy=policy.default).iter_attachments()  # type: ignore[attr-defined]
+        assert part.get_content() == b"x" * 300_000
+
+
+@pytest.mark.parametrize("kind", ["text", "html", "markdown"])
+def test_a_push_task_through_an_airflow_connection(kind: str, serve: Serve) -> None:
+    server = serve()
+    task = parse(
+        {
+            "name": "Dispatch",
+            "channel": "email",
+            "schedule": {"kind": "manual"},
+            "subject": "订单 {{ order }}",
+            "content": "Dear {{ name }}, {{ order }} is on its way.",
+            "content_type": kind,
+            "attachments": [{"name": "发票.txt", "content_base64": "aGFsbG8="}],
+        }
+    )
+    connection = Connection(
+        conn_id="shop",
+        conn_type="push_email",
+        host="127.0.0.1",
+        port=server.port,
+        extra=json.dumps({"from_email": "shop@example.com", "from_name": "商店", "ignore_tls": True}),
+    )
+    chunk = [
+        Delivery(1, "ann@example.org", {"name": "<Ann>", "order": "A-1"}),
+        Delivery(2, "bob@example.org", {"name": "Bob"}),
+    ]
+    with EmailChannel().open(connection, Content(task, {}), JOB) as sender:
+        outcomes = {outcome.id: outcome for outcome in sender.send(chunk)}
+    assert results(outcomes) == ["sent", "failed"]
+    assert outcomes[2].code == "content"
+    parsed: Any = message_from_bytes(server.received[0].data, policy=policy.default)
+    assert parsed["Subject"] == "订单 A-1"
+    assert parsed["From"].addresses[0].display_name == "商店"
+    assert "Dear <Ann>, A-1" in parsed.get_body(("plain",)).get_content()
+    rich = parsed.get_body(("html",))
+    assert (rich is not None) == (kind != "text")
+    if rich is not None:
+        assert "Dear &lt;Ann&gt;, A-1" in rich.get_content()
+    [file] = parsed.iter_attachments()
+    assert (file.get_filename(), file.get_payload(decode=True)) == ("发票.txt", b"hallo")
+
+
+# --- an independent server --------------------------------------------------------------------------------
+
+
+class Box:
+    """Collects what aiosmtpd takes."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[str, list[str], bytes]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        """Keep it."""
+        self.mails.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
+        return "250 kept"
+
+
+class _Controller(Controller):
+    def factory(self) -> SmtpProtocol:
+        return SmtpProtocol(self.handler, hostname="test", enable_SMTPUTF8=True)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[tuple[Box, int]]:
+    handler = Box()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    controller = _Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield handler, port
+    controller.stop()
+
+
+LINES = st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from(".\r\n é中"), max_size=200)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.tuples(LINES, LINES), min_size=1, max_size=4))
+def test_aiosmtpd_receives_what_was_meant(
+    texts: list[tuple[str, str]], box: tuple[Box, int], account: Account
+) -> None:
+    handler, port = box
+    handler.mails.clear()
+    chunk = [
+        Delivery(i, f"r{i}@example.org", {"subject": f"商店 {i}", "text": text, "html": html})
+        for i, (text, html) in enumerate(texts)
+    ]
+    outcomes = send(account(port), chunk, Given(has_html=True))
+    assert set(results(outcomes)) == {"sent"}
+    assert len(handler.mails) == len(chunk)
+    got = {}
+    for sender, recipients, content in handler.mails:
+        parsed: Any = message_from_bytes(content, policy=policy.default)
+        assert sender == "shop@example.com"
+        assert recipients == [parsed["To"]]
+        parts = [
+            parsed.get_body((kind,)).get_payload(decode=True).decode().replace("\r\n", "\n")
+            for kind in ("plain", "html")
+        ]
+        got[parsed["To"]] = (parsed["Subject"], *parts)
+    for delivery in chunk:
+        wanted = [
+            str(delivery.variables[k]).replace("\r\n", "\n").replace("\r", "\n") for k in ("text", "html")
+        ]
+        assert got[delivery.to] == (delivery.variables["subject"], *wanted)
