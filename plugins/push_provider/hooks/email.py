@@ -1,0 +1,529 @@
+"""Mail accounts as Airflow connections: type ``push_email``, and the SMTP provider's ``smtp``.
+
+:func:`email_config` turns a connection into an :class:`~push_provider.hooks.smtp_config.SmtpConfig`;
+:class:`PushEmailHook` is what Airflow itself uses of such a connection. The rules follow nodemailer
+(https://nodemailer.com/smtp), whose list of services this is, with three exceptions: what the connection
+says wins over the service, a service's port holds only together with its kind of TLS, and a password
+never goes in clear to another machine unless ``ignore_tls`` says so.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import ssl
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from unicodedata import category
+
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import BaseHook
+
+from push_provider.channels.smtp import connect
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.hooks.services import Service, find_service, service_for_address, similar_services
+from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, SmtpConfig, Tls
+from push_provider.task import email_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk import Connection
+
+CONN_TYPE = "push_email"
+DEFAULT_CONNECTION = "push_email_default"
+"""The connection of push tasks that name none."""
+
+AUTH_METHODS = ("PLAIN", "LOGIN", "CRAM-MD5")
+MAX_CONNECTIONS = 64
+STARTTLS_PORTS = frozenset({25, 587, 2525})
+"""Ports on which no server speaks TLS from the first byte (RFC 3207, RFC 6409, and 2525 by custom)."""
+IMPLICIT_TLS_PORT = 465
+SUBMISSION_PORT = 587
+RELAY_PORT = 25
+_OK = 250
+
+_NAMED_ADDRESS = re.compile(r'"?(?P<name>[^<>"]*)"?\s*<(?P<address>[^<>]+)>')
+"""``Name <address>``, as the provider's hook takes it. Not parseaddr: it finds addresses within names."""
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+def get_email_connection(config: str | None = None) -> Connection:
+    """Look up the connection that a push task sends through.
+
+    :param config: the task's ``config``, a connection id; None or empty takes :data:`DEFAULT_CONNECTION`.
+        Airflow lets a task look up a connection by its id only, so the default is a fixed id.
+    :raises ConfigurationError: there is no such connection; the text says how to make it.
+    """
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    conn_id = config or DEFAULT_CONNECTION
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        named = "" if config else "The push task names no config, and the default one is missing: "
+        raise ConfigurationError(
+            f"{named}there is no connection {conn_id!r}. Create it in Airflow under Admin > Connections with "
+            f"type 'Push Email', or with: airflow connections add {conn_id} --conn-type {CONN_TYPE} "
+            "--conn-login <sender's address> --conn-password <authorisation code> "
+            """--conn-extra '{"service": "<such as QQ>"}'"""
+        ) from None
+
+
+def email_config(connection: Connection) -> SmtpConfig:
+    """Resolve a mail account.
+
+    ``push_email``: login is the sender's address, password the authorisation code, host and port the server.
+    The extra holds ``service``, ``secure`` (true: TLS from the start; false: STARTTLS), ``ignore_tls`` (no
+    STARTTLS even if offered; as in nodemailer it says nothing about ``secure``), ``auth_method``,
+    ``from_email``, ``from_name``, ``max_connections``, ``timeout`` (seconds), ``enabled``, and for servers
+    of one's own ``ssl_context`` (``none`` trusts any certificate) and ``ciphers`` (OpenSSL's cipher list).
+    Without a host, the service is found by name, or by the domain of the login.
+
+    ``smtp``: the fields and defaults of
+    :class:`airflow.providers.smtp.hooks.smtp.SmtpHook`; besides, the extra may hold ``from_name``,
+    ``max_connections``, ``enabled`` and ``ciphers``.
+
+    Both take ``auth_type`` ``oauth2`` with ``access_token``, or ``client_id``, ``client_secret``,
+    ``tenant_id`` and ``scope``, as the SMTP provider does. Text stands for what it says ("465", "true").
+
+    With a password or token and a server that is not on this machine, STARTTLS is required and not only
+    used when offered (RFC 3207 section 6: anybody on the way could hide the offer and read the password).
+
+    :param connection: secrets in clear.
+    :raises ConfigurationError: wrong type, disabled, or a field is missing or wrong; the text names it.
+    :raises ProviderUnavailable: the OAuth 2 server cannot be reached.
+    """
+    fields = _Fields(connection)
+    resolve = {CONN_TYPE: _push_email_server, SmtpHook.conn_type: _smtp_server}.get(
+        connection.conn_type or ""
+    )
+    if resolve is None:
+        raise fields.error("type", f"is {connection.conn_type!r}; email goes through {CONN_TYPE!r} or 'smtp'")
+    if fields.flag("enabled") is False:
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} is disabled; enable it under Admin > Connections, "
+            "field 'enabled'."
+        )
+    server = resolve(fields)
+    from_name, from_email = _sender(fields)
+    token = _access_token(connection, fields) if server.oauth2 else None
+    password = None if server.oauth2 else connection.password or None
+    user = fields.login() or (from_email if token else None)
+    if password and not user and connection.conn_type == CONN_TYPE:
+        raise fields.error("login", "is empty but there is a password; enter the sender's address (authUser)")
+    tls = server.tls
+    if tls is Tls.OPPORTUNISTIC and (password or token) and not _is_loopback(server.host):
+        tls = Tls.REQUIRED
+
+    return SmtpConfig(
+        connection=connection.conn_id,
+        host=server.host,
+        port=server.port,
+        tls=tls,
+        user=user if (user and password) or token else None,
+        password=password if user else None,
+        auth_method=server.auth_method,
+        access_token=token,
+        from_email=from_email,
+        from_name=from_name,
+        max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
+        timeout=fields.seconds("timeout") or DEFAULT_TIMEOUT,
+        ciphers=fields.ciphers(),
+        verify=fields.choice("ssl_context", ("default", "none")) != "none",
+    )
+
+
+class PushEmailHook(SmtpHook):
+    """Airflow's hook for connections of type ``push_email``; it serves ``smtp`` connections as well.
+
+    What the SMTP provider's hook offers (``get_conn``, ``send_email_smtp``, use in a ``with`` statement)
+    works on the account as :func:`email_config` resolves it. The provider's EmailOperator, though, makes an
+    ``SmtpHook`` of its own and knows nothing of services: for it, the connection needs host and port 465.
+
+    :param smtp_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "smtp_conn_id"
+    default_conn_name = DEFAULT_CONNECTION
+    conn_type = CONN_TYPE
+    hook_name = "Push Email"
+
+    def __init__(self, smtp_conn_id: str = default_conn_name) -> None:
+        super().__init__(smtp_conn_id=smtp_conn_id)
+
+    @cached_property
+    def conn(self) -> Connection:
+        """The connection, looked up once."""
+        if self.smtp_connection is None:
+            self.smtp_connection = get_email_connection(self.smtp_conn_id)
+        return self.smtp_connection
+
+    @cached_property
+    def config(self) -> SmtpConfig:
+        """The account, resolved; for errors see :func:`email_config`."""
+        return email_config(self.conn)
+
+    def get_conn(self) -> Self:
+        """Connect and log in, if that has not been done.
+
+        :raises ConfigurationError: the connection, its TLS or the login is wrong.
+        :raises ProviderUnavailable: the server cannot be reached just now.
+        """
+        if self._smtp_client is None:
+            self._smtp_client = connect(self.config)
+        return self
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Connect, log in and say NOOP, without sending anything.
+
+        :return: whether all went well, and what happened, for people; on failure with the remedy.
+        """
+        try:
+            config = self.config
+        except PushError as error:
+            return False, f"The configuration cannot be used. {error}"
+        try:
+            client = connect(config)
+        except PushError as error:
+            return False, str(error)
+        server = f"{config.host}:{config.port}"
+        protection = "with TLS" if isinstance(client.sock, ssl.SSLSocket) else "without TLS"
+        try:
+            code, reply = client.noop()
+            client.quit()
+        except OSError as error:  # smtplib's errors are OSErrors
+            return False, f"{server} let us in and then broke off: {error}. Try again later."
+        finally:
+            client.close()
+        if code != _OK:
+            return (
+                False,
+                f"{server} let us in, but answers NOOP with {code} {reply.decode(errors='replace')}.",
+            )
+        login = f"logged in as {config.user}" if config.user else "without login"
+        return True, f"Connected to {server} {protection}, {login}. Mail is sent as {config.from_email}."
+
+    # What the parent's other methods read, from the resolved account.
+
+    @property
+    def host(self) -> str:
+        """See :class:`SmtpConfig`."""
+        return self.config.host
+
+    @property
+    def port(self) -> int:
+        """See :class:`SmtpConfig`."""
+        return self.config.port
+
+    @property
+    def use_ssl(self) -> bool:
+        """TLS from the first byte."""
+        return self.config.tls is Tls.IMPLICIT
+
+    @property
+    def smtp_starttls(self) -> bool:
+        """STARTTLS may or must be used."""
+        return self.config.tls in (Tls.OPPORTUNISTIC, Tls.REQUIRED)
+
+    @property
+    def smtp_user(self) -> str:
+        """Login name, or empty."""
+        return self.config.user or ""
+
+    @property
+    def smtp_password(self) -> str:
+        """Password, or empty."""
+        return self.config.password or ""
+
+    @property
+    def from_email(self) -> str:
+        """Envelope and header sender."""
+        return self.config.from_email
+
+    @property
+    def timeout(self) -> int:
+        """Whole seconds, at least one."""
+        return max(1, round(self.config.timeout))
+
+
+# --- where the server is ------------------------------------------------------------------------------
+
+
+class _Server(NamedTuple):
+    host: str
+    port: int
+    tls: Tls
+    auth_method: str | None
+    oauth2: bool
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(map(repr, names))
+
+
+def _push_email_server(fields: _Fields) -> _Server:
+    host = fields.host()
+    service = _find_service(fields, host)
+    port, secure = _port_and_secure(fields.port(), fields.flag("secure"), service)
+    ignore_tls = fields.flag("ignore_tls")
+    if ignore_tls is None:
+        ignore_tls = service is not None and service.ignore_tls
+    method = (fields.text("auth_method") or "").upper().replace("_", "-") or (service and service.auth_method)
+    oauth2 = method == "XOAUTH2" or fields.choice("auth_type", ("basic", "oauth2")) == "oauth2"
+    if method and method not in (*AUTH_METHODS, "XOAUTH2"):
+        raise fields.error("auth_method", f"is {method!r}; it takes {', '.join(AUTH_METHODS)}, or nothing")
+    return _Server(
+        # nodemailer's default host is localhost: Maildev is the service without one.
+        host=host or (service and service.host) or "localhost",
+        port=port,
+        tls=Tls.IMPLICIT if secure else Tls.NONE if ignore_tls else Tls.OPPORTUNISTIC,
+        auth_method=None if oauth2 else method or None,
+        oauth2=oauth2,
+    )
+
+
+def _find_service(fields: _Fields, host: str | None) -> Service | None:
+    """The service that is named; without one and without a host, the service of the login's domain."""
+    name = fields.text("service")
+    if name:
+        service = find_service(name)
+        if service is None:
+            similar = similar_services(name)
+            meant = f"did you mean {_either(similar)}? Else" if similar else "choose one of the list, or"
+            raise fields.error(
+                "service", f"is {name!r}, no known service; {meant} leave it empty and enter a host"
+            )
+        return service
+    if host:
+        return None
+    login = fields.login() or ""
+    service = service_for_address(login)
+    if service is None:
+        similar = similar_services(login.rpartition("@")[2]) if "@" in login else []
+        hint = f" (perhaps {_either(similar)})" if similar else ""
+        raise fields.error(
+            "host", f"is empty, and no known service has the login's domain; enter a host or a service{hint}"
+        )
+    return service
+
+
+def _port_and_secure(port: int | None, secure: bool | None, service: Service | None) -> tuple[int, bool]:
+    """Port, and whether TLS begins at once, from what is given and what the service says.
+
+    A port that is given settles TLS where it can (465; 25, 587 and 2525), because the service's own
+    setting belongs to its own port; in the same way the service's port holds only for its own setting.
+    """
+    own_port = service.port if service else None
+    own_secure = bool(service and service.secure)
+    if secure is None:
+        if port is None or port == own_port:
+            # nodemailer: an entry that says nothing is secure on port 465.
+            secure = own_port == IMPLICIT_TLS_PORT if service and service.secure is None else own_secure
+        elif port == IMPLICIT_TLS_PORT:
+            secure = True
+        else:
+            secure = own_secure and port not in STARTTLS_PORTS
+    if port is None:
+        port = own_port if secure == own_secure else None
+    return port or (IMPLICIT_TLS_PORT if secure else SUBMISSION_PORT), secure
+
+
+def _smtp_server(fields: _Fields) -> _Server:
+    """As the SMTP provider's hook reads its connection: TLS from the start unless ``disable_ssl``."""
+    host = fields.host()
+    if host is None:
+        raise fields.error("host", "is empty; enter the mail server's name")
+    implicit = not fields.flag("disable_ssl")
+    starttls = not fields.flag("disable_tls")
+    return _Server(
+        host=host,
+        # smtplib's defaults, which the provider's hook relies on.
+        port=fields.port() or (IMPLICIT_TLS_PORT if implicit else RELAY_PORT),
+        tls=Tls.IMPLICIT if implicit else Tls.REQUIRED if starttls else Tls.NONE,
+        auth_method=None,
+        oauth2=fields.choice("auth_type", ("basic", "oauth2")) == "oauth2",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether mail to this host stays on this machine; names are not resolved (RFC 6761 section 6.3)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        name = host.rstrip(".").lower()
+        return name == "localhost" or name.endswith(".localhost")
+
+
+# --- who sends ----------------------------------------------------------------------------------------
+
+
+def _sender(fields: _Fields) -> tuple[str | None, str]:
+    """Display name and address of the sender."""
+    name, given = fields.line("from_name"), fields.line("from_email")
+    address = given or fields.login() or ""
+    named = _NAMED_ADDRESS.fullmatch(given or "")
+    if named:
+        name, address = name or named["name"].strip(), named["address"]
+    try:
+        return name or None, email_address(address)
+    except ValueError:
+        wrong = (
+            f"is {given!r}, which is no mail address"
+            if given
+            else "is empty, and the login is no mail address; enter the sender's address"
+        )
+        raise fields.error("from_email", wrong) from None
+
+
+def _access_token(connection: Connection, fields: _Fields) -> str:
+    """OAuth 2 bearer token: the one given, or a new one that the SMTP provider's hook fetches.
+
+    :raises ConfigurationError: there are no credentials, or they are refused.
+    :raises ProviderUnavailable: the OAuth 2 server cannot be reached.
+    """
+    from airflow.sdk import Connection as SdkConnection
+    from airflow.sdk.exceptions import AirflowException
+    from airflow.sdk.log import mask_secret
+    from requests import RequestException
+
+    # An empty field of Airflow's form must not hide the provider's default.
+    extra = {name: value for name, value in fields.extra.items() if value not in (None, "")}
+    hook = SmtpHook(smtp_conn_id=connection.conn_id, auth_type="oauth2")
+    hook.smtp_connection = SdkConnection(conn_id=connection.conn_id, extra=json.dumps(extra))
+    try:
+        token = hook._get_oauth2_token()  # its only way to a token that does not connect as well
+    except ImportError as error:
+        raise fields.error("client_id", f"needs the Python package {error.name!r}; install it") from None
+    except RequestException as error:
+        raise ProviderUnavailable(
+            f"Connection {connection.conn_id!r}: no answer of the OAuth 2 server ({type(error).__name__})."
+        ) from None
+    except (AirflowException, ValueError) as error:
+        reason = str(error).replace(str(extra.get("client_secret") or "\0"), "***")
+        raise fields.error("auth_type", f"is oauth2, but there is no access token: {reason}") from None
+    if not isinstance(token, str):
+        raise fields.error("access_token", "takes text")
+    mask_secret(token)
+    return token
+
+
+# --- reading a connection's fields --------------------------------------------------------------------
+
+
+def _text(value: Any) -> str | None:
+    """A value of a form as text; empty counts as not given."""
+    return None if value is None else str(value).strip() or None
+
+
+class _Fields:
+    """A connection's fields, read leniently where the meaning is clear; None is "not given".
+
+    Airflow's form stores an untouched field as null or an empty string, ``airflow connections add`` and
+    URIs give everything as text.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        # Airflow's extra_dejson takes broken JSON for nothing at all; here it would lose settings silently.
+        try:
+            valid = isinstance(json.loads(connection.extra or "{}"), dict)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise self.error("extra", "is not a JSON object")
+        self.extra: dict[str, Any] = connection.extra_dejson if connection.extra else {}
+
+    def error(self, field: str, message: str) -> ConfigurationError:
+        """The error that a field is wrong."""
+        return ConfigurationError(f"Connection {self._connection.conn_id!r}: field {field!r} {message}.")
+
+    def text(self, name: str) -> str | None:
+        value = self.extra.get(name)
+        if isinstance(value, bool | list | dict):
+            raise self.error(name, "takes text")
+        return _text(value)  # a number too: 163 is a service
+
+    def line(self, name: str) -> str | None:
+        text = self.text(name)
+        if text and any(category(c) == "Cc" for c in text):
+            raise self.error(name, "must be one line: a line break would start a new header field")
+        return text
+
+    def flag(self, name: str) -> bool | None:
+        value = self.extra.get(name)
+        word = (_text(value) or "").lower()
+        if word in _TRUE:
+            return True
+        if word in _FALSE:
+            return False
+        if word:
+            raise self.error(name, f"is {value!r}; it takes true or false")
+        return None
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        word = (self.text(name) or "").lower()
+        if word and word not in choices:
+            raise self.error(name, f"is {word!r}; it takes {_either(choices)}")
+        return word or None
+
+    def whole(self, name: str, *, maximum: int) -> int | None:
+        return self._whole(name, self.extra.get(name), maximum)
+
+    def seconds(self, name: str) -> float | None:
+        value = self.extra.get(name)
+        text = _text(value)
+        if text is None:
+            return None
+        try:
+            number = float("nan") if isinstance(value, bool) else float(text)
+        except ValueError:
+            number = float("nan")
+        if not 0 < number < float("inf"):
+            raise self.error(name, f"is {value!r}; it takes a number of seconds above 0")
+        return number
+
+    def port(self) -> int | None:
+        value = self._connection.port
+        # nodemailer, and Airflow's form, take 0 for none.
+        return None if _text(value) in (None, "0") else self._whole("port", value, 65535)
+
+    def login(self) -> str | None:
+        return _text(self._connection.login)
+
+    def host(self) -> str | None:
+        text = _text(self._connection.host)
+        if text is None:
+            return None
+        text = text.removeprefix("[").removesuffix("]")
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            if any(not (c.isalnum() or c in ".-_") for c in text):
+                raise self.error(
+                    "host", f"is {text!r}; it takes a name such as smtp.qq.com, and the port its own field"
+                ) from None
+        return text
+
+    def ciphers(self) -> str | None:
+        text = self.text("ciphers")
+        if text:
+            try:
+                ssl.create_default_context().set_ciphers(text)
+            except ssl.SSLError:
+                raise self.error("ciphers", f"is {text!r}, where OpenSSL finds no cipher") from None
+        return text
+
+    def _whole(self, name: str, value: Any, maximum: int) -> int | None:
+        text = _text(value)
+        if text is None:
+            return None
+        try:
+            number = -1.0 if isinstance(value, bool) else float(text)
+        except ValueError:
+            number = -1.0
+        if not (number.is_integer() and 1 <= number <= maximum):
+            raise self.error(name, f"is {value!r}; it takes a whole number from 1 to {maximum}")
+        return int(number)

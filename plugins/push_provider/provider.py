@@ -1,0 +1,166 @@
+"""What Airflow registers of this package: connection types, operators, options and the command line.
+
+Every Airflow process reads this, so it imports nothing but the small modules that the lists come from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from push_provider.hooks.services import service_names
+from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
+
+_INTEGRATION = "Push"
+_VERSION_ADDED = "0.1.0"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Provider information as Airflow's ``provider_info.schema.json`` describes it."""
+    return {
+        "package-name": "airflow-push-provider",
+        "name": "Push",
+        "description": "Push tasks: each is a DAG that sends messages, with every recipient on record.",
+        "integrations": [{"integration-name": _INTEGRATION, "tags": ["service"]}],
+        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.hooks.email"]}],
+        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.operators.push"]}],
+        "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
+        "connection-types": [_push_email()],
+        "config": {"push": {"description": "The push platform.", "options": _options()}},
+        "cli": ["push_provider.cli.definition.get_push_cli_commands"],
+    }
+
+
+# --- connection types: forms under Admin > Connections ------------------------------------------------
+
+
+def _push_email() -> dict[str, Any]:
+    # A switch without a default is stored as null until somebody touches it: the service decides then.
+    return {
+        "connection-type": "push_email",
+        "hook-class-name": "push_provider.hooks.email.PushEmailHook",
+        "hook-name": "Push Email",
+        "conn-fields": {
+            "service": _field(
+                "Mail service",
+                "Fills in host, port and TLS; what is entered above wins. Empty: found by the domain of "
+                "the sender's address (发件邮箱), if no host is entered. For a server of your own, enter "
+                "its host and port instead.",
+                kind="string",
+                enum=["", *service_names()],
+            ),
+            "secure": _field(
+                "TLS from the start (secure)",
+                "On for port 465; off: STARTTLS, as on ports 587 and 25. Untouched: as the service or the "
+                "port wants it.",
+                kind="boolean",
+            ),
+            "ignore_tls": _field(
+                "Never use STARTTLS (ignoreTLS)",
+                "Mail and authorisation code (授权码) then go in clear; for test servers such as Maildev.",
+                kind="boolean",
+            ),
+            "auth_method": _field(
+                "Login method (authMethod)",
+                "Empty: the best that the server offers.",
+                kind="string",
+                enum=["", "PLAIN", "LOGIN", "CRAM-MD5"],
+            ),
+            "from_email": _field(
+                "From address",
+                "Shown as the sender. Empty: the sender's address (发件邮箱) above. Most services refuse "
+                "any other.",
+                kind="string",
+            ),
+            "from_name": _field("From name", "Shown beside the From address (发件人名称).", kind="string"),
+            "max_connections": _field(
+                "Connections at the same time",
+                "For one execution. Lower it if the service complains of too many connections.",
+                kind="integer",
+                default=DEFAULT_MAX_CONNECTIONS,
+                minimum=1,
+            ),
+            "timeout": _field(
+                "Timeout in seconds",
+                "For connecting and for each answer of the server.",
+                kind="number",
+                default=int(DEFAULT_TIMEOUT),
+                minimum=1,
+            ),
+            "ssl_context": _field(
+                "Server certificate",
+                "'none' trusts any certificate: only for a server of your own with a self-signed one.",
+                kind="string",
+                enum=["default", "none"],
+                default="default",
+            ),
+            "enabled": _field(
+                "Enabled (启用)", "Off: nothing is sent through this account.", kind="boolean", default=True
+            ),
+        },
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "extra"],
+            "relabeling": {
+                "login": "Sender address (authUser, 发件邮箱)",
+                "password": "Authorisation code (authPass, 授权码)",
+                "host": "Mail server (empty: from the service)",
+                "port": "Port (empty: from the service)",
+            },
+            "placeholders": {
+                "login": "me@qq.com",
+                "password": "made in the mailbox's settings; not the mailbox password",
+                "host": "smtp.qq.com",
+                "port": "465",
+            },
+        },
+    }
+
+
+def _field(label: str, description: str, *, kind: str, **schema: Any) -> dict[str, Any]:
+    """One field of the form, which may stay empty."""
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+# --- options: push_provider/settings.py reads them ----------------------------------------------------
+
+
+def _options() -> dict[str, Any]:
+    return {
+        "sql_alchemy_conn": _option(
+            "URL of the ledger's database: PostgreSQL 14 or later, a database of its own beside Airflow's. "
+            "'airflow push migrate' makes its tables. Required.",
+            default="",
+            example="postgresql://push:secret@db.example/push",
+            sensitive=True,
+        ),
+        "include_dir": _option(
+            "Folder of the templates and attachments that push tasks name. "
+            "Empty: the folder 'include' beside the DAG folder.",
+            default="",
+            example="/opt/airflow/include",
+        ),
+        "bundle_dir": _option(
+            "Folder in which the bundle keeps its DAG files; each machine has its own. "
+            "Empty: 'push_dags' in Airflow's home directory.",
+            default="",
+            example="/var/lib/airflow/push_dags",
+        ),
+        "missed_grace": _option(
+            "Seconds that a scheduled execution may begin late before its time counts as missed.",
+            kind="float",
+            default="300",
+            example="600",
+        ),
+    }
+
+
+def _option(
+    description: str, *, default: str, example: str, kind: str = "string", sensitive: bool = False
+) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": _VERSION_ADDED,
+        "type": kind,
+        "example": example,
+        "default": default,
+        "sensitive": sensitive,
+    }
