@@ -1,0 +1,294 @@
+"""The whole platform on one machine, for development: what ``./scripts/run`` starts.
+
+PostgreSQL, Airflow's API server, scheduler, DAG processor and triggerer, and the sandbox, as children of one
+process that starts them in order, watches them, and ends them all. Everything listens on loopback, and everybody is
+an admin: a development start. Its environment is written to ``$AIRFLOW_HOME/environment`` for ``./scripts/airflow``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.sandbox.postgres import PostgresServer
+
+_LOOPBACK = "127.0.0.1"
+_READY_SECONDS = 120.0
+_STOP_SECONDS = 15.0
+_BUNDLES = [
+    {
+        "name": "dags-folder",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"refresh_interval": 30},
+    },
+    {"name": "push", "classpath": "push_provider.bundle.PushTaskBundle", "kwargs": {"refresh_interval": 3600}},
+]
+
+
+class Ended(Exception):  # noqa: N818  (not an error: somebody wants us to stop)
+    """SIGTERM or Ctrl-C."""
+
+
+def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> dict[str, str]:
+    """Airflow's settings for this platform, as environment variables.
+
+    :param root: the checkout.
+    :param home: AIRFLOW_HOME.
+    :param port: of the API server.
+    """
+    url = f"http://{_LOOPBACK}:{port}"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "push_provider.executor.WarmLocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "16",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("airflow"),
+        # psycopg speaks both ways; Airflow would otherwise ask for asyncpg as well.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url("airflow").replace("+psycopg:", "+psycopg_async:"),
+        "AIRFLOW__API__HOST": _LOOPBACK,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        # The scheduler looks for work ten times a second instead of once: most of a push's latency.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(_BUNDLES),
+        "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "0",
+        # A changed file is parsed at once; all others need not be parsed again and again.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__PUSH__SQL_ALCHEMY_CONN": postgres.url("push"),
+        "AIRFLOW__PUSH__INCLUDE_DIR": str(root / "include"),
+    }
+
+
+class Child:
+    """A process of the platform, with its output in a log file."""
+
+    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(env),
+                start_new_session=True,  # Ctrl-C reaches only us, and we end the others in order
+            )
+
+    def check(self) -> None:
+        """Complain if the process has ended.
+
+        :raises ProviderUnavailable: with the end of its log.
+        """
+        code = self.process.poll()
+        if code is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+            raise ProviderUnavailable(f"{self.name} ended with code {code} ({self.log}):\n{tail}")
+
+    def stop(self) -> None:
+        """End the process and all that it started."""
+        import psutil
+
+        try:
+            family = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            family = []
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for left in family:
+            try:
+                left.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(family, timeout=5)
+
+
+def _free(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} is in use. End what listens there, or choose another: {variable}=… ./scripts/run"
+            ) from error
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise ConfigurationError(f"{variable} is {text!r}; it takes a port number")
+    return int(text)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+            health = json.load(answer)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+
+
+@contextmanager
+def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -> Iterator[str]:
+    """Run the platform; the block runs when a push can be made, and all ends with it.
+
+    :param root: the checkout.
+    :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
+    :param sandbox: with a mail server that keeps all mail, and the example tasks.
+    :returns: the URL of Airflow's UI.
+    :raises PushError: a port is in use, or a part did not start; the text says which and why.
+    """
+
+    def note(text: str) -> None:
+        if say:
+            print(text, flush=True)
+
+    port = _port("PUSH_PORT", 8080)
+    smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
+    _free(port, "PUSH_PORT")
+    if sandbox:
+        _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
+        _free(http, "PUSH_SANDBOX_HTTP_PORT")
+    home.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as parts:
+        note("Starting PostgreSQL …")
+        postgres = parts.enter_context(PostgresServer(home / "postgres"))
+        postgres.create_database("airflow")
+        postgres.create_database("push")
+        settings = environment(root, home, postgres, port)
+        env = {**os.environ, **settings}
+        _write_environment(home, settings)
+        url = settings["AIRFLOW__API__BASE_URL"]
+        python, logs = sys.executable, home / "logs" / "platform"
+        airflow = str(Path(python).with_name("airflow"))
+
+        def start(name: str, *command: str) -> Child:
+            child = Child(name, list(command), env, logs / f"{name}.log")
+            parts.callback(child.stop)
+            return child
+
+        children = []
+        if sandbox:
+            folder = str(home / "sandbox" / "mails")
+            options = ("--smtp-port", str(smtp), "--http-port", str(http), "--folder", folder)
+            children.append(start("sandbox", python, "-m", "push_provider.sandbox", *options))
+        _prepare(home, env, python, airflow, smtp if sandbox else None, root, note)
+        note("Starting Airflow …")
+        children += [
+            start("api-server", airflow, "api-server"),
+            start("scheduler", airflow, "scheduler", "--skip-serve-logs"),
+            start("dag-processor", airflow, "dag-processor"),
+            start("triggerer", airflow, "triggerer", "--skip-serve-logs"),
+        ]
+        deadline = time.monotonic() + _READY_SECONDS
+        while not _healthy(url):
+            for child in children:
+                child.check()
+            if time.monotonic() > deadline:
+                raise ProviderUnavailable(f"Airflow was not healthy after {_READY_SECONDS:.0f} s; its logs: {logs}")
+            time.sleep(0.2)
+        if sandbox:
+            note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
+        note("A development start: loopback only, no login, everybody is an admin.")
+        note(f"Push is ready: {url}")
+        yield url
+
+
+def _prepare(
+    home: Path,
+    env: Mapping[str, str],
+    python: str,
+    airflow: str,
+    smtp: int | None,
+    root: Path,
+    note: Callable[[str], None],
+) -> None:
+    """Migrate both databases and fill them, unless an earlier start did all that for this version."""
+    from push_provider import __version__
+
+    wanted = f"{__version__} {_airflow_version()} smtp={smtp}\n"
+    marker = home / "prepared"
+    if marker.exists() and marker.read_text() == wanted:
+        return
+    note("Preparing the databases …")
+    for command in (
+        [airflow, "db", "migrate"],
+        [airflow, "push", "migrate"],
+        [python, "-m", "push_provider.sandbox.prepare", *([str(smtp), str(root / "include" / "tasks")] if smtp else [])],
+    ):
+        result = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ProviderUnavailable(f"{' '.join(command)} failed:\n{(result.stdout + result.stderr)[-3000:]}")
+    marker.write_text(wanted)
+
+
+def _airflow_version() -> str:
+    from importlib.metadata import version
+
+    return version("apache-airflow")
+
+
+def _write_environment(home: Path, settings: Mapping[str, str]) -> None:
+    target = home / "environment"
+    target.touch(mode=0o600)
+    target.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items()))
+
+
+def main() -> int:
+    """Run the platform until Ctrl-C or SIGTERM; 0 then, 1 if a part ended, 2 if it cannot start."""
+    parser = argparse.ArgumentParser(prog="./scripts/run", description="Run the push platform for development.")
+    parser.add_argument("--no-sandbox", action="store_true", help="without mailbox and example tasks")
+    arguments = parser.parse_args()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise Ended
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    root = Path.cwd()
+    home = Path(os.environ.get("AIRFLOW_HOME") or root / ".airflow").resolve()
+    try:
+        with running(root, home, sandbox=not arguments.no_sandbox):
+            while True:
+                signal.pause()
+    except Ended:
+        return 0
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except PushError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
