@@ -111,14 +111,14 @@ class PostgresServer:
             raise
 
     def _take_folder(self) -> None:
-        # Held as long as this process lives: a server whose starter is gone is stale, any other is not ours to end.
+        # Held while this process lives: a server whose starter is gone is stale, any other is not ours to end.
         claim = self.folder.with_name(self.folder.name + ".lock").open("wb")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             claim.close()
             raise ConfigurationError(
-                f"Another process runs a PostgreSQL server on {self.folder}; end it first, or name another folder"
+                f"Another process runs a PostgreSQL server on {self.folder}; end it, or name another folder"
             ) from error
         self._claim = claim
 

@@ -1,0 +1,1 @@
+"""``airflow push …``: the platform on the command line."""

@@ -1,0 +1,289 @@
+"""What the commands of ``airflow push`` do: read the arguments, call the ledger, print rows."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.cli.simple_table import AirflowConsole
+from airflow.utils.cli import action_cli, suppress_logs_and_warning
+
+from push_provider import settings
+from push_provider.exceptions import ContentError, FieldError, InvalidTask, PushError
+from push_provider.task import PushTask, dag_id, parse_trigger
+
+
+def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
+    """Write the call to Airflow's audit log, and end with a message instead of a traceback."""
+
+    @functools.wraps(function)
+    def run(args: Namespace) -> None:
+        try:
+            function(args)
+        except InvalidTask as error:
+            sys.exit("\n".join(str(fault) for fault in error.errors))
+        except PushError as error:
+            sys.exit(str(error))
+
+    # Other people's warnings are no part of the answer, which may be piped into a program.
+    return action_cli(check_db=False)(suppress_logs_and_warning(run))  # type: ignore[no-any-return]
+
+
+def _print(rows: Sequence[Mapping[str, Any]], args: Namespace) -> None:
+    if not rows and args.output in ("json", "yaml"):
+        print("[]")
+        return
+    AirflowConsole().print_as(data=[dict(row) for row in rows], output=args.output)
+
+
+def _time(moment: datetime | None) -> str:
+    return moment.astimezone().isoformat(timespec="seconds") if moment else ""
+
+
+@_command
+def migrate(args: Namespace) -> None:
+    """Create or update the ledger's tables."""
+    from push_provider.ledger.engine import get_engine
+    from push_provider.ledger.schema import migrate as migrate_schema
+
+    before, after = migrate_schema(get_engine())
+    print(f"The ledger is at version {after}" + (" already." if before == after else f" (was: {before or 'empty'})."))
+
+
+@_command
+def apply(args: Namespace) -> None:
+    """Create push tasks from files, or update those of the same code: all of them, or none if one is wrong."""
+    from push_provider import schedule
+    from push_provider.cli import documents
+    from push_provider.ledger import tasks
+    from push_provider.ledger.engine import get_engine
+
+    engine, zone = get_engine(), settings.default_timezone()
+    pushes = documents.read(args.files)
+    _check_content(pushes)
+    rows = []
+    for task in pushes:
+        now = datetime.now(UTC)
+        applied = tasks.apply(engine, task, now=now, default_timezone=zone, dry_run=args.dry_run)
+        due = schedule.next_due(task, applied.row.schedule_since, now, zone) if applied.row.open else None
+        if applied.row.open and task.schedule.kind == "now" and not applied.row.executions:
+            due = now
+        rows.append(
+            {
+                "code": task.code,
+                "action": f"{applied.action} (dry run)" if args.dry_run else applied.action.value,
+                "status": applied.row.status.value,
+                "dag_id": task.dag_id,
+                "next_execution": _time(due) or ("when triggered" if applied.row.open else "none: no more allowed"),
+            }
+        )
+    _print(rows, args)
+
+
+def _check_content(pushes: Sequence[PushTask]) -> None:
+    """Compile every template and look for every attachment, so that a fault shows now and not at night."""
+    from push_provider.content import Content, freeze
+
+    errors = []
+    for task in pushes:
+        try:
+            _ = Content(task, freeze(task)).attachments
+        except ContentError as error:
+            errors.append(FieldError(f"{task.code}: {'template' if task.template else 'content'}", str(error)))
+    if errors:
+        raise InvalidTask(errors)
+
+
+@_command
+def list_tasks(args: Namespace) -> None:
+    """List push tasks, newest first."""
+    from push_provider.ledger import tasks
+    from push_provider.ledger.engine import get_engine
+
+    rows = tasks.find(get_engine(), status=args.status, limit=args.limit, offset=args.offset)
+    _print(
+        [
+            {
+                "code": row.code,
+                "name": row.name,
+                "channel": row.channel,
+                "status": row.status.value,
+                "schedule": row.spec["schedule"]["kind"],
+                "executions": f"{row.executions}/{'∞' if row.max_executions is None else row.max_executions}",
+                "recipients": len(row.spec["recipients"]),
+                "last_execution": _time(row.last_execution_at),
+                "dag_id": dag_id(row.code),
+            }
+            for row in rows
+        ],
+        args,
+    )
+
+
+@_command
+def show(args: Namespace) -> None:
+    """Show one push task, as it would be applied, and where it stands."""
+    from push_provider.ledger import tasks
+    from push_provider.ledger.engine import get_engine
+
+    row = tasks.get(get_engine(), args.code)
+    facts = {
+        "dag_id": dag_id(row.code),
+        "status": row.status.value,
+        "executions": row.executions,
+        "created_at": _time(row.created_at),
+        "updated_at": _time(row.updated_at),
+        "last_execution_at": _time(row.last_execution_at) or None,
+    }
+    if args.output in ("json", "yaml"):
+        _dump({**facts, "task": dict(row.spec)}, args.output)
+        return
+    fields = {**facts, **{f"task.{key}": _short(value) for key, value in row.spec.items() if value not in (None, [], {})}}
+    _print([{"field": key, "value": value} for key, value in fields.items()], args)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else f"{text[:150]}… ({len(text)} characters)"
+
+
+def _dump(document: Mapping[str, Any], output: str) -> None:
+    import yaml
+
+    if output == "json":
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        print(yaml.safe_dump(dict(document), allow_unicode=True, sort_keys=False), end="")
+
+
+@_command
+def trigger(args: Namespace) -> None:
+    """Begin an execution of a push task now."""
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.exceptions import AirflowException
+    from airflow.models.dag import DagModel
+    from airflow.utils.types import DagRunTriggeredByType
+    from push_provider.content import freeze
+    from push_provider.ledger import executions, tasks
+    from push_provider.ledger.engine import get_engine
+
+    engine = get_engine()
+    row = tasks.get(engine, args.code)
+    said: dict[str, Any] = {}
+    if args.recipients:
+        said["recipients"] = args.recipients
+    if args.variables:
+        try:
+            said["variables"] = json.loads(args.variables)
+        except json.JSONDecodeError as error:
+            raise InvalidTask([FieldError("--variables", f"is not JSON: {error.msg}")]) from error
+    asked = parse_trigger(said, channel=row.channel)
+    if DagModel.get_current(dag_id(args.code)) is None:
+        sys.exit(f"DAG {dag_id(args.code)} is not there yet. Is the DAG processor running? Try again in a moment.")
+    plan = executions.plan(engine, args.code, source="cli", freeze=freeze, trigger=asked, key=args.key)
+    run_id = f"cli__{plan.id}"
+    if plan.new:
+        try:
+            trigger_dag(
+                dag_id(args.code),
+                triggered_by=DagRunTriggeredByType.CLI,
+                run_id=run_id,
+                conf={"execution": plan.id},
+            )
+        except (AirflowException, ValueError) as error:
+            executions.finish(engine, plan.id, final=True, error=f"No DAG run could be created: {error}")
+            sys.exit(f"Execution {plan.id} failed: no DAG run could be created: {error}")
+    _print(
+        [
+            {
+                "execution": plan.id,
+                "number": plan.number,
+                "new": plan.new,
+                "recipients": plan.total,
+                "dag_id": dag_id(args.code),
+                "run_id": run_id,
+            }
+        ],
+        args,
+    )
+
+
+@_command
+def cancel(args: Namespace) -> None:
+    """Cancel a push task: nothing more of it is sent."""
+    from push_provider.ledger import tasks
+    from push_provider.ledger.engine import get_engine
+
+    cancelled = tasks.cancel(get_engine(), args.code)
+    _print([{"code": args.code, "status": "cancelled", "deliveries_cancelled": cancelled}], args)
+
+
+@_command
+def list_executions(args: Namespace) -> None:
+    """List executions, newest first."""
+    from push_provider.ledger import executions
+    from push_provider.ledger.engine import get_engine
+
+    rows = executions.find(get_engine(), task=args.task, state=args.state, limit=args.limit, offset=args.offset)
+    _print(
+        [
+            {
+                "execution": row.id,
+                "task": row.task_code,
+                "number": row.number,
+                "source": row.source,
+                "state": row.state.value,
+                "total": row.total,
+                "sent": row.sent,
+                "failed": row.failed,
+                "unknown": row.unknown,
+                "cancelled": row.cancelled,
+                "begun": _time(row.created_at),
+                "finished": _time(row.finished_at),
+                "run_id": row.run_id or "",
+                "error": row.error or "",
+            }
+            for row in rows
+        ],
+        args,
+    )
+
+
+@_command
+def list_deliveries(args: Namespace) -> None:
+    """List deliveries, newest first: who got what, and why not."""
+    from push_provider.ledger import deliveries
+    from push_provider.ledger.engine import get_engine
+
+    rows = deliveries.find(
+        get_engine(),
+        task=args.task,
+        execution=args.execution,
+        recipient=args.recipient,
+        state=args.state,
+        limit=args.limit,
+        offset=args.offset,
+    )
+    _print(
+        [
+            {
+                "delivery": row.id,
+                "task": row.task_code,
+                "execution": row.execution_id,
+                "recipient": row.recipient,
+                "state": row.state.value,
+                "attempts": row.attempts,
+                "sent": _time(row.sent_at),
+                "code": row.error_code or "",
+                "reason": row.error_text or "",
+                "message_id": row.provider_id or "",
+            }
+            for row in rows
+        ],
+        args,
+    )

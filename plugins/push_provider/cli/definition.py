@@ -1,0 +1,99 @@
+"""The commands of ``airflow push``, as Airflow's parser wants them; what they do is in ``commands``.
+
+Every ``airflow`` command imports this module, so it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from airflow.cli.cli_config import (
+    ARG_OUTPUT,
+    ARG_VERBOSE,
+    ActionCommand,
+    Arg,
+    CLICommand,
+    GroupCommand,
+    lazy_load_command,
+    positive_int,
+)
+
+_COMMANDS = "push_provider.cli.commands"
+
+_FILES = Arg(("files",), metavar="FILE", nargs="+", help="YAML or JSON: push tasks, one or many a file; - reads stdin")
+_DRY_RUN = Arg(("--dry-run",), action="store_true", help="Check everything, and change nothing")
+_CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
+_STATUS = Arg(("--status",), help="Only tasks of this status: pending, running, active, finished, failed, cancelled")
+_STATE = Arg(("--state",), help="Only those in this state")
+_TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")
+_EXECUTION = Arg(("--execution",), metavar="ID", type=positive_int(allow_zero=False), help="Only those of this execution")
+_RECIPIENT = Arg(("--recipient",), metavar="ADDRESS", help="Only those to this address")
+_LIMIT = Arg(("--limit",), type=positive_int(allow_zero=False), default=100, help="At most so many (default: 100)")
+_OFFSET = Arg(("--offset",), type=positive_int(allow_zero=True), default=0, help="Leave out the first so many")
+_RECIPIENTS = Arg(
+    ("-r", "--recipient"),
+    dest="recipients",
+    metavar="ADDRESS",
+    action="append",
+    help="Send to this address instead of the task's own recipients; may be given many times",
+)
+_VARIABLES = Arg(("--variables",), metavar="JSON", help='Template variables of this execution: \'{"order": "A-7"}\'')
+_KEY = Arg(("--key",), help="Idempotency key: the same key again begins no second execution")
+
+
+def get_push_cli_commands() -> list[CLICommand]:
+    """The command group that provider.py registers with Airflow."""
+    return [
+        GroupCommand(
+            name="push",
+            help="Define push tasks, trigger them, and see who got what",
+            subcommands=(
+                ActionCommand(
+                    name="migrate",
+                    help="Create or update the ledger's tables",
+                    func=lazy_load_command(f"{_COMMANDS}.migrate"),
+                    args=(ARG_VERBOSE,),
+                ),
+                ActionCommand(
+                    name="apply",
+                    help="Create push tasks from files, or update those of the same code",
+                    func=lazy_load_command(f"{_COMMANDS}.apply"),
+                    args=(_FILES, _DRY_RUN, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="tasks",
+                    help="List push tasks, newest first",
+                    func=lazy_load_command(f"{_COMMANDS}.list_tasks"),
+                    args=(_STATUS, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="show",
+                    help="Show one push task",
+                    func=lazy_load_command(f"{_COMMANDS}.show"),
+                    args=(_CODE, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="trigger",
+                    help="Begin an execution of a push task now",
+                    func=lazy_load_command(f"{_COMMANDS}.trigger"),
+                    args=(_CODE, _RECIPIENTS, _VARIABLES, _KEY, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="cancel",
+                    help="Cancel a push task: nothing more of it is sent",
+                    func=lazy_load_command(f"{_COMMANDS}.cancel"),
+                    args=(_CODE, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="executions",
+                    help="List executions, newest first",
+                    func=lazy_load_command(f"{_COMMANDS}.list_executions"),
+                    args=(_TASK, _STATE, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="deliveries",
+                    help="List deliveries, newest first: who got what, and why not",
+                    func=lazy_load_command(f"{_COMMANDS}.list_deliveries"),
+                    args=(_TASK, _EXECUTION, _RECIPIENT, _STATE, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+            ),
+        )
+    ]

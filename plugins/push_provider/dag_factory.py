@@ -1,0 +1,163 @@
+"""From push tasks to DAGs: :func:`push_dags` builds those of one shard file.
+
+The DAG processor builds all of a shard; a task process builds only the DAG that it runs. A push task that
+cannot be built becomes a DAG that shows the error and fails when run, and harms no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, get_parsing_context
+
+from push_provider import schedule, settings
+from push_provider.exceptions import PushError
+from push_provider.ledger import tasks
+from push_provider.ledger.engine import get_engine
+from push_provider.ledger.tasks import ShardTask
+from push_provider.operators.push import BrokenTaskOperator, EmailPushOperator
+from push_provider.task import DAG_PREFIX, PushTask, dag_id, parse_stored
+
+log = logging.getLogger(__name__)
+
+_OPERATORS = {"email": EmailPushOperator}
+_MAX_RETRY_DELAY = timedelta(hours=1)
+
+
+def push_dags(shard: int) -> None:
+    """Build the DAGs of a shard and hand them to Airflow.
+
+    In a task process only the DAG asked for is built.
+
+    :raises LedgerUnavailable: the ledger cannot be read; Airflow shows it as the file's import error.
+    """
+    engine = get_engine()
+    wanted = get_parsing_context().dag_id
+    if wanted is not None:
+        _, rows = tasks.shard_tasks(engine, shard, wanted.removeprefix(DAG_PREFIX))
+        for row in rows:
+            _build(row)
+        return
+    built, rows = tasks.shard_tasks(engine, shard)
+    for row in rows:
+        _build(row)
+    tasks.mark_built(engine, shard, built)
+
+
+def _build(row: ShardTask) -> DAG:
+    try:
+        return _dag(parse_stored(row.spec), row)
+    except Exception as error:
+        # Whatever is wrong with one task must not take the others of its file along.
+        log.exception("Push task %s cannot be built", row.code)
+        reason = str(error) if isinstance(error, PushError) else f"{type(error).__name__}: {error}"
+        return _broken_dag(row, reason)
+
+
+def _dag(task: PushTask, row: ShardTask) -> DAG:
+    plan = schedule.plan(task, row.schedule_since, settings.default_timezone())
+    tags = ["push", task.channel, *([f"app:{task.app}"[:100]] if task.app else [])]
+    dag = DAG(
+        dag_id=task.dag_id,
+        dag_display_name=task.name,
+        description=_description(task, row),
+        schedule=plan.schedule if row.open else None,
+        start_date=plan.start_date,
+        catchup=plan.catchup,
+        max_active_runs=task.max_active_runs,
+        tags=tags,
+        params=_params(task, row),
+        doc_md=_doc(task, row),
+        is_paused_upon_creation=False,
+        default_args={
+            "owner": task.owner or task.app or "push",
+            "retries": task.retries,
+            "retry_delay": task.retry_delay,
+            "retry_exponential_backoff": True,
+            "max_retry_delay": max(_MAX_RETRY_DELAY, task.retry_delay),
+        },
+    )
+    with dag:
+        _OPERATORS[task.channel](task_id="send", code=task.code)
+    return dag
+
+
+def _broken_dag(row: ShardTask, reason: str) -> DAG:
+    dag = DAG(
+        dag_id=dag_id(row.code),
+        dag_display_name=row.name,
+        description=f"Cannot be built: {reason}"[:1000],
+        schedule=None,
+        tags=["push", "push:broken"],
+        doc_md=f"### This push task cannot be built\n\n```\n{reason}\n```\n\nApply it again with the fault mended.",
+        is_paused_upon_creation=False,
+        default_args={"owner": "push", "retries": 0},
+    )
+    with dag:
+        BrokenTaskOperator(task_id="send", code=row.code, reason=reason)
+    return dag
+
+
+def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
+    own = (
+        f"Left empty, the task's own {row.recipients} get the message."
+        if row.recipients
+        else "This task has none of its own: name at least one."
+    )
+    return {
+        "recipients": Param(
+            default=[],
+            type=["array", "null"],
+            title="Recipients, one a line",
+            description=f"Who gets this execution, instead of the task's own recipients. {own}",
+            items={
+                "anyOf": [
+                    {"type": "string", "minLength": 1, "maxLength": 320},
+                    {
+                        "type": "object",
+                        "required": ["to"],
+                        "properties": {"to": {"type": "string"}, "variables": {"type": "object"}},
+                        "additionalProperties": False,
+                    },
+                ]
+            },
+        ),
+        "variables": Param(
+            default={},
+            type=["object", "null"],
+            title="Variables",
+            description="For the template, in this execution only; they win over the task's own.",
+        ),
+    }
+
+
+def _description(task: PushTask, row: ShardTask) -> str:
+    who = f"{row.recipients} recipient{'s' if row.recipients != 1 else ''}"
+    return f"{task.channel}: {task.subject or task.name} to {who}"[:1000]
+
+
+def _doc(task: PushTask, row: ShardTask) -> str:
+    limit = task.execution.limit
+    lines = [
+        f"### {_plain(task.name)}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Push task | `{task.code}` |",
+        f"| Channel | {task.channel} |",
+        f"| Configuration | `{task.config or 'the default one'}` |",
+        f"| Executions | {task.execution.type}, {'without end' if limit is None else f'at most {limit}'} |",
+        f"| Recipients | {row.recipients} of its own |",
+        *([f"| Subject | {_plain(task.subject)} |"] if task.subject else []),
+        "",
+        f"Its log: `airflow push executions --task {task.code}`, `airflow push deliveries --task {task.code}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text from a user, with nothing left that markdown or html would act on."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-.!|<>&~" else c for c in text)

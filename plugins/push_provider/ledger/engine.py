@@ -1,0 +1,80 @@
+"""How the ledger's database is reached, and how its faults become errors of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from push_provider import settings
+from push_provider.exceptions import ConfigurationError, LedgerUnavailable
+
+
+@cache
+def _engine(url: str) -> Engine:
+    try:
+        engine = create_engine(
+            url,
+            pool_size=2,
+            max_overflow=8,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": 10, "application_name": "airflow-push"},
+        )
+        # Half a password would be taken for the host, and stand in the text of every failed connection.
+        readable = "@" not in (engine.url.host or "")
+    except (ArgumentError, ValueError):
+        readable = False
+    if not readable:
+        # The URL and the parser's words hold the password, or parts of it: neither is shown.
+        raise ConfigurationError(
+            "[push] sql_alchemy_conn is no URL. It takes postgresql://user:password@host:port/database; in "
+            "user and password write @ as %40, : as %3A, / as %2F and % as %25."
+        )
+    # A child must not speak on its parent's connections: it forgets them, without closing them.
+    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    return engine
+
+
+def get_engine() -> Engine:
+    """The engine of ``[push] sql_alchemy_conn``, one a process.
+
+    :raises ConfigurationError: the option is missing or names no PostgreSQL database.
+    """
+    return _engine(settings.sql_alchemy_conn())
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn the database's faults into errors that say what to do.
+
+    :raises LedgerUnavailable: the database cannot be reached, or its tables are missing or old.
+    """
+    try:
+        yield
+    except OperationalError as error:
+        raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
+    except PoolTimeout as error:
+        raise LedgerUnavailable("Every connection of this process to the ledger's database is in use") from error
+    except ProgrammingError as error:
+        # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
+        if getattr(error.orig, "sqlstate", None) in ("42P01", "42703"):
+            raise LedgerUnavailable("The ledger's tables are missing or old; run 'airflow push migrate'") from error
+        raise
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction: committed at the end of the block, rolled back by an error."""
+    with explained(), engine.begin() as connection:
+        yield connection
+
+
+def _reason(error: DBAPIError) -> str:
+    # The driver's first line names host and cause; the statement and its parameters stay out of logs.
+    return str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else "no answer"

@@ -1,0 +1,575 @@
+"""Executions in the ledger, from the moment one begins until everybody's outcome is on record.
+
+``plan`` reserves an execution and writes its deliveries, ``sending`` takes it for one process, ``claim`` takes
+a chunk of pending deliveries, ``record`` writes their outcomes, ``finish`` closes it. Each is one transaction,
+and a process may die between any two: what it claimed and did not record is in doubt, and only that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, text, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.exceptions import ContentError, ExecutionBusy, FieldError, InvalidTask, UnknownExecution
+from push_provider.ledger import tasks
+from push_provider.ledger.engine import explained, transaction
+from push_provider.ledger.tables import (
+    DeliveryState,
+    ExecutionState,
+    TaskStatus,
+    push_delivery,
+    push_execution,
+)
+from push_provider.task import PushTask, Recipient, Trigger, parse_stored
+
+_COPY = "COPY push_delivery (execution_id, recipient, variables) FROM STDIN"
+_LOCK_SPACE = 0x7075  # "pu": keeps our advisory locks apart from others in the database
+
+_RECORDED: Mapping[Result, DeliveryState] = {
+    Result.SENT: DeliveryState.SENT,
+    Result.FAILED: DeliveryState.FAILED,
+    Result.RETRY: DeliveryState.PENDING,
+    Result.UNKNOWN: DeliveryState.UNKNOWN,
+}
+
+
+class Plan(NamedTuple):
+    """An execution as it was planned: what a retry tomorrow sends is what was meant today."""
+
+    id: int
+    token: str
+    """32 hex digits, unique in the whole world."""
+    number: int
+    task: PushTask
+    """Without its recipients: they are the deliveries."""
+    templates: Mapping[str, str]
+    variables: Mapping[str, Any]
+    """The trigger's."""
+    source: str
+    total: int
+    scheduled_for: datetime | None
+    error: str | None
+    """Why its templates could not be read, if they could not: nothing of it can be sent."""
+    new: bool
+    """False if the execution was there already: the same run, or the same key."""
+
+
+class Counts(NamedTuple):
+    """How many deliveries of an execution are in which state."""
+
+    total: int
+    sent: int
+    failed: int
+    unknown: int
+    cancelled: int
+    pending: int
+
+    @property
+    def state(self) -> ExecutionState:
+        """The state of the execution when no more is sent."""
+        if self.cancelled and not self.failed and not self.unknown:
+            return ExecutionState.CANCELLED
+        if self.sent == self.total:
+            return ExecutionState.SUCCEEDED
+        return ExecutionState.PARTIAL if self.sent or self.unknown else ExecutionState.FAILED
+
+
+class ExecutionRow(NamedTuple):
+    """An execution, as lists show it."""
+
+    id: int
+    task_code: str
+    number: int
+    run_id: str | None
+    source: str
+    triggered_by: str | None
+    state: ExecutionState
+    error: str | None
+    total: int
+    sent: int
+    failed: int
+    unknown: int
+    cancelled: int
+    scheduled_for: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+def plan(
+    engine: Engine,
+    code: str,
+    *,
+    source: str,
+    freeze: Callable[[PushTask], Mapping[str, str]],
+    trigger: Trigger | None = None,
+    run_id: str | None = None,
+    key: str | None = None,
+    triggered_by: str | None = None,
+    scheduled_for: datetime | None = None,
+) -> Plan:
+    """Reserve an execution of a push task and write its deliveries; the same run or key again gives the first.
+
+    An execution counts from here on, whatever becomes of it.
+
+    :param source: what started it: ``schedule``, ``manual``, ``cli``, ``rest``, ``kafka``.
+    :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`). If they
+        cannot be read the execution begins all the same, so that its failure is on record.
+    :param trigger: recipients and variables of this execution; left out, the task's own.
+    :param run_id: the DAG run; left out, it is bound later with :func:`bind`.
+    :param key: idempotency key, unique in the task.
+    :raises UnknownTask: there is no such task.
+    :raises TaskClosed: it is cancelled, or all its executions have begun.
+    :raises InvalidTask: there is nobody to send to, or another version wrote the task and this one cannot read it.
+    """
+    trigger = trigger or Trigger()
+    with transaction(engine) as connection:
+        # From here to the commit no other execution of this task begins.
+        row = tasks.locked(connection, code, recipients=False)
+        existing = _existing(connection, code, run_id, key)
+        if existing:
+            return _plan(existing, new=False)
+        task = row.task()
+        number = tasks.count_execution(connection, row)
+        try:
+            templates, error = dict(freeze(task)), None
+        except ContentError as fault:
+            templates, error = {}, _storable(str(fault))
+        snapshot = {
+            "task": {**row.spec, "recipients": []},
+            "templates": templates,
+            "variables": dict(trigger.variables),
+            # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
+            "error": error,
+        }
+        inserted = connection.execute(
+            insert(push_execution)
+            .values(
+                task_code=code,
+                number=number,
+                run_id=run_id,
+                source=source,
+                triggered_by=triggered_by,
+                idempotency_key=key,
+                snapshot=snapshot,
+                error=error,
+                scheduled_for=scheduled_for,
+            )
+            .returning(push_execution.c.id)
+        ).scalar_one()
+        if trigger.recipients is None:
+            total = connection.execute(_COPY_OWN, {"execution": inserted, "code": code}).rowcount
+        else:
+            total = _write_deliveries(connection, inserted, trigger.recipients)
+        if not total:  # and with this error nothing of the above has happened
+            raise InvalidTask(
+                [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
+            )
+        planned = connection.execute(
+            update(push_execution)
+            .where(push_execution.c.id == inserted)
+            .values(total=total)
+            .returning(*_PLAN_COLUMNS)
+        ).one()
+        if number == row.max_executions:
+            tasks.changed(connection, code)  # its DAG loses its schedule
+        return _plan(planned, new=True)
+
+
+def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
+    """Bind an execution that was planned before its DAG run existed to that run.
+
+    :raises UnknownTask: there is no such task.
+    :raises UnknownExecution: there is none of this id in this task, another run has it, or the run has
+        another.
+    """
+    with transaction(engine) as connection:
+        tasks.lock(connection, code)
+        bound = _existing(connection, code, run_id, None)
+        if bound and bound.id != execution:
+            raise UnknownExecution(
+                f"conf.execution: run {run_id!r} of push task {code!r} has execution {bound.id} and cannot "
+                f"take {execution}; begin it in a run of its own"
+            )
+        row = connection.execute(
+            update(push_execution)
+            .where(
+                push_execution.c.id == execution,
+                push_execution.c.task_code == code,
+                or_(push_execution.c.run_id.is_(None), push_execution.c.run_id == run_id),
+            )
+            .values(run_id=run_id)
+            .returning(*_PLAN_COLUMNS)
+        ).first()
+    if row is None:
+        raise UnknownExecution(
+            f"conf.execution: push task {code!r} has no execution {execution} that waits for a run; "
+            "leave conf.execution out to begin a new one"
+        )
+    return _plan(row, new=False)
+
+
+def of_run(engine: Engine, code: str, run_id: str) -> Plan | None:
+    """The execution of a DAG run, if one was planned: a retried or cleared run has one."""
+    with transaction(engine) as connection:
+        row = _existing(connection, code, run_id, None)
+    return _plan(row, new=False) if row else None
+
+
+def busy_at(engine: Engine, code: str, moment: datetime) -> bool:
+    """Whether an execution of the task was under way at ``moment``."""
+    with transaction(engine) as connection:
+        under_way = select(push_execution.c.id).where(
+            push_execution.c.task_code == code,
+            push_execution.c.created_at <= moment,
+            or_(push_execution.c.finished_at.is_(None), push_execution.c.finished_at > moment),
+        )
+        return bool(connection.execute(select(under_way.exists())).scalar())
+
+
+@contextmanager
+def sending(engine: Engine, code: str, execution: int, *, on_unknown: str) -> Iterator[None]:
+    """Take an execution for this process alone, and settle what a process that died left in doubt.
+
+    Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they are pending again.
+    An execution that had ended (its Airflow task was cleared) is opened again: what failed is pending again.
+    Of a cancelled task nothing is pending again.
+
+    :param on_unknown: ``resend`` or ``hold``.
+    :raises UnknownExecution: there is none of this id in this task.
+    :raises ExecutionBusy: another process is sending this execution.
+    """
+    with explained(), engine.connect() as holder:
+        # The lock lives as long as this process's connection: a killed process frees it, a hung one does not.
+        lock = {"space": _LOCK_SPACE, "key": execution % 2**31}
+        if not holder.execute(text("SELECT pg_try_advisory_lock(:space, :key)"), lock).scalar():
+            raise ExecutionBusy(
+                f"Another process is still sending execution {execution}; this one tries again later. If that "
+                "process is on a machine that is gone, PostgreSQL frees the execution when it notices."
+            )
+        holder.commit()
+        try:
+            with transaction(engine) as connection:
+                cancelled = tasks.lock(connection, code).status == TaskStatus.CANCELLED
+                _reopen(connection, code, execution, on_unknown, cancelled=cancelled)
+                tasks.settle(connection, code)
+            yield
+        finally:
+            # A connection that broke has freed the lock, and what happened in the block counts for more.
+            with suppress(DBAPIError):
+                holder.rollback()
+                holder.execute(text("SELECT pg_advisory_unlock(:space, :key)"), lock)
+                holder.commit()
+
+
+def claim(engine: Engine, execution: int, limit: int, *, after: int = 0) -> list[Delivery]:
+    """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids."""
+    with transaction(engine) as connection:
+        return _claim(connection, execution, limit, after)
+
+
+def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes of claimed deliveries: sent, failed, unknown, or pending again."""
+    with transaction(engine) as connection:
+        _record(connection, outcomes)
+
+
+def record_and_claim(
+    engine: Engine, outcomes: Sequence[Outcome], execution: int, limit: int, *, after: int
+) -> list[Delivery]:
+    """:func:`record` and :func:`claim` in one transaction: half the commits of a large execution.
+
+    :param limit: 0 claims nothing.
+    """
+    with transaction(engine) as connection:
+        _record(connection, outcomes)
+        return _claim(connection, execution, limit, after)
+
+
+def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> int:
+    """Fail all that is pending, for a reason that concerns the whole execution; returns how many."""
+    with transaction(engine) as connection:
+        _lock_task_of(connection, execution)
+        return connection.execute(
+            update(push_delivery)
+            .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
+            .values(
+                state=DeliveryState.FAILED,
+                error_code=code,
+                error_text=_storable(reason)[:500],
+                updated_at=func.now(),
+            )
+        ).rowcount
+
+
+def finish(engine: Engine, execution: int, *, final: bool, error: str | None = None) -> Counts:
+    """Count what became of an execution, and close it.
+
+    :param final: no more tries: what is pending has failed, and what was claimed and not recorded is unknown.
+        Otherwise an execution with pending deliveries stays open for the next try, unless its task is
+        cancelled.
+    :param error: why the execution failed as a whole, if it did.
+    :raises UnknownExecution: there is none of this id.
+    """
+    error = _storable(error) if error else None
+    with transaction(engine) as connection:
+        code, standing = _lock_task_of(connection, execution)
+        cancelled = standing.status == TaskStatus.CANCELLED
+        if cancelled:
+            _cancel_pending(connection, execution)
+        if final or cancelled:
+            _interrupted(connection, execution, DeliveryState.UNKNOWN)
+        if final:
+            connection.execute(
+                update(push_delivery)
+                .where(
+                    push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING
+                )
+                .values(
+                    state=DeliveryState.FAILED,
+                    error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
+                    error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
+                    updated_at=func.now(),
+                )
+            )
+        counts = _count(connection, execution)
+        values: dict[str, Any] = {
+            "sent": counts.sent,
+            "failed": counts.failed,
+            "unknown": counts.unknown,
+            "cancelled": counts.cancelled,
+            "error": error,
+        }
+        if not counts.pending:
+            values |= {
+                "state": counts.state,
+                "finished_at": func.coalesce(push_execution.c.finished_at, func.now()),
+            }
+        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**values))
+        tasks.settle(connection, code)
+    return counts
+
+
+def find(
+    engine: Engine, *, task: str | None = None, state: str | None = None, limit: int = 100, offset: int = 0
+) -> list[ExecutionRow]:
+    """Executions, newest first, that match every filter given."""
+    query = select(*[push_execution.c[name] for name in ExecutionRow._fields]).order_by(push_execution.c.id.desc())
+    if task is not None:
+        query = query.where(push_execution.c.task_code == task)
+    if state is not None:
+        query = query.where(push_execution.c.state == state)
+    with transaction(engine) as connection:
+        rows = connection.execute(query.limit(limit).offset(offset))
+        return [ExecutionRow(*row)._replace(state=ExecutionState(row.state)) for row in rows]
+
+
+# --- inside a transaction -----------------------------------------------------------------------------
+
+_PLAN_COLUMNS = [
+    push_execution.c.id,
+    push_execution.c.token,
+    push_execution.c.number,
+    push_execution.c.snapshot,
+    push_execution.c.source,
+    push_execution.c.total,
+    push_execution.c.scheduled_for,
+]
+
+
+def _existing(connection: Connection, code: str, run_id: str | None, key: str | None) -> Row[Any] | None:
+    same = []
+    if run_id is not None:
+        same.append(push_execution.c.run_id == run_id)
+    if key is not None:
+        same.append(push_execution.c.idempotency_key == key)
+    if not same:
+        return None
+    return connection.execute(
+        select(*_PLAN_COLUMNS).where(push_execution.c.task_code == code, or_(*same))
+    ).first()
+
+
+def _plan(row: Row[Any], *, new: bool) -> Plan:
+    return Plan(
+        id=row.id,
+        token=row.token.replace("-", ""),
+        number=row.number,
+        task=parse_stored(row.snapshot["task"]),
+        templates=row.snapshot["templates"],
+        variables=row.snapshot["variables"],
+        source=row.source,
+        total=row.total,
+        scheduled_for=row.scheduled_for,
+        error=row.snapshot["error"],
+        new=new,
+    )
+
+
+_COPY_OWN = text("""
+    INSERT INTO push_delivery (execution_id, recipient, variables)
+    SELECT :execution, r.value ->> 'to', coalesce(r.value -> 'variables', CAST('{}' AS jsonb))
+    FROM push_task, jsonb_array_elements(spec -> 'recipients') WITH ORDINALITY AS r
+    WHERE code = :code ORDER BY r.ordinality
+""")
+"""A task's own recipients become deliveries without leaving the database."""
+
+
+def _write_deliveries(connection: Connection, execution: int, recipients: Sequence[Recipient]) -> int:
+    import psycopg
+
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    try:
+        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for recipient in recipients:
+                variables = json.dumps(recipient.variables) if recipient.variables else "{}"
+                copy.write_row((execution, recipient.to, variables))
+    except psycopg.OperationalError as error:
+        # SQLAlchemy knows no COPY; to the caller a lost connection is the same here as in any statement.
+        raise OperationalError(_COPY, None, error) from error
+    return len(recipients)
+
+
+_CLAIM = text("""
+    UPDATE push_delivery SET state = 'sending', attempts = attempts + 1, updated_at = now()
+    WHERE id = ANY (ARRAY (
+        SELECT id FROM push_delivery
+        WHERE execution_id = :execution AND id > :after AND state = 'pending'
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
+    RETURNING id, recipient, variables
+""")
+
+
+def _claim(connection: Connection, execution: int, limit: int, after: int) -> list[Delivery]:
+    if not limit:
+        return []
+    rows = connection.execute(_CLAIM, {"execution": execution, "after": after, "limit": limit})
+    return sorted(Delivery(*row) for row in rows)
+
+
+_RECORD = text("""
+    UPDATE push_delivery AS d
+    SET state = o.state, provider_id = o.provider_id, error_code = o.code, error_text = o.reason,
+        updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
+                CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
+    WHERE d.id = o.id AND d.state = 'sending'
+""")
+
+
+def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    if not outcomes:
+        return
+    connection.execute(
+        _RECORD,
+        {
+            "ids": [o.id for o in outcomes],
+            "states": [_RECORDED[o.result].value for o in outcomes],
+            "provider_ids": [o.provider_id for o in outcomes],
+            # The words of an accepted message ("250 queued as …") are worth nothing later; those of a refusal are.
+            "codes": [None if o.result is Result.SENT or not o.code else _storable(o.code) for o in outcomes],
+            "reasons": [
+                None if o.result is Result.SENT or not o.text else _storable(o.text)[:500] for o in outcomes
+            ],
+        },
+    )
+
+
+def _storable(words: str) -> str:
+    # PostgreSQL's text holds neither NUL nor lone surrogates, and a provider may send either.
+    return words.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _lock_task_of(connection: Connection, execution: int) -> tuple[str, tasks.Standing]:
+    found = select(push_execution.c.task_code).where(push_execution.c.id == execution)
+    code = connection.execute(found).scalar()
+    if code is None:
+        raise UnknownExecution(
+            f"There is no execution {execution}; 'airflow push executions' lists those that exist."
+        )
+    return code, tasks.lock(connection, code)
+
+
+def _interrupted(connection: Connection, execution: int, state: DeliveryState) -> None:
+    """Settle what was claimed and never recorded."""
+    connection.execute(
+        update(push_delivery)
+        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.SENDING)
+        .values(
+            state=state,
+            error_code="interrupted",
+            error_text="The sending process ended before the answer was on record",
+            updated_at=func.now(),
+        )
+    )
+
+
+def _cancel_pending(connection: Connection, execution: int) -> None:
+    connection.execute(
+        update(push_delivery)
+        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
+        .values(state=DeliveryState.CANCELLED, updated_at=func.now())
+    )
+
+
+def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, *, cancelled: bool) -> None:
+    deliveries = push_delivery.c.execution_id == execution
+    state = connection.execute(
+        select(push_execution.c.state).where(
+            push_execution.c.id == execution, push_execution.c.task_code == code
+        )
+    ).scalar()
+    if state is None:
+        raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")
+    if cancelled:
+        _interrupted(connection, execution, DeliveryState.UNKNOWN)
+        _cancel_pending(connection, execution)
+        return
+    resend = on_unknown == "resend"
+    _interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
+    if resend:
+        connection.execute(
+            update(push_delivery)
+            .where(deliveries, push_delivery.c.state == DeliveryState.UNKNOWN)
+            .values(state=DeliveryState.PENDING, updated_at=func.now())
+        )
+    if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
+        connection.execute(
+            update(push_delivery)
+            .where(deliveries, push_delivery.c.state == DeliveryState.FAILED)
+            .values(state=DeliveryState.PENDING, updated_at=func.now())
+        )
+    connection.execute(
+        update(push_execution)
+        .where(push_execution.c.id == execution)
+        .values(
+            state=ExecutionState.RUNNING,
+            started_at=func.coalesce(push_execution.c.started_at, func.now()),
+            finished_at=None,
+        )
+    )
+
+
+def _count(connection: Connection, execution: int) -> Counts:
+    rows = connection.execute(
+        select(push_delivery.c.state, func.count().label("n"))
+        .where(push_delivery.c.execution_id == execution)
+        .group_by(push_delivery.c.state)
+    )
+    n = {DeliveryState(row.state): row.n for row in rows}
+    return Counts(
+        total=sum(n.values()),
+        sent=n.get(DeliveryState.SENT, 0) + n.get(DeliveryState.DELIVERED, 0),
+        failed=n.get(DeliveryState.FAILED, 0),
+        unknown=n.get(DeliveryState.UNKNOWN, 0),
+        cancelled=n.get(DeliveryState.CANCELLED, 0),
+        pending=n.get(DeliveryState.PENDING, 0) + n.get(DeliveryState.SENDING, 0),
+    )

@@ -1,0 +1,199 @@
+"""The ledger's tables and the words for their states."""
+
+from __future__ import annotations
+
+import zlib
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+SHARDS = 256
+"""Number of DAG files that the push tasks are spread over.
+
+At 10,000 tasks a file holds about 40 DAGs, which is what the DAG processor parses when one changes;
+files of shards without a task are not parsed at all.
+"""
+
+
+def shard_of(code: str) -> int:
+    """The shard of a push task, by its code: the same on every machine and for ever."""
+    return zlib.crc32(code.encode()) % SHARDS
+
+
+class TaskStatus(StrEnum):
+    """Where a push task stands."""
+
+    PENDING = "pending"
+    """No execution has begun."""
+    RUNNING = "running"
+    """An execution is under way."""
+    ACTIVE = "active"
+    """Executed, and more may come."""
+    FINISHED = "finished"
+    """All executions have ended, the last one well."""
+    FAILED = "failed"
+    """All executions have ended, and in the last one somebody did not get the message."""
+    CANCELLED = "cancelled"
+    """Somebody cancelled it."""
+
+
+class ExecutionState(StrEnum):
+    """Where an execution stands."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    """Everybody has been sent the message."""
+    PARTIAL = "partial"
+    """Some have, some have not or nobody can tell."""
+    FAILED = "failed"
+    """Nobody has."""
+    CANCELLED = "cancelled"
+    """The task was cancelled before all were sent."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    """Claimed by a process that is sending it now, or that died doing so."""
+    SENT = "sent"
+    """The provider accepted it."""
+    DELIVERED = "delivered"
+    """The provider says that it arrived."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Accepted or not, nobody can tell."""
+    CANCELLED = "cancelled"
+
+
+def _one_of(column: str, states: type[StrEnum]) -> CheckConstraint:
+    values = ", ".join(f"'{state}'" for state in states)
+    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+_NOW = text("now()")
+
+revision = Sequence("push_revision", metadata=metadata)
+"""Numbers every change of a push task that its DAG must follow."""
+
+push_task = Table(
+    "push_task",
+    metadata,
+    Column("code", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("config", Text),
+    Column("app", Text),
+    Column("owner", Text),
+    Column("spec", JSONB, nullable=False),
+    Column("execution_type", String(8), nullable=False),
+    Column("max_executions", Integer),
+    Column("executions", Integer, nullable=False, server_default="0"),
+    Column("status", String(16), nullable=False, server_default=TaskStatus.PENDING.value),
+    Column("schedule_since", DateTime(timezone=True), nullable=False),
+    Column("last_execution_at", DateTime(timezone=True)),
+    Column("shard", SmallInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    _one_of("status", TaskStatus),
+    CheckConstraint("executions <= max_executions", name="executions_within_limit"),
+    Index(None, "shard"),
+    Index(None, "created_at"),
+    comment="One push task; spec is the contract as JSON",
+)
+
+push_shard = Table(
+    "push_shard",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("built_revision", BigInteger, nullable=False, server_default="0"),
+    comment="Newest revision of each DAG file's tasks, and the one that the DAG processor last built",
+)
+
+push_execution = Table(
+    "push_execution",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("task_code", ForeignKey("push_task.code", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False, comment="The how-manieth of its task, from 1"),
+    Column("run_id", Text, comment="The DAG run; null until one exists"),
+    Column("source", String(16), nullable=False),
+    Column("triggered_by", Text),
+    Column("idempotency_key", Text),
+    Column("token", UUID(as_uuid=False), nullable=False, server_default=text("gen_random_uuid()")),
+    Column("snapshot", JSONB, nullable=False, comment="Task, templates and trigger as they were when planned"),
+    Column("state", String(16), nullable=False, server_default=ExecutionState.PLANNED.value),
+    Column("error", Text),
+    Column("total", Integer, nullable=False, server_default="0"),
+    Column("sent", Integer, nullable=False, server_default="0"),
+    Column("failed", Integer, nullable=False, server_default="0"),
+    Column("unknown", Integer, nullable=False, server_default="0"),
+    Column("cancelled", Integer, nullable=False, server_default="0"),
+    Column("scheduled_for", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    _one_of("state", ExecutionState),
+    UniqueConstraint("task_code", "number"),
+    UniqueConstraint("task_code", "run_id"),
+    UniqueConstraint("task_code", "idempotency_key"),
+    Index(None, "task_code", "finished_at"),  # which are under way, among a hundred thousand that are not
+    Index(None, "created_at"),
+    comment="One run of a push task",
+)
+
+push_delivery = Table(
+    "push_delivery",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("execution_id", ForeignKey("push_execution.id", ondelete="CASCADE"), nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("variables", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("state", String(16), nullable=False, server_default=DeliveryState.PENDING.value),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("provider_id", Text),
+    Column("error_code", Text),
+    Column("error_text", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("sent_at", DateTime(timezone=True)),
+    _one_of("state", DeliveryState),
+    # State is in no index on purpose: a delivery changes state three times, and with room left in its
+    # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT).
+    Index(None, "execution_id", "id"),
+    Index(None, "recipient"),
+    comment="One recipient of one execution",
+    postgresql_with={"fillfactor": 60},
+)

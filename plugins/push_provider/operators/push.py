@@ -1,0 +1,268 @@
+"""The operators of push DAGs: plan the execution, claim its deliveries, send them, record what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from push_provider.exceptions import (
+    ConfigurationError,
+    ContentError,
+    DeliveryFailed,
+    PermanentError,
+    ProviderUnavailable,
+    TaskClosed,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from airflow.sdk import Context
+    from push_provider.channels.base import Channel, Delivery, Outcome, Sender
+    from push_provider.ledger.executions import Counts, Plan
+
+_PROGRESS_SECONDS = 5.0
+_KINDS: Mapping[type[PermanentError], str] = {ConfigurationError: "configuration", ContentError: "content"}
+"""Error codes of deliveries that failed for a reason of the whole execution."""
+
+
+class BasePushOperator(BaseOperator):
+    """Sends one execution of a push task. A retried or cleared run sends only what is not sent yet.
+
+    :param code: the push task. Everything else is in the ledger, as it was when the execution began.
+    """
+
+    channel: ClassVar[str]
+    # Airflow's own templating stays out: a task's content is rendered in a sandbox, for each recipient.
+    template_fields: Sequence[str] = ()
+    ui_color = "#e0f2f1"
+
+    def __init__(self, *, code: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.code = code
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send what is not sent yet.
+
+        :returns: the execution's id and how many deliveries are sent, failed, unknown and cancelled.
+        :raises AirflowSkipException: nothing is to be sent: a missed time, or the task is cancelled.
+        :raises AirflowFailException: trying again would change nothing.
+        :raises TransientError: Airflow tries again.
+        """
+        from push_provider.ledger.engine import get_engine
+
+        try:
+            return self._execute(context, get_engine())
+        except PermanentError as error:
+            # The cause is in the text; its traceback would only hide it.
+            raise AirflowFailException(str(error)) from None
+
+    def _execute(self, context: Context, engine: Engine) -> dict[str, Any]:
+        from push_provider.channels import get_channel
+        from push_provider.ledger import executions
+
+        plan = self._plan(context, engine)
+        channel = get_channel(self.channel)
+        last_try = _is_last_try(context)
+        on_unknown = plan.task.on_unknown or channel.on_unknown
+        with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
+            error: PermanentError | TransientError | None = None
+            try:
+                self._send_all(engine, channel, plan)
+            except (PermanentError, TransientError) as fault:
+                error = fault
+            final = last_try or isinstance(error, PermanentError)
+            if isinstance(error, PermanentError):
+                kind = _KINDS.get(type(error), "error")
+                executions.fail_pending(engine, plan.id, code=kind, reason=str(error))
+            counts = executions.finish(engine, plan.id, final=final, error=str(error) if error else None)
+        return self._conclude(plan, counts, error)
+
+    def _plan(self, context: Context, engine: Engine) -> Plan:
+        """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
+        from push_provider import content
+        from push_provider.ledger import executions
+        from push_provider.task import parse_trigger
+
+        run = context["dag_run"]
+        planned = executions.of_run(engine, self.code, run.run_id)
+        if planned:
+            return planned
+        trigger = parse_trigger(run.conf, channel=self.channel, where="conf")
+        if trigger.execution is not None:
+            return executions.bind(engine, self.code, trigger.execution, run.run_id)
+        scheduled = run.run_type == "scheduled"
+        if scheduled:
+            self._refuse_missed(context, engine)
+        try:
+            plan = executions.plan(
+                engine,
+                self.code,
+                source="schedule" if scheduled else "manual",
+                freeze=content.freeze,
+                # The form hands over an empty list where nobody was named.
+                trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
+                run_id=run.run_id,
+                triggered_by=run.triggering_user_name,
+                scheduled_for=run.logical_date if scheduled else None,
+            )
+        except TaskClosed as closed:
+            if scheduled:  # a run that was made just before the DAG lost its schedule
+                raise AirflowSkipException(str(closed)) from None
+            raise
+        self.log.info(
+            "Execution %s (no. %s of push task %s): %s recipients", plan.id, plan.number, self.code, plan.total
+        )
+        return plan
+
+    def _refuse_missed(self, context: Context, engine: Engine) -> None:
+        """Skip a scheduled run whose time passed while nothing ran, if the task wants that."""
+        from push_provider import schedule, settings
+        from push_provider.ledger import executions, tasks
+
+        run = context["dag_run"]
+        row = tasks.get(engine, self.code)
+        task, zone = row.task(), settings.default_timezone()
+        due, began = run.logical_date, run.start_date
+        if due is None or began is None:
+            return
+        if schedule.is_before_first(task, row.schedule_since, due, zone):
+            raise AirflowSkipException(f"{due} lies before the schedule of push task {self.code!r} came into force")
+        if schedule.is_missed(task, due, began, settings.missed_grace()) and not executions.busy_at(
+            engine, self.code, due
+        ):
+            raise AirflowSkipException(
+                f"{due} passed while nothing ran, and push task {self.code!r} skips missed times "
+                "(missed: latest or all would send it late)"
+            )
+
+    def _send_all(self, engine: Engine, channel: Channel, plan: Plan) -> None:
+        from push_provider.channels.base import Job
+        from push_provider.content import Content
+        from push_provider.ledger import executions
+
+        pending = executions.claim(engine, plan.id, channel.chunk)
+        if not pending:
+            return
+        try:
+            if plan.error:
+                raise ContentError(plan.error)
+            content = Content(
+                plan.task, plan.templates, variables=plan.variables, push=_facts(plan)
+            )
+            sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
+        except PermanentError:
+            executions.record(engine, _untouched(pending))
+            raise
+        with sender:
+            self._send_chunks(engine, channel, plan, sender, pending)
+
+    def _send_chunks(
+        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]
+    ) -> None:
+        """Send chunk after chunk, while a second thread keeps the ledger: it records the last one and claims the next.
+
+        So a process that dies leaves two chunks in doubt. Where those are held rather than sent again, each would be
+        somebody who gets nothing, and one chunk at a time is claimed.
+        """
+        from push_provider.ledger import executions
+
+        ahead = (plan.task.on_unknown or channel.on_unknown) == "resend"
+        done, noted = 0, time.monotonic()
+        outcomes: list[Outcome] = []
+        with ThreadPoolExecutor(1, "push-ledger") as clerk:
+            while chunk:
+                whole = len(chunk) == channel.chunk  # else it is the last one
+                after = chunk[-1].id
+                turn = (engine, outcomes, plan.id, channel.chunk if ahead and whole else 0)
+                kept = clerk.submit(executions.record_and_claim, *turn, after=after)
+                try:
+                    outcomes = sender.send(chunk)
+                except (PermanentError, TransientError):
+                    executions.record(engine, _untouched([*chunk, *kept.result()]))
+                    raise
+                done += len(chunk)
+                chunk = kept.result()
+                if not ahead and whole:
+                    chunk, outcomes = executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=after), []
+                if time.monotonic() - noted > _PROGRESS_SECONDS:
+                    noted = time.monotonic()
+                    self.log.info("%s of %s done", done, plan.total)
+        executions.record(engine, outcomes)
+
+    def _conclude(
+        self, plan: Plan, counts: Counts, error: PermanentError | TransientError | None
+    ) -> dict[str, Any]:
+        summary = (
+            f"{counts.sent} of {counts.total} sent, {counts.failed} failed, {counts.unknown} unknown, "
+            f"{counts.cancelled} cancelled, {counts.pending} to be tried again"
+        )
+        self.log.info("Execution %s: %s", plan.id, summary)
+        if counts.pending:
+            raise error or ProviderUnavailable(f"{summary}: the provider asked to try these later")
+        if counts.failed or counts.unknown:
+            because = f" {error}" if error else ""
+            raise DeliveryFailed(
+                f"{summary}.{because} Who and why: airflow push deliveries --execution {plan.id}. "
+                "Clear this task to send again to those who did not get it, and to no one else."
+            )
+        if counts.cancelled:
+            raise AirflowSkipException(f"{summary}: push task {self.code!r} was cancelled")
+        return {"execution": plan.id, **counts._asdict()}
+
+
+class EmailPushOperator(BasePushOperator):
+    """Sends one execution of a push task by email."""
+
+    channel = "email"
+
+
+class BrokenTaskOperator(BaseOperator):
+    """Stands in for a push task that cannot be built, and fails with the reason.
+
+    :param code: the push task.
+    :param reason: why no DAG could be built from it.
+    """
+
+    template_fields: Sequence[str] = ()
+    ui_color = "#ffcdd2"
+
+    def __init__(self, *, code: str, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.code = code
+        self.reason = reason
+
+    def execute(self, context: Context) -> None:
+        """Fail with the reason.
+
+        :raises AirflowFailException: always.
+        """
+        raise AirflowFailException(f"Push task {self.code!r} cannot be built: {self.reason}")
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    """What a template can say of its execution, as ``{{ push.… }}``."""
+    return {
+        "code": plan.task.code,
+        "name": plan.task.name,
+        "execution": plan.number,
+        "scheduled_for": plan.scheduled_for.isoformat() if plan.scheduled_for else None,
+    }
+
+
+def _untouched(chunk: Sequence[Delivery]) -> list[Outcome]:
+    """Give claimed deliveries back: nothing of them was handed to the provider."""
+    from push_provider.channels.base import Outcome, Result
+
+    return [Outcome(delivery.id, Result.RETRY) for delivery in chunk]
+
+
+def _is_last_try(context: Context) -> bool:
+    instance = context["ti"]
+    return instance.try_number > (getattr(instance, "max_tries", 0) or 0)

@@ -1,0 +1,278 @@
+"""When a push task is due: its schedule as an Airflow timetable and a start date, and the times that follow.
+
+The rule, for tasks that run once and for loops alike: a schedule begins with its *next* period. Created at
+5:25, minute 45 of every hour is first due at 6:45; created at 05:25 on 1 July, daily 09:00 is first due on
+2 July. Airflow's own timetables say all of it, with a start date that makes the first due time their first.
+
+When clocks change, in the schedule's time zone:
+
+- hourly: every hour that passes, the one that the clock shows twice included;
+- daily and cron: a time that the clock skips falls due as much later as the clock was moved (02:30 at 03:30),
+  a time that it shows twice falls due the second time, so every day has its message, and one only;
+- cron with ``*`` as hour: like hourly if it holds on every day, else like cron;
+- hourly where clocks move by less than an hour (Australia/Lord_Howe): on the day of the change the first
+  execution after it keeps the distance of an hour, and the next is at the minute again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask
+
+if TYPE_CHECKING:
+    from airflow.sdk.bases.timetable import BaseTimetable
+
+_LARGEST_SHIFT = timedelta(hours=3)
+"""No clock is moved by more (Antarctica/Troll: two hours)."""
+
+
+class Plan(NamedTuple):
+    """What a DAG needs to fall due when its push task does.
+
+    :param schedule: the timetable; None for a task that only runs when triggered.
+    :param start_date: when the first execution is due, in UTC, or shortly before; None for no timetable.
+    :param catchup: whether Airflow makes a run for every time that passed, or for the latest only.
+    """
+
+    schedule: BaseTimetable | None
+    start_date: datetime | None
+    catchup: bool
+
+
+def plan(task: PushTask, since: datetime, default_timezone: str = "UTC") -> Plan:
+    """The timetable and start date of a push task's DAG.
+
+    Where a schedule was changed, Airflow goes on from its last run: with ``missed: all`` it also makes runs
+    for times of the new schedule between that run and ``since``. :func:`is_before_first` tells them. And it
+    makes no run for ``now`` or ``at`` if it has made one for an earlier schedule.
+
+    :param since: when the schedule came into force: the task was created, or its schedule last changed.
+    :param default_timezone: the clock of a schedule that names none.
+    """
+    first = first_due(task, since, default_timezone)
+    if first is None:
+        return Plan(None, None, catchup=False)
+    # Imported here, as croniter below: the command line and the API build no DAGs.
+    from airflow.sdk import CronTriggerTimetable, MultipleCronTriggerTimetable
+    from airflow.sdk.definitions.timetables.simple import OnceTimetable
+
+    catchup = task.missed_policy == "all"
+    crons, zone = _crons(task, since, default_timezone), _zone(task, default_timezone)
+    if not crons:
+        return Plan(OnceTimetable(), first, catchup)
+    start_date = _start_date(crons, zone, first)
+    if len(crons) == 1:
+        return Plan(CronTriggerTimetable(crons[0], timezone=zone.key), start_date, catchup)
+    return Plan(MultipleCronTriggerTimetable(*crons, timezone=zone.key), start_date, catchup)
+
+
+def first_due(task: PushTask, since: datetime, default_timezone: str = "UTC") -> datetime | None:
+    """When the first execution is due, in UTC.
+
+    :returns: None for a task that only runs when triggered, and for a cron expression that never matches.
+    """
+    schedule, zone, since = task.schedule, _zone(task, default_timezone), since.astimezone(UTC)
+    if isinstance(schedule, Now):
+        return since
+    if isinstance(schedule, At):
+        return _instant(schedule.at, zone) if schedule.at.tzinfo is None else schedule.at.astimezone(UTC)
+    if isinstance(schedule, Hourly):
+        local = since.astimezone(zone)
+        passed = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        # A second less, because what follows looks for a time after the one given.
+        since = since - passed + timedelta(hours=1) - timedelta(seconds=1)
+    elif isinstance(schedule, Daily):
+        hour, minute = map(int, schedule.time.split(":"))
+        tomorrow = since.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)
+        return _instant(tomorrow.replace(hour=hour, minute=minute, second=0, microsecond=0), zone)
+    return _following(_crons(task, since, default_timezone), zone, since)
+
+
+def next_due(
+    task: PushTask, since: datetime, after: datetime, default_timezone: str = "UTC"
+) -> datetime | None:
+    """The first time strictly after ``after`` at which the schedule is due, in UTC; None if there is none.
+
+    How many executions the task may have is not looked at.
+    """
+    first = first_due(task, since, default_timezone)
+    if first is None or after < first:
+        return first
+    crons = _crons(task, since, default_timezone)
+    return _following(crons, _zone(task, default_timezone), after.astimezone(UTC))
+
+
+def check_new(task: PushTask, now: datetime, default_timezone: str = "UTC") -> None:
+    """Refuse a schedule that will never be due; asked when a task is created or its schedule changes.
+
+    :raises InvalidTask: ``at`` has passed, or the cron expression never matches.
+    """
+    first = first_due(task, now, default_timezone)
+    if isinstance(task.schedule, At) and first is not None and first <= now:
+        moment = first.isoformat().replace("+00:00", "Z")
+        message = f"{moment} has passed; give a later moment, or schedule kind 'now' to send at once"
+        raise InvalidTask([FieldError("schedule.at", message)])
+    if isinstance(task.schedule, Cron) and first is None:
+        message = f"{task.schedule.cron!r} never matches (like 30 February); choose days that exist"
+        raise InvalidTask([FieldError("schedule.cron", message)])
+
+
+def is_before_first(
+    task: PushTask, since: datetime, scheduled_for: datetime, default_timezone: str = "UTC"
+) -> bool:
+    """Whether a time that Airflow made a run for lies before the schedule's first, and must not be sent.
+
+    It happens after a change of schedule: a run of the old one was made just before, or Airflow catches up.
+    """
+    first = first_due(task, since, default_timezone)
+    return first is None or scheduled_for < first
+
+
+def is_missed(
+    task: PushTask, scheduled_for: datetime, began: datetime, grace: timedelta, *, busy: bool = False
+) -> bool:
+    """Whether a scheduled run begins so late that a task with ``missed: skip`` leaves it out.
+
+    :param scheduled_for: when it was due.
+    :param began: when it could begin.
+    :param grace: how late a run may begin and still be in time.
+    :param busy: an earlier execution of the task was under way when it was due: it waited, and is not missed.
+    """
+    return task.missed_policy == "skip" and not busy and began - scheduled_for > grace
+
+
+def is_superseded(
+    task: PushTask,
+    since: datetime,
+    scheduled_for: datetime,
+    began: datetime,
+    grace: timedelta,
+    default_timezone: str = "UTC",
+    *,
+    busy: bool = False,
+) -> bool:
+    """Whether a late run of a task with ``missed: latest`` is not the latest any more.
+
+    The scheduler notes the next time in advance. After an outage it first makes the run it had noted, the
+    oldest one missed, and only then the latest.
+
+    The parameters are those of :func:`is_missed` and :func:`plan`.
+    """
+    if task.missed_policy != "latest" or busy or began - scheduled_for <= grace:
+        return False
+    later = next_due(task, since, scheduled_for, default_timezone)
+    return later is not None and later <= began
+
+
+def _zone(task: PushTask, default_timezone: str) -> ZoneInfo:
+    return ZoneInfo(getattr(task.schedule, "timezone", None) or default_timezone)
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The moment at which a clock shows ``wall``; where it never or twice does so, as Airflow has it."""
+    # A clock put back shows it twice: fold 1 is the later moment. A clock put forward skips it: fold 0 counts
+    # from before the change, which is later too.
+    return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
+def _crons(task: PushTask, since: datetime, default_timezone: str) -> Sequence[str]:
+    """The cron expressions that Airflow is given; none for a task that is due only once."""
+    schedule = task.schedule
+    if isinstance(schedule, Hourly):
+        return (f"{schedule.minute} * * * *",)
+    if isinstance(schedule, Daily):
+        hour, minute = map(int, schedule.time.split(":"))
+        return (f"{minute} {hour} * * *",)
+    if isinstance(schedule, Cron):
+        return _split(schedule.cron, _zone(task, default_timezone), since.year)
+    return ()
+
+
+@lru_cache(maxsize=1024)
+def _split(cron: str, zone: ZoneInfo, year: int) -> Sequence[str]:
+    """Keep Airflow from losing an hour between the days of "every hour on some days".
+
+    With ``*`` as hour it adds the time on the clock from one match to the next to the moment of the last run.
+    If the clock changes in between, as over a weekend, ``* * * * mon-fri`` begins at 01:00 on Monday or at
+    23:00 on Sunday. As two expressions, each with half of the hours, it does not.
+    """
+    from croniter import croniter
+
+    every_day = all(field == ["*"] for field in croniter(cron).expanded[2:5])
+    days = (datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=10 * n) for n in range(74))
+    if not _every_hour(cron) or every_day or len({day.astimezone(zone).utcoffset() for day in days}) == 1:
+        return (cron,)
+    minute, _, *rest = cron.split()
+    return tuple(" ".join((minute, hours, *rest)) for hours in ("0-11", "12-23"))
+
+
+def _following(crons: Sequence[str], zone: ZoneInfo, after: datetime) -> datetime | None:
+    """The first time after ``after`` at which Airflow's cron timetables make a run."""
+    found = [moment for cron in crons if (moment := _match(cron, zone, after)) is not None]
+    return min(found, default=None)
+
+
+def _match(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
+    from croniter import CroniterBadDateError
+
+    try:
+        if _every_hour(cron) or not _clock_changes_near(zone, after):
+            return _step(cron, zone, after)
+        # A time that the clock shows earlier may fall due later: begin well before, and go on run by run.
+        moment = after - _LARGEST_SHIFT
+        while moment <= after:
+            moment = _step(cron, zone, moment)
+    except CroniterBadDateError:
+        return None
+    return moment
+
+
+def _start_date(crons: Sequence[str], zone: ZoneInfo, first: datetime) -> datetime:
+    """A start date with which Airflow makes its first run at ``first``: that itself, wherever possible.
+
+    Airflow takes a start date for a time of the schedule if the time before the next is just that. Where one
+    of them is skipped by the clock it may not be, and the first run is lost: begin after the run before.
+    """
+    for cron in crons:
+        if _match(cron, zone, first - timedelta(seconds=1)) != first:
+            continue
+        if _step(cron, zone, _step(cron, zone, first), back=True) == first:
+            return first
+        moment = first - _LARGEST_SHIFT
+        while moment < first:
+            following = _step(cron, zone, moment)
+            if following == first:
+                return moment + timedelta(seconds=1)
+            moment = following
+    return first
+
+
+def _step(cron: str, zone: ZoneInfo, moment: datetime, *, back: bool = False) -> datetime:
+    """The run after a run, or before it, as Airflow reckons: from what the clock shows at the run.
+
+    :raises CroniterBadDateError: there is none within 50 years.
+    """
+    from croniter import croniter
+
+    wall = moment.astimezone(zone).replace(tzinfo=None)
+    reckoned = croniter(cron, wall)
+    found = reckoned.get_prev(datetime) if back else reckoned.get_next(datetime)
+    return moment + (found - wall) if _every_hour(cron) else _instant(found, zone)
+
+
+@lru_cache(maxsize=1024)
+def _every_hour(cron: str) -> bool:
+    from croniter import croniter
+
+    return bool(croniter(cron).expanded[1] == ["*"])
+
+
+def _clock_changes_near(zone: ZoneInfo, moment: datetime) -> bool:
+    before, behind = moment - _LARGEST_SHIFT, moment + _LARGEST_SHIFT
+    return before.astimezone(zone).utcoffset() != behind.astimezone(zone).utcoffset()

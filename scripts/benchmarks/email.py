@@ -1,0 +1,233 @@
+"""Mails a second: 20,000 personalised mails through the operator, ledger included, beside its peers.
+
+In one run, against the same SMTP server: our operator, Airflow's SmtpHook once a mail, and, where they are found,
+nodemailer's pool (npm) and Postfix's smtp-source as the limit. The server is Postfix's smtp-sink where it is found,
+else a Python one, which takes more of the machine than it leaves to the senders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+_HTML = (
+    "<html><body><h1>Order {{ order }}</h1><p>Dear {{ name }},</p><p>your order <b>{{ order }}</b> of "
+    "{{ amount }} is on its way. 您的订单已发货。</p><p>Thank you for your trust.</p></body></html>"
+)
+_SUBJECT = "Order {{ order }} / 订单 {{ order }}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _server() -> Iterator[tuple[int, str]]:
+    program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        from benchmarks.sink import sink
+
+        with sink() as server:
+            yield server.port, "a Python sink"
+        return
+    port = _free_port()
+    account = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([program, *account, "-c", f"127.0.0.1:{port}", "1000"], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield port, "Postfix's smtp-sink"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _variables(number: int) -> dict[str, str]:
+    return {"name": f"Customer {number}", "order": f"A-{number:06d}", "amount": f"{number % 900 + 99}.00"}
+
+
+class _Operator:
+    """Our operator on a ledger of its own."""
+
+    def __init__(self, folder: Path, port: int, count: int) -> None:
+        from push_provider.ledger.engine import get_engine
+        from push_provider.ledger.schema import migrate
+        from push_provider.sandbox.postgres import PostgresServer
+
+        self.postgres = PostgresServer(folder / "postgres")
+        self.postgres.start()
+        self.postgres.create_database("push")
+        os.environ["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"] = self.postgres.url("push")
+        os.environ["AIRFLOW_CONN_PUSH_EMAIL_DEFAULT"] = json.dumps(
+            {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@bench.example",
+             "extra": {"ignore_tls": True}}
+        )  # fmt: skip
+        self.engine = get_engine()
+        migrate(self.engine)
+        self.count = count
+        self.runs = 0
+
+    def __call__(self) -> float:
+        from datetime import UTC, datetime
+
+        from push_provider.ledger import tasks
+        from push_provider.operators.push import EmailPushOperator
+        from push_provider.task import parse
+
+        self.runs += 1
+        code = f"bench-{self.runs}"
+        recipients = [{"to": f"c{n}@bench.example", "variables": _variables(n)} for n in range(self.count)]
+        task = parse({"code": code, "name": "Bench", "channel": "email", "subject": _SUBJECT, "content": _HTML,
+                      "recipients": recipients})  # fmt: skip
+        tasks.apply(self.engine, task, now=datetime.now(UTC), default_timezone="UTC")
+        run = SimpleNamespace(
+            run_id=f"run-{self.runs}", conf={}, run_type="manual", logical_date=None, start_date=None,
+            triggering_user_name=None,
+        )  # fmt: skip
+        context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=1, max_tries=0)}
+        begun = time.perf_counter()
+        result = EmailPushOperator(task_id="send", code=code).execute(context)
+        seconds = time.perf_counter() - begun
+        if result["sent"] != self.count:
+            raise SystemExit(f"Only {result['sent']} of {self.count} were sent")
+        return self.count / seconds
+
+
+def _smtp_hook(port: int, count: int) -> Callable[[], float]:
+    """Airflow's SmtpHook, connected once and used once a mail, rendering the same template with Jinja."""
+    os.environ["AIRFLOW_CONN_BENCH_SMTP"] = json.dumps(
+        {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": {"disable_ssl": True, "disable_tls": True}}
+    )
+
+    def run() -> float:
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+        from jinja2 import Environment
+
+        environment = Environment(autoescape=True)
+        html, subject = environment.from_string(_HTML), environment.from_string(_SUBJECT)
+        with SmtpHook(smtp_conn_id="bench_smtp") as hook:
+            begun = time.perf_counter()
+            for number in range(count):
+                variables = _variables(number)
+                hook.send_email_smtp(
+                    to=f"c{number}@bench.example",
+                    subject=subject.render(variables),
+                    html_content=html.render(variables),
+                    from_email="push@bench.example",
+                )
+            return count / (time.perf_counter() - begun)
+
+    return run
+
+
+_NODE = """
+const nodemailer = require('nodemailer');
+const [port, count] = process.argv.slice(1).map(Number);
+const pool = nodemailer.createTransport({pool: true, maxConnections: 4, maxMessages: Infinity, host: '127.0.0.1', port,
+  ignoreTLS: true});
+const html = v => `<html><body><h1>Order ${v.order}</h1><p>Dear ${v.name},</p><p>your order <b>${v.order}</b> of ` +
+  `${v.amount} is on its way. 您的订单已发货。</p><p>Thank you for your trust.</p></body></html>`;
+(async () => {
+  const begun = process.hrtime.bigint();
+  let next = 0;
+  const worker = async () => {
+    while (next < count) {
+      const n = next++;
+      const v = {name: `Customer ${n}`, order: `A-${n}`, amount: `${n}.00`};
+      await pool.sendMail({from: 'push@bench.example', to: `c${n}@bench.example`,
+        subject: `Order ${v.order} / 订单 ${v.order}`, html: html(v), text: `Order ${v.order}`});
+    }
+  };
+  await Promise.all(Array.from({length: 16}, worker));
+  console.log(count / (Number(process.hrtime.bigint() - begun) / 1e9));
+  pool.close();
+})();
+"""
+
+
+def _nodemailer(folder: Path, port: int, count: int) -> Callable[[], float] | None:
+    if not shutil.which("node") or not shutil.which("npm"):
+        return None
+    place = folder / "node"
+    place.mkdir()
+    installed = subprocess.run(
+        ["npm", "install", "--silent", "--prefix", str(place), "nodemailer@7"], capture_output=True, check=False
+    )
+    if installed.returncode:
+        return None
+
+    def run() -> float:
+        command = ["node", "-e", _NODE, str(port), str(count)]
+        return float(subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout)
+
+    return run
+
+
+def _smtp_source(port: int, count: int) -> Callable[[], float] | None:
+    program = shutil.which("smtp-source", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        return None
+
+    def run() -> float:
+        begun = time.perf_counter()
+        command = [program, "-s", "4", "-m", str(count), "-l", "700", "-f", "push@bench.example", "-t", "c@bench.example", "-d"]
+        subprocess.run([*command, f"127.0.0.1:{port}"], check=True, capture_output=True)
+        return count / (time.perf_counter() - begun)
+
+    return run
+
+
+def main() -> None:
+    """Measure all in turn, several rounds, and print medians and ratios."""
+    parser = argparse.ArgumentParser(prog="./scripts/bench email", description=__doc__)
+    parser.add_argument("--mails", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+    with tempfile.TemporaryDirectory(prefix="push-bench-") as text, _server() as (port, server):
+        folder = Path(text)
+        operator = _Operator(folder, port, arguments.mails)
+        try:
+            senders: dict[str, Callable[[], float] | None] = {
+                "Push operator, ledger included": operator,
+                "Airflow's SmtpHook, once a mail": _smtp_hook(port, max(arguments.mails // 20, 100)),
+                "nodemailer, pool of 4": _nodemailer(folder, port, max(arguments.mails // 4, 100)),
+                "Postfix's smtp-source, 4 sessions": _smtp_source(port, arguments.mails),
+            }
+            rates: dict[str, list[float]] = {name: [] for name, sender in senders.items() if sender}
+            for number in range(arguments.rounds):
+                for name, sender in senders.items():
+                    if sender:
+                        print(f"round {number + 1} of {arguments.rounds}: {name} …", file=sys.stderr, flush=True)
+                        rates[name].append(sender())
+        finally:
+            operator.engine.dispose()
+            operator.postgres.stop()
+    print(f"Mails a second, median (min–max) of {arguments.rounds} rounds, into {server}:")
+    ours = statistics.median(rates["Push operator, ledger included"])
+    for name, values in rates.items():
+        median = statistics.median(values)
+        print(f"  {name:36}{median:9,.0f}  ({min(values):,.0f}–{max(values):,.0f})   ours is {ours / median:.1f} times")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""The docs say what is so: commands exist and parse, examples are sound, tables match the code."""
+
+from __future__ import annotations
+
+import configparser
+import itertools
+import json
+import os
+import re
+import struct
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import readme
+import yaml
+from pydantic import TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from push_provider.cli import documents
+from push_provider.content import Content, freeze
+from push_provider.hooks.services import find_service
+from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
+from push_provider.provider import get_provider_info
+from push_provider.task import PushTask, Schedule, parse
+
+IMAGE_LIMIT = 300 * 1024
+KNOWN_LANGUAGES = {"bash", "yaml", "text", "ini"}
+
+# Commands that are neither ours nor Airflow's: each is known here, and a new one must be looked at.
+KNOWN_OTHERS = (
+    r"python3 -m venv \.venv",
+    r"\.venv/bin/python -m pip install -r requirements\.txt",
+    r"\.venv/bin/python -m pip install --no-deps --editable \.",
+    r"TOKEN=\$\(curl -s http://127\.0\.0\.1:8080/auth/token \| sed .+\)",
+    r"curl -s -X POST http://127\.0\.0\.1:8080/api/v2/dags/push__[a-z-]+/dagRuns .+",
+)
+each_page = pytest.mark.parametrize("page", readme.PAGES)
+each_readme = pytest.mark.parametrize("page", readme.READMES)
+
+
+# --- commands -----------------------------------------------------------------------------------------
+
+
+@each_page
+def test_every_command_is_known(page: str) -> None:
+    for command in readme.commands(page):
+        program = command.split()[0]
+        if program.startswith("./scripts/"):
+            path = readme.ROOT / program
+            assert path.is_file(), command
+            assert os.access(path, os.X_OK), command
+        elif program != ".venv/bin/airflow":
+            assert any(re.fullmatch(known, command) for known in KNOWN_OTHERS), command
+
+
+@each_readme
+def test_every_airflow_command_parses(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    calls = readme.airflow_arguments(page)
+    assert len(calls) > 10
+    for arguments in calls:
+        try:
+            get_parser().parse_args(arguments)
+        except SystemExit:
+            pytest.fail(f"{arguments}: {capsys.readouterr().err}")
+
+
+@each_readme
+def test_airflow_push_is_shown_whole(page: str) -> None:
+    from push_provider.cli.definition import get_push_cli_commands
+
+    known = {command.name for command in get_push_cli_commands()[0].subcommands}
+    assert {arguments[1] for arguments in readme.airflow_arguments(page) if arguments[0] == "push"} == known
+
+
+def test_scripts_named_in_text_exist() -> None:
+    for page in readme.PAGES:
+        for name in set(re.findall(r"\./scripts/(\w+)", readme.text(page))):
+            assert os.access(readme.ROOT / "scripts" / name, os.X_OK), f"{page}: ./scripts/{name}"
+
+
+@each_page
+def test_every_benchmark_named_exists(page: str) -> None:
+    named = re.findall(r"\./scripts/bench (\w+)(?:`, `(\w+)`, `(\w+)`, `(\w+)`)?", readme.text(page))
+    for name in filter(None, itertools.chain(*named)):
+        assert (readme.ROOT / "scripts" / "benchmarks" / f"{name}.py").is_file(), name
+
+
+@each_readme
+def test_connections_name_services_that_exist(page: str) -> None:
+    named = set()
+    for arguments in readme.airflow_arguments(page):
+        if arguments[:2] == ["connections", "add"]:
+            extra = json.loads(arguments[arguments.index("--conn-extra") + 1])
+            named.add(extra.get("service"))
+    assert named == {"QQ", "163", "Gmail", None}
+    assert all(find_service(name) for name in named - {None})
+
+
+@each_readme
+def test_curl_sends_what_airflow_takes(page: str) -> None:
+    from push_provider.task import parse_trigger
+
+    (command,) = [command for command in readme.commands(page) if command.startswith("curl")]
+    body = json.loads(command.split("-d '", 1)[1].removesuffix("'"))
+    assert body["logical_date"] is None
+    assert parse_trigger(body["conf"], channel="email").recipients
+    code = urlsplit(command.split()[4]).path.split("/")[4].removeprefix("push__")
+    assert code in {task.code for task in documents.read([str(path) for path in EXAMPLES])}
+
+
+@each_readme
+def test_requirements_named_exist(page: str) -> None:
+    named = re.findall(r"pip install -r (\S+)", "\n".join(readme.commands(page)))
+    assert named
+    assert all((readme.ROOT / name).is_file() for name in named)
+
+
+# --- examples and settings ----------------------------------------------------------------------------
+
+EXAMPLES = sorted((readme.ROOT / "include" / "tasks").glob("*.yaml"))
+
+
+@each_readme
+def test_code_blocks_are_of_languages_that_are_checked(page: str) -> None:
+    assert set(readme.languages(page)) <= KNOWN_LANGUAGES
+
+
+@each_readme
+def test_yaml_is_a_task_and_renders(page: str) -> None:
+    blocks = readme.blocks(page, "yaml")
+    assert blocks
+    for block in blocks:
+        renders(parse(yaml.safe_load(block)))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_render(path: Any) -> None:
+    for task in documents.read([str(path)]):
+        renders(task)
+
+
+def renders(task: PushTask) -> None:
+    """Every recipient's message can be made, or, where a trigger names them, anybody's."""
+    include = readme.ROOT / "include"
+    facts = {"code": task.code, "name": task.name, "execution": 1, "scheduled_for": None}
+    content = Content(task, freeze(task, include=include), push=facts, include=include)
+    for to, variables in [(r.to, r.variables) for r in task.recipients] or [("buyer@example.com", {})]:
+        message = content.render(to, variables)
+        assert message.subject.strip()
+        assert message.text.strip()
+        assert "{{" not in message.subject + message.text + (message.html or "")
+
+
+@each_readme
+def test_settings_exist(page: str) -> None:
+    from airflow.configuration import conf
+
+    (block,) = readme.blocks(page, "ini")
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(block)
+    push = get_provider_info()["config"]["push"]["options"]
+    for section in settings.sections():
+        for option in settings[section]:
+            known = option in push if section == "push" else conf.has_option(section, option)
+            # Airflow derives this one, and it takes part in no list of defaults.
+            assert known or option == "sql_alchemy_conn_async", f"[{section}] {option}"
+    bundles = json.loads(settings["dag_processor"]["dag_bundle_config_list"])
+    for path in [bundle["classpath"] for bundle in bundles] + [settings["core"]["executor"]]:
+        module, _, name = path.rpartition(".")
+        assert hasattr(import_module(module), name), path
+
+
+@each_readme
+def test_options_of_push_are_listed(page: str) -> None:
+    (rows,) = [table for table in readme.tables(page) if "`[push]`" in table[0][0]]
+    named = [row[0].strip("`") for row in rows[2:]]
+    assert named == list(get_provider_info()["config"]["push"]["options"])
+    grace = get_provider_info()["config"]["push"]["options"]["missed_grace"]["default"]
+    assert rows[-1][2] == f"`{grace}`"
+
+
+# --- tables -------------------------------------------------------------------------------------------
+
+
+@each_readme
+def test_fields_and_defaults(page: str) -> None:
+    rows = readme.table(page, "fields")
+    assert [row[0].strip("`") for row in rows] == list(PushTask.model_fields)
+    shown = PushTask.model_construct().model_dump(mode="json", warnings=False)
+    for name, default, meaning in rows:
+        field = PushTask.model_fields[name.strip("`")]
+        assert meaning
+        if field.default_factory is not None:
+            assert default in ("generated", "自动生成"), name
+        elif field.default is PydanticUndefined:
+            assert default in ("**required**", "**必填**"), name
+        elif field.default is None:
+            assert default == "–", name
+        else:
+            assert json.loads(default.strip("`")) == shown[name.strip("`")], name
+
+
+@each_readme
+def test_schedules(page: str) -> None:
+    (rows,) = [table for table in readme.tables(page) if table[0][0] == "`schedule`"]
+    schedules: TypeAdapter[Any] = TypeAdapter(Schedule)
+    kinds = [schedules.validate_python(json.loads(row[0].strip("`"))).kind for row in rows[2:]]
+    assert sorted(kinds) == sorted(["now", "at", "hourly", "daily", "cron", "manual"])
+
+
+@pytest.mark.parametrize(
+    ("heads", "states", "elsewhere"),
+    [
+        (("delivery", "投递状态"), DeliveryState, {"delivered"}),
+        (("execution", "执行状态"), ExecutionState, set()),
+        (("push task", "任务状态"), TaskStatus, set()),
+    ],
+)
+@each_readme
+def test_states(page: str, heads: tuple[str, str], states: Any, elsewhere: set[str]) -> None:
+    (rows,) = [table for table in readme.tables(page) if table[0][0] in heads]
+    assert {row[0].strip("`") for row in rows[2:]} == {state.value for state in states} - elsewhere
+    assert all(f"`{name}`" in readme.text(page) for name in elsewhere)
+
+
+@each_readme
+def test_environment_variables(page: str) -> None:
+    source = (readme.ROOT / "plugins" / "push_provider" / "sandbox" / "platform.py").read_text()
+    (rows,) = [table for table in readme.tables(page) if any("PUSH_PORT" in row[0] for row in table)]
+    for variable, _, default in rows[2:]:
+        name, value = variable.strip("`"), default.strip("`")
+        assert f'"{name}"' in source
+        assert value == ".airflow" or f'"{name}", {value})' in source
+
+
+def test_47_services() -> None:
+    from push_provider.hooks.services import service_names
+
+    for page in readme.READMES:
+        assert re.search(rf"\b{len(service_names())}\b", readme.text(page)), page
+
+
+# --- both languages -----------------------------------------------------------------------------------
+
+
+def test_both_languages_say_the_same() -> None:
+    english, chinese = readme.READMES
+    assert readme.commands(english) == readme.commands(chinese)
+    for language in ("yaml", "ini", "text"):
+        assert readme.blocks(english, language) == readme.blocks(chinese, language)
+    lengths = [[len(table) for table in readme.tables(page)] for page in readme.READMES]
+    assert lengths[0] == lengths[1]
+    defaults = [
+        [row[:2] for row in readme.table(page, "fields") if row[1].startswith("`")] for page in readme.READMES
+    ]
+    assert defaults[0] == defaults[1]
+    comments = [re.findall(r"<!-- [\w-]+ -->", readme.text(page)) for page in readme.READMES]
+    assert comments[0] == comments[1]
+    headings = [re.findall(r"^#+ ", readme.text(page), re.MULTILINE) for page in readme.READMES]
+    assert headings[0] == headings[1]
+
+
+# --- links and pictures -------------------------------------------------------------------------------
+
+
+@each_page
+def test_links_lead_somewhere(page: str) -> None:
+    for target in readme.links(page):
+        path, _, anchor = target.partition("#")
+        assert (readme.ROOT / path).exists(), target
+        if anchor:
+            assert anchor in readme.anchors(path or page), target
+
+
+@each_readme
+def test_pictures_are_there_and_small(page: str) -> None:
+    pictures = [target for target in readme.links(page) if target.endswith(".png")]
+    assert len(pictures) >= 2
+    for picture in pictures:
+        content = (readme.ROOT / picture).read_bytes()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert len(content) < IMAGE_LIMIT
+        width, height = struct.unpack(">II", content[16:24])
+        assert min(width, height) > 400
+
+
+def test_licence_is_the_one_that_the_package_names() -> None:
+    licence = readme.text("LICENSE")
+    assert "Apache License" in licence
+    assert "Version 2.0, January 2004" in licence
+    assert 'license = "Apache-2.0"' in readme.text("pyproject.toml")
+
+
+def test_changelog_has_an_unreleased_section() -> None:
+    assert re.search(r"^## \[Unreleased\]\n\n### Added\n\n- ", readme.text("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_no_page_names_a_place_of_this_machine() -> None:
+    for page in readme.PAGES:
+        assert not re.search(r"(?<![\w.])/(work|tmp|root|home)/", readme.text(page)), page

@@ -1,0 +1,214 @@
+"""The running platform, as ``./scripts/run`` starts it, once for all end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything below this folder needs the platform."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+class Platform:
+    """The platform's addresses and environment, and what a test does with them.
+
+    :param url: Airflow's UI and API.
+    :param mailbox: the sandbox's page.
+    :param home: AIRFLOW_HOME.
+    """
+
+    def __init__(self, url: str, mailbox: str, home: Path) -> None:
+        self.url = url
+        self.mailbox = mailbox
+        self.home = home
+        lines = (home / "environment").read_text().splitlines()
+        settings = {key: shlex.split(value)[0] for key, _, value in (line.partition("=") for line in lines)}
+        self.env = {**os.environ, **settings}
+
+    # --- Airflow ------------------------------------------------------------------------------------
+
+    def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an ``airflow`` command in the platform's environment."""
+        command = [str(Path(sys.executable).with_name("airflow")), *arguments]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+
+    def push(self, *arguments: str) -> list[dict[str, str]]:
+        """Run an ``airflow push`` command that must succeed, and read its JSON."""
+        result = self.airflow("push", *arguments, "--output", "json")
+        assert result.returncode == 0, result.stdout + result.stderr
+        rows: list[dict[str, str]] = json.loads(result.stdout)
+        return rows
+
+    def call(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Any]:
+        """GET, or POST with a body, on Airflow's API."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def trigger(self, code: str, conf: dict[str, Any] | None = None, **body: Any) -> tuple[int, Any]:
+        """POST a DAG run of a push task."""
+        return self.call(f"/api/v2/dags/push__{code}/dagRuns", {"logical_date": None, "conf": conf or {}, **body})
+
+    def runs(self, code: str) -> list[dict[str, Any]]:
+        """All DAG runs of a push task, oldest first."""
+        runs: list[dict[str, Any]] = []
+        while True:
+            path = f"/api/v2/dags/push__{code}/dagRuns?limit=100&offset={len(runs)}&order_by=id"
+            status, page = self.call(path)
+            if status == 404:  # the DAG is not there yet
+                return []
+            runs += page["dag_runs"]
+            if len(runs) >= page["total_entries"] or not page["dag_runs"]:
+                return runs
+
+    def await_runs(self, code: str, count: int, timeout: float = 120) -> list[str]:
+        """Wait until ``count`` runs of a push task have ended, and return their states."""
+        def ended() -> list[str] | None:
+            states = [run["state"] for run in self.runs(code) if run["state"] in ("success", "failed")]
+            return states if len(states) >= count else None
+
+        return self.eventually(ended, f"{count} runs of {code} that have ended", timeout)
+
+    def await_dag(self, code: str, **expected: Any) -> dict[str, Any]:
+        """Wait until Airflow shows the task's DAG, with these values."""
+        def visible() -> dict[str, Any] | None:
+            status, dag = self.call(f"/api/v2/dags/push__{code}/details")
+            return dag if status == 200 and all(dag[key] == value for key, value in expected.items()) else None
+
+        return self.eventually(visible, f"DAG push__{code} with {expected}")
+
+    def task_log(self, code: str, run_id: str, attempt: int = 1) -> str:
+        """The log of the task of a run, as text."""
+        run = urllib.parse.quote(run_id, safe="")
+        path = f"/api/v2/dags/push__{code}/dagRuns/{run}/taskInstances/send/logs/{attempt}?full_content=true"
+        return json.dumps(self.call(path)[1], ensure_ascii=False)
+
+    # --- push tasks ---------------------------------------------------------------------------------
+
+    def apply(self, *tasks: dict[str, Any]) -> None:
+        """Create or update push tasks in the ledger, as ``airflow push apply`` does."""
+        from datetime import UTC, datetime
+
+        from push_provider.ledger import tasks as ledger
+        from push_provider.task import parse
+        from sqlalchemy import create_engine
+
+        engine = create_engine(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"])
+        for task in tasks:
+            ledger.apply(engine, parse({"channel": "email", **task}), now=datetime.now(UTC), default_timezone="UTC")
+        engine.dispose()
+
+    def ledger(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the ledger."""
+        return self._query(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"], query, values)
+
+    def metadata(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of Airflow's metadata."""
+        return self._query(self.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], query, values)
+
+    @staticmethod
+    def _query(url: str, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            return connection.execute(query, values).fetchall()  # type: ignore[call-overload,no-any-return]
+
+    # --- the mailbox --------------------------------------------------------------------------------
+
+    def mails(self, **filters: str) -> list[dict[str, Any]]:
+        """The mails in the mailbox that match (``to``, ``subject``), newest first."""
+        found: list[dict[str, Any]] = []
+        while True:
+            query = urllib.parse.urlencode({"limit": 1000, "offset": len(found), **filters})
+            with urllib.request.urlopen(f"{self.mailbox}/api/mails?{query}", timeout=30) as answer:
+                page = json.load(answer)
+            found += page["items"]
+            if len(found) >= page["total_entries"] or not page["items"]:
+                return found
+
+    def await_mail(self, to: str, timeout: float = 60) -> EmailMessage:
+        """Wait for a mail to ``to``, and return it as it arrived."""
+        mail = self.eventually(lambda: next(iter(self.mails(to=to)), None), f"a mail to {to}", timeout)
+        with urllib.request.urlopen(f"{self.mailbox}/api/mails/{mail['id']}/source", timeout=30) as answer:
+            message = message_from_bytes(answer.read(), policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        return message
+
+    @staticmethod
+    def eventually(find: Callable[[], Any], what: str, timeout: float = 60) -> Any:
+        """Ask until there is an answer.
+
+        :raises AssertionError: there was none within ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = find()
+            if answer is not None:
+                return answer
+            assert time.monotonic() < deadline, f"waited {timeout:.0f} s in vain for {what}"
+            time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The whole platform with its sandbox, on ports of its own."""
+    home = tmp_path_factory.mktemp("platform") / "home"
+    api, smtp, http = free_ports(3)
+    env = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "PUSH_PORT": str(api),
+        "PUSH_SANDBOX_SMTP_PORT": str(smtp),
+        "PUSH_SANDBOX_HTTP_PORT": str(http),
+    }
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, "-m", "push_provider.sandbox.platform"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(line, end="")
+                if line.startswith("Push is ready: "):
+                    break
+            else:
+                pytest.fail("the platform did not start")
+            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home)
+        finally:
+            process.terminate()
+            process.wait(60)

@@ -1,0 +1,147 @@
+"""The README's commands, run on the running platform, and what it promises of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# With --import-mode=importlib the helpers of other folders are not importable otherwise.
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+
+import readme  # noqa: E402
+
+TASK_FILE = "stock-report.yaml"
+
+
+class Reader:
+    """Somebody who types the README's commands.
+
+    :param platform: where they run.
+    :param folder: where the reader saves the README's push task.
+    """
+
+    def __init__(self, platform: Any, folder: Path) -> None:
+        self.platform = platform
+        self.folder = folder
+        (folder / TASK_FILE).write_text(readme.blocks("README.md", "yaml")[0], encoding="utf-8")
+
+    def airflow(self, arguments: list[str]) -> str:
+        """Run one of the README's ``./scripts/airflow`` commands; its output."""
+        real = [str(self.folder / TASK_FILE) if word == TASK_FILE else word for word in arguments]
+        result: subprocess.CompletedProcess[str] = self.platform.airflow(*real)
+        assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
+        return result.stdout
+
+    def push(self, *words: str) -> list[str]:
+        """Run every ``airflow push`` command that begins with these words; the output of each."""
+        calls = [call for call in commands() if call[: len(words) + 1] == ["push", *words]]
+        assert calls, f"the README has no 'airflow push {' '.join(words)}'"
+        return [self.airflow(call) for call in calls]
+
+    def mails(self, to: str, count: int) -> list[str]:
+        """Wait for ``count`` mails to somebody; their subjects, sorted."""
+        self.platform.eventually(
+            lambda: len(self.platform.mails(to=to)) >= count or None, f"{count} mails to {to}"
+        )
+        return sorted(mail["subject"] for mail in self.platform.mails(to=to))
+
+
+def commands() -> list[list[str]]:
+    """The README's calls of ``./scripts/airflow``."""
+    return readme.airflow_arguments("README.md", programs=("./scripts/airflow",))
+
+
+@pytest.fixture(scope="module")
+def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader whose push task has been applied, and whose DAG is there."""
+    reader = Reader(platform, tmp_path_factory.mktemp("readme"))
+    dry, applied = reader.push("apply")
+    assert "created (dry run)" in dry
+    assert "created" in applied
+    assert "dry run" not in applied
+    platform.await_dag("stock-report")
+    platform.await_dag("order-notice")
+    yield reader
+    # Last in the README too, and it must not fire at minute 45 of somebody else's test.
+    assert "cancelled" in reader.push("cancel")[0]
+
+
+def test_the_first_mail_is_in_the_mailbox(platform: Any) -> None:
+    message = platform.await_mail("you@example.com")
+    assert message["Subject"] == "Welcome, 李雷! Your first push has arrived / 您的第一封推送已送达"
+
+
+def test_tasks_are_shown(reader: Reader) -> None:
+    assert "stock-report" in reader.push("show")[0]
+    (tasks,) = reader.push("tasks")
+    assert all(code in tasks for code in ("welcome", "order-notice", "daily-report", "stock-report"))
+
+
+def test_triggers_on_the_command_line(reader: Reader) -> None:
+    before = len(reader.platform.mails(to="buyer@example.com"))
+    outputs = reader.push("trigger")
+    assert len(outputs) == 3
+    assert reader.mails("lilei@example.com", 1) == ["Stock of Hangzhou, no. 1"]
+    text = reader.platform.await_mail("lilei@example.com").get_body(("plain",)).get_content()
+    assert text.startswith("Dear Li Lei,")
+    assert "5 articles in Hangzhou" in text.replace("**", "")
+    subjects = reader.mails("buyer@example.com", before + 2)
+    assert "Order A-1002 / 订单 A-1002：Shipped / 已发货" in subjects
+    # The same key again begins no second execution.
+    (keyed,) = [call for call in commands() if "--key" in call]
+    assert json.loads(reader.airflow([*keyed, "--output", "json"]))[0]["new"] == "False"
+
+
+def test_trigger_by_curl(reader: Reader) -> None:
+    bash, curl = shutil.which("bash"), shutil.which("curl")
+    if not (bash and curl):
+        pytest.skip("curl is not installed")
+    (block,) = [block for block in readme.blocks("README.md", "bash") if "curl" in block]
+    script = block.replace("http://127.0.0.1:8080", reader.platform.url)
+    assert script.count(reader.platform.url) == 2
+    result = subprocess.run([bash, "-euc", script], capture_output=True, text=True, check=True, timeout=60)
+    answer = json.loads(result.stdout)
+    assert answer["dag_id"] == "push__order-notice"
+    subject = "Order A-1003 / 订单 A-1003：Shipped / 已发货"
+    reader.platform.eventually(
+        lambda: reader.platform.mails(to="buyer@example.com", subject=subject) or None, "curl's mail"
+    )
+
+
+def test_who_got_what(reader: Reader) -> None:
+    reader.mails("lilei@example.com", 1)
+    reader.platform.await_runs("stock-report", 1)
+    (executions,) = reader.push("executions")
+    assert "succeeded" in executions
+    by_task, by_recipient = reader.push("deliveries")
+    assert "lilei@example.com" in by_task
+    assert "ops@example.com" in by_task
+    rows = json.loads(by_recipient)
+    assert rows
+    assert {row["state"] for row in rows} == {"sent"}
+    assert {row["recipient"] for row in rows} == {"buyer@example.com"}
+    assert all(row["message_id"] for row in rows)
+
+
+def test_mail_accounts(reader: Reader) -> None:
+    added = [call for call in commands() if call[:2] == ["connections", "add"]]
+    for call in added:
+        reader.airflow(call)
+    # All of them in one call; "connections list" leaves the port out.
+    stored = json.loads(reader.airflow(["connections", "export", "-", "--file-format", "json"]))
+    for call in added:
+        assert stored[call[2]]["conn_type"] == "push_email"
+        assert str(stored[call[2]]["port"]) == call[call.index("--conn-port") + 1]
+
+
+def test_a_conf_of_the_wrong_shape_is_refused_at_once(reader: Reader) -> None:
+    status, answer = reader.platform.trigger("order-notice", {"recipients": "buyer@example.com"})
+    assert status == 400
+    assert "recipients" in json.dumps(answer)

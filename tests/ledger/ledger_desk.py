@@ -1,0 +1,107 @@
+"""A push task of the test's own in the ledger, and short words for what is done with it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger.deliveries import DeliveryRow
+from push_provider.ledger.executions import ExecutionRow, Plan
+from push_provider.ledger.tasks import Applied
+from push_provider.task import PushTask, parse
+from sqlalchemy import Engine
+
+NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
+LOOP: dict[str, Any] = {"type": "loop"}
+_numbers = itertools.count()
+
+
+def push(code: str, **fields: Any) -> PushTask:
+    """A push task to three people, with the fields given."""
+    return parse(
+        {
+            "code": code,
+            "name": "Ledger",
+            "channel": "email",
+            "subject": "Hello",
+            "content": "Good day",
+            "recipients": ["a@example.com", "b@example.com", "c@example.com"],
+            **fields,
+        }
+    )
+
+
+class Desk:
+    """The ledger with one push task at hand; it shortens calls and decides nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.code = f"t{os.getpid()}-{next(_numbers)}"
+
+    def apply(self, **fields: Any) -> Applied:
+        options = {key: fields.pop(key) for key in ("now", "dry_run") if key in fields}
+        return tasks.apply(
+            self.engine, push(self.code, **fields), **{"now": NOW, "default_timezone": "UTC", **options}
+        )
+
+    def plan(self, **options: Any) -> Plan:
+        return executions.plan(
+            self.engine,
+            self.code,
+            **{"source": "manual", "freeze": lambda _: {"message": "Good day"}, **options},
+        )
+
+    def sending(self, plan: Plan, on_unknown: str = "resend") -> AbstractContextManager[None]:
+        return executions.sending(self.engine, self.code, plan.id, on_unknown=on_unknown)
+
+    def claim(self, plan: Plan, limit: int = 100, after: int = 0) -> list[Delivery]:
+        return executions.claim(self.engine, plan.id, limit, after=after)
+
+    def record(self, claimed: Sequence[Delivery], *results: Result) -> None:
+        assert len(claimed) == len(results)
+        executions.record(self.engine, [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
+
+    def run(
+        self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend"
+    ) -> executions.Counts:
+        """One try of an execution, with these results for what is pending, in order."""
+        with self.sending(plan, on_unknown):
+            self.record(self.claim(plan), *results)
+            return executions.finish(self.engine, plan.id, final=final)
+
+    @property
+    def row(self) -> tasks.TaskRow:
+        return tasks.get(self.engine, self.code)
+
+    @property
+    def status(self) -> str:
+        return self.row.status.value
+
+    def execution(self, plan: Plan) -> ExecutionRow:
+        (row,) = [row for row in executions.find(self.engine, task=self.code) if row.id == plan.id]
+        return row
+
+    def deliveries(self, plan: Plan) -> list[DeliveryRow]:
+        """In the order of their ids."""
+        return deliveries.find(self.engine, execution=plan.id, limit=100_000)[::-1]
+
+    def states(self, plan: Plan) -> list[str]:
+        return [row.state.value for row in self.deliveries(plan)]
+
+
+def outcome(delivery: Delivery, result: Result) -> Outcome:
+    code, words = {
+        Result.SENT: ("250", "queued"),
+        Result.FAILED: ("550", "no such user"),
+        Result.RETRY: ("451", "try later"),
+        Result.UNKNOWN: ("timeout", "no answer to the end of the message"),
+    }[result]
+    return Outcome(
+        delivery.id, result, f"<{delivery.id}@example.com>" if result is Result.SENT else None, code, words
+    )

@@ -1,0 +1,172 @@
+"""The ledger's database is reached, or an error says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger_desk import NOW, push
+from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
+from push_provider.ledger import executions, schema, tasks
+from push_provider.ledger.engine import get_engine, transaction
+from push_provider.sandbox.postgres import PostgresServer
+from push_provider.task import Recipient
+from sqlalchemy import Engine, create_engine, text
+
+OPTION = "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port on loopback that is taken and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
+def test_an_unreachable_database(monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
+    monkeypatch.setenv(OPTION, f"postgresql://push:open-sesame@127.0.0.1:{dead_port}/push")
+    for call in (tasks.find, tasks.shards, schema.migrate):
+        with pytest.raises(LedgerUnavailable) as caught:
+            call(get_engine())  # type: ignore[operator]
+        assert isinstance(caught.value, TransientError)
+        assert str(dead_port) in str(caught.value)
+        assert "open-sesame" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://push:open-sesame@db.example:port/push",
+        "postgresql://push:open@sesame@db.example/push",
+        "postgresql://push:open-sesame@[::1/push",
+        "push:open-sesame@db.example/push",
+        "mysql://push:open-sesame@db.example/push",
+    ],
+)
+def test_what_is_no_url_of_postgresql_is_refused_and_not_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OPTION, url)
+    with pytest.raises(ConfigurationError, match=r"\[push\] sql_alchemy_conn") as caught:
+        get_engine()
+    assert "sesame" not in str(caught.value)
+
+
+def test_one_engine_a_database(ledger: Engine) -> None:
+    assert get_engine() is ledger
+
+
+def test_a_database_that_is_not_there(postgres: PostgresServer) -> None:
+    engine = create_engine(postgres.url("nowhere"))
+    with pytest.raises(LedgerUnavailable, match='database "nowhere" does not exist'):
+        tasks.find(engine)
+    engine.dispose()
+
+
+def test_a_database_that_is_not_migrated(postgres: PostgresServer) -> None:
+    postgres.create_database("bare")
+    engine = create_engine(postgres.url("bare"))
+    for call in (
+        lambda: tasks.find(engine),
+        lambda: tasks.apply(engine, push("a"), now=NOW, default_timezone="UTC"),
+        lambda: tasks.shard_tasks(engine, 1),
+        lambda: executions.plan(engine, "a", source="cli", freeze=lambda _: {}),
+        lambda: executions.sending(engine, "a", 1, on_unknown="hold").__enter__(),
+    ):
+        with pytest.raises(LedgerUnavailable, match="airflow push migrate"):
+            call()
+    engine.dispose()
+
+
+def test_too_many_at_once(postgres: PostgresServer) -> None:
+    engine = create_engine(postgres.url("postgres"), pool_size=1, max_overflow=0, pool_timeout=0.05)
+    with transaction(engine), pytest.raises(LedgerUnavailable, match="in use"), transaction(engine):
+        pytest.fail("a second connection")
+    engine.dispose()
+
+
+def test_other_faults_stay_what_they_are(ledger: Engine) -> None:
+    with pytest.raises(ZeroDivisionError), transaction(ledger):
+        raise ZeroDivisionError
+    with pytest.raises(Exception, match="division by zero"), transaction(ledger) as connection:
+        connection.execute(text("SELECT 1 / 0"))
+    assert tasks.find(ledger) == []
+
+
+def test_a_connection_lost_while_deliveries_are_copied(ledger: Engine) -> None:
+    tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
+
+    class Recipients(list[Recipient]):
+        """Loses the connection after the first recipient."""
+
+        def __iter__(self) -> Iterator[Recipient]:
+            yield Recipient(to="a@example.com")
+            with ledger.begin() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY push_delivery%'"
+                        " AND datname = current_database()"
+                    )
+                )
+            for n in range(20_000):
+                yield Recipient(to=f"u{n}@example.com")
+
+    trigger = executions.Trigger.model_construct(
+        recipients=Recipients([Recipient(to="x@example.com")]), variables={}
+    )
+    with pytest.raises(LedgerUnavailable):
+        executions.plan(ledger, "a", source="cli", freeze=lambda _: {}, trigger=trigger)
+    assert tasks.get(ledger, "a").executions == 0
+    assert tasks.get(ledger, "a").status == "pending"
+
+
+def test_a_connection_that_the_server_closed_is_replaced(ledger: Engine) -> None:
+    with ledger.connect() as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    killer = create_engine(ledger.url)
+    with killer.connect() as connection:
+        assert connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid}).scalar()
+    killer.dispose()
+    assert tasks.find(ledger) == []
+
+
+def test_a_forked_child_has_connections_of_its_own(ledger: Engine, tmp_path: Path) -> None:
+    """In a process of its own, as pytest's has threads: the parent is in a transaction while its child works."""
+    script = tmp_path / "fork.py"
+    script.write_text(
+        """
+import os
+from sqlalchemy import text
+from push_provider.ledger import tasks
+from push_provider.ledger.engine import get_engine
+
+engine = get_engine()
+pid = text("SELECT pg_backend_pid()")
+with engine.connect() as spare:
+    spare.execute(pid)  # an idle one in the pool, too
+with engine.connect() as held, engine.connect() as other:
+    mine = {held.execute(pid).scalar(), other.execute(pid).scalar()}
+    child = os.fork()
+    if child == 0:
+        with get_engine().connect() as own:
+            fresh = own.execute(pid).scalar() not in mine and tasks.find(engine) == []
+        import gc
+        gc.collect()
+        os._exit(0 if fresh else 3)
+    assert os.waitpid(child, 0)[1] == 0
+    assert {held.execute(pid).scalar(), other.execute(pid).scalar()} == mine
+assert tasks.find(engine) == []
+print("parent works")
+"""
+    )
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "parent works\n"), result.stderr

@@ -1,0 +1,460 @@
+"""An execution is sent: who is claimed, what is recorded, and what a process that died leaves behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from subprocess import Popen
+from threading import Barrier
+from typing import Any
+
+import pytest
+from ledger_desk import LOOP, Desk, outcome
+from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.exceptions import ExecutionBusy, UnknownExecution
+from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger.executions import Counts, Plan
+from sqlalchemy import Engine, text
+
+SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN
+OtherProcess = Callable[[Desk, Plan, str], AbstractContextManager["Popen[str]"]]
+DIES = """
+    claimed = executions.claim(engine, execution, 2)
+    executions.record(engine, [Outcome(claimed[0].id, Result.SENT, '<m@example.com>')])
+"""
+
+
+@pytest.fixture
+def plan(desk: Desk) -> Plan:
+    desk.apply(execution={"type": "loop", "max_executions": 1})
+    return desk.plan()
+
+
+# --- claim and record ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "code", "words", "provider_id"),
+    [
+        (SENT, "sent", None, None, True),
+        (FAILED, "failed", "550", "no such user", False),
+        (RETRY, "pending", "451", "try later", False),
+        (UNKNOWN, "unknown", "timeout", "no answer to the end of the message", False),
+    ],
+)
+def test_an_outcome_is_on_record(
+    desk: Desk,
+    plan: Plan,
+    result: Result,
+    state: str,
+    code: str | None,
+    words: str | None,
+    provider_id: bool,  # noqa: FBT001
+) -> None:
+    with desk.sending(plan):
+        (claimed,) = desk.claim(plan, 1)
+        assert desk.states(plan) == ["sending", "pending", "pending"]
+        desk.record([claimed], result)
+    row = desk.deliveries(plan)[0]
+    assert (row.state, row.error_code, row.error_text, row.attempts) == (state, code, words, 1)
+    assert row.provider_id == (f"<{claimed.id}@example.com>" if provider_id else None)
+    assert (row.sent_at is not None) == (result is SENT)
+    assert [row.attempts for row in desk.deliveries(plan)] == [1, 0, 0]
+
+
+def test_deliveries_are_claimed_in_order_and_once(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        first = desk.claim(plan, 2)
+        second = desk.claim(plan, 2)
+        assert [d.to for d in first + second] == ["a@example.com", "b@example.com", "c@example.com"]
+        assert desk.claim(plan) == []
+
+
+def test_claims_at_once_never_share_a_delivery(desk: Desk) -> None:
+    desk.apply(recipients=[f"u{n}@example.com" for n in range(400)])
+    plan = desk.plan()
+    barrier = Barrier(8)
+
+    def claim(_: int) -> list[Delivery]:
+        barrier.wait()
+        got: list[Delivery] = []
+        while chunk := desk.claim(plan, 7):
+            got += chunk
+        return got
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [delivery.id for got in pool.map(claim, range(8)) for delivery in got]
+    assert len(claimed) == len(set(claimed))
+    # Whoever finds only rows that others are claiming goes home early; nobody's rows are lost.
+    rest = [delivery.id for delivery in desk.claim(plan, 1000)]
+    assert len(set(claimed) | set(rest)) == 400
+    assert not set(claimed) & set(rest)
+
+
+def test_what_is_to_be_tried_again_waits_for_the_next_pass(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        chunk = desk.claim(plan, 2)
+        following = executions.record_and_claim(
+            desk.engine, [outcome(chunk[0], RETRY), outcome(chunk[1], SENT)], plan.id, 2, after=chunk[-1].id
+        )
+        assert [d.to for d in following] == ["c@example.com"]
+        assert (
+            executions.record_and_claim(
+                desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id
+            )
+            == []
+        )
+        assert executions.finish(desk.engine, plan.id, final=False).pending == 1
+    with desk.sending(plan):
+        (again,) = desk.claim(plan)
+        assert again == chunk[0]
+        desk.record([again], SENT)
+        executions.finish(desk.engine, plan.id, final=False)
+    row = desk.deliveries(plan)[0]
+    assert (row.state, row.attempts, row.error_code, row.error_text) == ("sent", 2, None, None)
+    assert [row.attempts for row in desk.deliveries(plan)] == [2, 1, 1]
+
+
+def test_a_second_record_does_not_change_the_first(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        claimed = desk.claim(plan)
+        desk.record(claimed, SENT, FAILED, RETRY)
+        desk.record(claimed, FAILED, SENT, SENT)
+        executions.record(desk.engine, [])
+    assert desk.states(plan) == ["sent", "failed", "pending"]
+
+
+def test_words_that_no_database_holds(desk: Desk, plan: Plan) -> None:
+    bad = "no\0 such \ud800 user " + "é" * 600
+    with desk.sending(plan):
+        first, second, third = desk.claim(plan)
+        executions.record(
+            desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)]
+        )
+        assert executions.fail_pending(desk.engine, plan.id, code="configuration", reason=bad) == 1
+        desk.record([third], SENT)
+        executions.finish(desk.engine, plan.id, final=True, error=bad)
+    one, two, _ = desk.deliveries(plan)
+    assert (one.error_code, two.error_code) == ("5?", "configuration")
+    for row in (one, two):
+        assert row.error_text is not None
+        assert row.error_text.startswith("no such ? user é")
+        assert len(row.error_text) == 500
+    assert (desk.execution(plan).error or "").startswith("no such ? user é")
+
+
+# --- finish -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("results", "final", "state", "status", "states"),
+    [
+        ([SENT, SENT, SENT], False, "succeeded", "finished", ["sent"] * 3),
+        ([SENT, SENT, SENT], True, "succeeded", "finished", ["sent"] * 3),
+        ([SENT, SENT, FAILED], False, "partial", "failed", ["sent", "sent", "failed"]),
+        ([SENT, SENT, UNKNOWN], False, "partial", "failed", ["sent", "sent", "unknown"]),
+        ([UNKNOWN, UNKNOWN, FAILED], False, "partial", "failed", ["unknown", "unknown", "failed"]),
+        ([FAILED, FAILED, FAILED], False, "failed", "failed", ["failed"] * 3),
+        ([SENT, RETRY, FAILED], False, "running", "running", ["sent", "pending", "failed"]),
+        ([RETRY, RETRY, RETRY], False, "running", "running", ["pending"] * 3),
+        ([SENT, RETRY, FAILED], True, "partial", "failed", ["sent", "failed", "failed"]),
+        ([RETRY, RETRY, RETRY], True, "failed", "failed", ["failed"] * 3),
+    ],
+)
+def test_what_becomes_of_an_execution(
+    desk: Desk,
+    plan: Plan,
+    results: list[Result],
+    final: bool,
+    state: str,
+    status: str,
+    states: list[str],  # noqa: FBT001
+) -> None:
+    assert desk.status == "running"
+    counts = desk.run(plan, *results, final=final)
+    row = desk.execution(plan)
+    assert desk.states(plan) == states
+    assert (row.state, desk.status) == (state, status)
+    assert (row.finished_at is not None) == (state != "running")
+    assert row.started_at is not None
+    expected = Counts(
+        3, *(states.count(name) for name in ("sent", "failed", "unknown", "cancelled", "pending"))
+    )
+    assert counts == expected
+    assert (row.total, row.sent, row.failed, row.unknown, row.cancelled) == expected[:5]
+
+
+def test_what_was_never_sent_says_why(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        (first,) = desk.claim(plan, 1)
+        desk.record([first], RETRY)
+        executions.finish(desk.engine, plan.id, final=True, error="mail.example cannot be reached")
+    assert [(row.error_code, row.error_text) for row in desk.deliveries(plan)] == [
+        ("451", "try later"),
+        ("not-sent", "mail.example cannot be reached"),
+        ("not-sent", "mail.example cannot be reached"),
+    ]
+
+
+def test_what_was_claimed_and_not_recorded_does_not_keep_the_last_try_open(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        claimed = desk.claim(plan)
+        desk.record(claimed[:2], SENT, SENT)
+        counts = executions.finish(desk.engine, plan.id, final=True)
+    assert (counts.unknown, counts.pending, desk.execution(plan).state) == (1, 0, "partial")
+    assert desk.deliveries(plan)[2].error_code == "interrupted"
+
+
+def test_delivered_counts_as_sent(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        desk.record(desk.claim(plan), SENT, SENT, SENT)
+        with desk.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE push_delivery SET state = 'delivered' WHERE execution_id = :id"), {"id": plan.id}
+            )
+        assert executions.finish(desk.engine, plan.id, final=True) == Counts(3, 3, 0, 0, 0, 0)
+
+
+def test_a_loops_status_between_its_executions(desk: Desk) -> None:
+    desk.apply(execution={"type": "loop", "max_executions": 2})
+    assert desk.status == "pending"
+    desk.run(desk.plan(), FAILED, FAILED, FAILED)
+    assert desk.status == "active"
+    desk.run(desk.plan(), SENT, SENT, SENT)
+    assert desk.status == "finished"
+
+
+def test_two_executions_under_way_at_once(desk: Desk) -> None:
+    desk.apply(execution={"type": "loop", "max_executions": 2})
+    first, second = desk.plan(), desk.plan()
+    with desk.sending(first), desk.sending(second):
+        desk.record(desk.claim(second), SENT, SENT, FAILED)
+        executions.finish(desk.engine, second.id, final=True)
+        assert desk.status == "running"
+        desk.record(desk.claim(first), SENT, SENT, SENT)
+        executions.finish(desk.engine, first.id, final=True)
+    # The last one to begin decides, not the last one to end.
+    assert desk.status == "failed"
+
+
+def test_an_unknown_execution(desk: Desk, plan: Plan) -> None:
+    other = Desk(desk.engine)
+    other.apply()
+    for call in (
+        lambda: executions.finish(desk.engine, 2**40, final=True),
+        lambda: executions.fail_pending(desk.engine, 2**40, code="error", reason="no"),
+        lambda: desk.sending(plan._replace(id=2**40)).__enter__(),
+        lambda: other.sending(plan).__enter__(),
+    ):
+        with pytest.raises(UnknownExecution):
+            call()
+    with desk.sending(plan):  # what was refused holds nothing
+        pass
+
+
+# --- cleared runs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "claimed"),
+    [("resend", ["b@example.com", "c@example.com"]), ("hold", ["b@example.com"])],
+)
+def test_a_cleared_run_sends_what_failed_and_nothing_that_was_sent(
+    desk: Desk, plan: Plan, on_unknown: str, claimed: list[str]
+) -> None:
+    desk.run(plan, SENT, FAILED, UNKNOWN)
+    before = desk.deliveries(plan)[0]
+    with desk.sending(plan, on_unknown):
+        assert (desk.status, desk.execution(plan).state, desk.execution(plan).finished_at) == (
+            "running",
+            "running",
+            None,
+        )
+        again = desk.claim(plan)
+        assert [d.to for d in again] == claimed
+        desk.record(again, *[SENT] * len(again))
+        executions.finish(desk.engine, plan.id, final=True)
+    assert desk.deliveries(plan)[0] == before
+    assert desk.status == ("finished" if on_unknown == "resend" else "failed")
+    assert desk.row.executions == 1
+
+
+def test_a_cleared_run_that_had_sent_all_sends_nothing(desk: Desk, plan: Plan) -> None:
+    desk.run(plan, SENT, SENT, SENT)
+    rows = desk.deliveries(plan)
+    assert desk.run(plan).state == "succeeded"
+    assert desk.deliveries(plan) == rows
+    assert desk.status == "finished"
+
+
+def test_a_retry_does_not_try_again_what_failed_for_good(desk: Desk, plan: Plan) -> None:
+    desk.run(plan, SENT, FAILED, RETRY, final=False)
+    with desk.sending(plan):
+        assert [d.to for d in desk.claim(plan)] == ["c@example.com"]
+
+
+# --- cancelled in the middle --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("final", [True, False])
+@pytest.mark.parametrize("on_unknown", ["resend", "hold"])
+def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown: str) -> None:  # noqa: FBT001
+    with desk.sending(plan, on_unknown):
+        chunk = desk.claim(plan, 2)
+        assert tasks.cancel(desk.engine, desk.code) == 1
+        assert desk.status == "cancelled"
+        # What is being sent is not called back, what was not accepted is not tried again.
+        assert (
+            executions.record_and_claim(
+                desk.engine,
+                [outcome(chunk[0], SENT), outcome(chunk[1], RETRY)],
+                plan.id,
+                2,
+                after=chunk[-1].id,
+            )
+            == []
+        )
+        counts = executions.finish(desk.engine, plan.id, final=final)
+    assert counts == Counts(3, 1, 0, 0, 2, 0)
+    assert (desk.execution(plan).state, desk.status) == ("cancelled", "cancelled")
+    ended = desk.execution(plan).finished_at
+
+    with desk.sending(plan, on_unknown):  # its Airflow task is cleared
+        assert desk.claim(plan) == []
+        assert executions.finish(desk.engine, plan.id, final=final) == counts
+    assert desk.execution(plan).finished_at == ended
+
+
+@pytest.mark.parametrize("on_unknown", ["resend", "hold"])
+def test_nothing_of_a_cancelled_task_is_sent_again(desk: Desk, plan: Plan, on_unknown: str) -> None:
+    with desk.sending(plan, on_unknown):
+        claimed = desk.claim(plan, 2)
+        desk.record(claimed[:1], FAILED)
+    tasks.cancel(desk.engine, desk.code)  # one failed, one in doubt, one pending
+    for _ in range(2):
+        with desk.sending(plan, on_unknown):
+            assert desk.claim(plan) == []
+            counts = executions.finish(desk.engine, plan.id, final=True)
+        assert desk.states(plan) == ["failed", "unknown", "cancelled"]
+        assert (counts.state, desk.execution(plan).state, desk.status) == ("partial", "partial", "cancelled")
+
+
+def test_cancelling_while_deliveries_are_claimed(desk: Desk) -> None:
+    desk.apply(recipients=[f"u{n}@example.com" for n in range(300)])
+    plan = desk.plan()
+    barrier = Barrier(2)
+
+    def send(_: int) -> int:
+        sent = 0
+        barrier.wait()
+        with desk.sending(plan):
+            chunk = desk.claim(plan, 5)
+            while chunk:
+                sent += len(chunk)
+                chunk = executions.record_and_claim(
+                    desk.engine, [outcome(d, SENT) for d in chunk], plan.id, 5, after=chunk[-1].id
+                )
+                if sent == 50:
+                    barrier.wait()
+            executions.finish(desk.engine, plan.id, final=True)
+        return sent
+
+    def cancel(_: int) -> int:
+        barrier.wait()
+        barrier.wait()
+        return tasks.cancel(desk.engine, desk.code)
+
+    with ThreadPoolExecutor(2) as pool:
+        sent, cancelled = pool.submit(send, 0), pool.submit(cancel, 0)
+        assert sent.result() + cancelled.result() == 300
+    assert desk.states(plan).count("cancelled") == cancelled.result()
+    assert desk.status == "cancelled"
+
+
+# --- processes that die -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "in_doubt", "claimed"),
+    [
+        ("resend", "pending", ["b@example.com", "c@example.com"]),
+        ("hold", "unknown", ["c@example.com"]),
+    ],
+)
+def test_a_process_killed_between_claim_and_record(
+    desk: Desk, plan: Plan, other_process: OtherProcess, on_unknown: str, in_doubt: str, claimed: list[str]
+) -> None:
+    neighbour = Desk(desk.engine)
+    neighbour.apply()
+    untouched = neighbour.plan()
+    with neighbour.sending(untouched), other_process(desk, plan, DIES) as process:
+        neighbour.claim(untouched, 1)
+        sent, doubtful, pending = desk.deliveries(plan)
+        assert [row.state for row in (sent, doubtful, pending)] == ["sent", "sending", "pending"]
+        with pytest.raises(ExecutionBusy, match=f"execution {plan.id}"), desk.sending(plan, on_unknown):
+            pytest.fail("two processes have the execution")
+        assert desk.states(plan) == ["sent", "sending", "pending"]
+
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with _soon(desk, plan, on_unknown):
+            after = desk.deliveries(plan)
+            assert after[0] == sent
+            assert after[2] == pending
+            assert (after[1].state, after[1].error_code) == (in_doubt, "interrupted")
+            assert neighbour.states(untouched) == ["sending", "pending", "pending"]
+            again = desk.claim(plan)
+            assert [d.to for d in again] == claimed
+            desk.record(again, *[SENT] * len(again))
+            counts = executions.finish(desk.engine, plan.id, final=True)
+    assert counts.sent + counts.unknown == 3
+    assert counts.unknown == (on_unknown == "hold")
+
+
+def _soon(desk: Desk, plan: Plan, on_unknown: str) -> AbstractContextManager[None]:
+    """Take the execution as soon as PostgreSQL has noticed that its holder is gone."""
+    with desk.engine.begin() as connection:
+        lock = {"key": plan.id % 2**31}
+        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(28789, :key)"), lock)
+    return desk.sending(plan, on_unknown)
+
+
+def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Desk, plan: Plan) -> None:
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):
+            with pytest.raises(ExecutionBusy), desk.sending(plan):
+                pytest.fail("taken twice")
+            raise RuntimeError("boom")
+
+
+def test_a_lost_lock_does_not_hide_what_happened_in_the_block(desk: Desk, plan: Plan) -> None:
+    end = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :id")
+    with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):
+        with desk.engine.begin() as connection:
+            assert connection.execute(end, {"id": plan.id % 2**31}).scalar()
+        raise RuntimeError("boom")
+    with desk.sending(plan):
+        pass
+
+
+# --- lists --------------------------------------------------------------------------------------------
+
+
+def test_deliveries_are_found_by_each_filter_newest_first(desk: Desk) -> None:
+    desk.apply(execution=LOOP)
+    first, second = desk.plan(), desk.plan()
+    desk.run(first, SENT, FAILED, SENT)
+
+    def found(engine: Engine, **filters: Any) -> list[tuple[int, str]]:
+        return [
+            (row.execution_id, row.recipient[0]) for row in deliveries.find(engine, task=desk.code, **filters)
+        ]
+
+    one, two = first.id, second.id
+    assert found(desk.engine) == [(two, "c"), (two, "b"), (two, "a"), (one, "c"), (one, "b"), (one, "a")]
+    assert found(desk.engine, execution=one, state="sent") == [(one, "c"), (one, "a")]
+    assert found(desk.engine, recipient="b@example.com") == [(two, "b"), (one, "b")]
+    assert found(desk.engine, limit=2, offset=2) == [(two, "a"), (one, "c")]

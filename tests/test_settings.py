@@ -1,0 +1,102 @@
+"""Every option of [push]: what is read, what holds if it is not set, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from push_provider import settings
+from push_provider.exceptions import ConfigurationError
+
+
+def option(monkeypatch: pytest.MonkeyPatch, key: str, value: str | None, section: str = "PUSH") -> None:
+    name = f"AIRFLOW__{section}__{key.upper()}"
+    if value is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql+psycopg://u@/d?host=%2Ftmp%2Fx", "postgresql+psycopg://u@/d?host=%2Ftmp%2Fx"),
+    ],
+)
+def test_the_ledger_is_reached_through_psycopg(monkeypatch: pytest.MonkeyPatch, value: str, url: str) -> None:
+    option(monkeypatch, "sql_alchemy_conn", value)
+    assert settings.sql_alchemy_conn() == url
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "is not set"),
+        ("", "is not set"),
+        ("mysql://u:sesame@h/d", "begins with 'mysql'"),
+        ("sqlite:////tmp/x", "needs postgresql"),
+        ("u:sesame@h/d", "is no URL"),
+        ("postgresql:/u:sesame@h/d", "is no URL"),
+    ],
+)
+def test_another_database_is_refused_and_no_password_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, says: str
+) -> None:
+    option(monkeypatch, "sql_alchemy_conn", value)
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        settings.sql_alchemy_conn()
+    assert "[push] sql_alchemy_conn" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key in ("include_dir", "bundle_dir"):
+        option(monkeypatch, key, None)
+    option(monkeypatch, "dags_folder", str(tmp_path / "project" / "dags"), "CORE")
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "home"))
+    assert settings.include_dir() == tmp_path / "project" / "include"
+    assert settings.airflow_home() == tmp_path / "home"
+    assert settings.bundle_dir() == tmp_path / "home" / "push_dags"
+
+    option(monkeypatch, "include_dir", "~/include")
+    option(monkeypatch, "bundle_dir", "~/dags")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings.include_dir() == tmp_path / "include"
+    assert settings.bundle_dir() == tmp_path / "dags"
+    monkeypatch.setenv("AIRFLOW_HOME", "$HOME/af")
+    assert settings.airflow_home() == tmp_path / "af"
+    monkeypatch.delenv("AIRFLOW_HOME")
+    assert settings.airflow_home() == tmp_path / "airflow"
+
+
+@pytest.mark.parametrize(
+    ("value", "zone"), [("utc", "UTC"), ("UTC", "UTC"), ("Asia/Shanghai", "Asia/Shanghai")]
+)
+def test_the_clock_is_airflows(monkeypatch: pytest.MonkeyPatch, value: str, zone: str) -> None:
+    option(monkeypatch, "default_timezone", value, "CORE")
+    assert settings.default_timezone() == zone
+
+
+def test_the_systems_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    option(monkeypatch, "default_timezone", "system", "CORE")
+    import pendulum
+
+    with pendulum.test_local_timezone(pendulum.timezone("Europe/Paris")):
+        assert settings.default_timezone() == "Europe/Paris"
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(None, 300), ("0", 0), ("12.5", 12.5), ("86400", 86400)])
+def test_how_late_is_missed(monkeypatch: pytest.MonkeyPatch, value: str | None, seconds: float) -> None:
+    option(monkeypatch, "missed_grace", value)
+    assert settings.missed_grace() == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e300", "5 minutes"])
+def test_what_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "missed_grace", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] missed_grace is .*seconds"):
+        settings.missed_grace()
