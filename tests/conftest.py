@@ -18,16 +18,27 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
+
+from typing import TYPE_CHECKING
+
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.schema import migrate
 from push_provider.sandbox.postgres import PostgresServer
-from sqlalchemy import Engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A PostgreSQL server of this session's own."""
+    import psycopg
+
     with PostgresServer(tmp_path_factory.mktemp("postgres") / "data") as server:
+        # Nobody needs these data after a loss of power, and every test makes a database.
+        with psycopg.connect(host=str(server.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
         yield server
 
 

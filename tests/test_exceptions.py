@@ -6,6 +6,7 @@ import inspect
 import re
 
 import pytest
+
 from push_provider import exceptions
 from push_provider.exceptions import FieldError, InvalidTask, ProviderUnavailable, PushError, UnknownTask
 
@@ -30,9 +31,7 @@ def drawn() -> dict[str, str]:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
-    real = {
-        cls.__name__: cls.__base__.__name__ if cls is not PushError else "" for cls in CLASSES if cls.__base__
-    }
+    real = {cls.__name__: cls.__base__.__name__ if cls is not PushError else "" for cls in CLASSES if cls.__base__}
     assert drawn() == real
     assert list(drawn()) == [cls.__name__ for cls in _depth_first(PushError)]
 

@@ -163,9 +163,7 @@ def test_no_option_is_left_undescribed() -> None:
     readers = {
         name
         for name, function in inspect.getmembers(settings, inspect.isfunction)
-        if function.__module__ == settings.__name__
-        and "_get(" in inspect.getsource(function)
-        and name != "_get"
+        if function.__module__ == settings.__name__ and "_get(" in inspect.getsource(function) and name != "_get"
     }
 
     assert readers == set(OPTIONS)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from push_provider import settings
 from push_provider.exceptions import ConfigurationError
 
@@ -73,9 +74,7 @@ def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert settings.airflow_home() == tmp_path / "airflow"
 
 
-@pytest.mark.parametrize(
-    ("value", "zone"), [("utc", "UTC"), ("UTC", "UTC"), ("Asia/Shanghai", "Asia/Shanghai")]
-)
+@pytest.mark.parametrize(("value", "zone"), [("utc", "UTC"), ("UTC", "UTC"), ("Asia/Shanghai", "Asia/Shanghai")])
 def test_the_clock_is_airflows(monkeypatch: pytest.MonkeyPatch, value: str, zone: str) -> None:
     option(monkeypatch, "default_timezone", value, "CORE")
     assert settings.default_timezone() == zone

@@ -59,7 +59,7 @@ class PushTaskBundle(BaseDagBundle):
         return self._folder
 
     @property
-    def refresh_interval(self) -> int:  # type: ignore[override]
+    def refresh_interval(self) -> int:
         """Seconds between refreshes: none when a task has changed, else as configured.
 
         The DAG processor scans the folder and logs about it at every refresh; so it is asked to only if needed.
@@ -124,10 +124,7 @@ class PushTaskBundle(BaseDagBundle):
             shard
             for shard, (revision, built) in shards.items()
             if not built
-            and (
-                self._seen.get(shard) != revision
-                or now - self._touched.get(shard, 0.0) > _TOUCH_AGAIN_SECONDS
-            )
+            and (self._seen.get(shard) != revision or now - self._touched.get(shard, 0.0) > _TOUCH_AGAIN_SECONDS)
         ]
 
     def _write(self, shard: int) -> bool:

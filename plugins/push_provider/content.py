@@ -98,9 +98,7 @@ def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMI
                         wanted += _references(sandbox.check(source, name), name)
             found = found or name in sources
         if required and not found:
-            raise ContentError(
-                f"{where}: there is no {' or '.join(map(repr, names))} below include/templates; add it"
-            )
+            raise ContentError(f"{where}: there is no {' or '.join(map(repr, names))} below include/templates; add it")
     return sources
 
 
@@ -114,11 +112,7 @@ def _references(tree: nodes.Template, name: str) -> Iterator[tuple[tuple[str, ..
         except nodes.Impossible:
             value = None
         names = (value,) if isinstance(value, str) else value
-        if (
-            not isinstance(names, tuple | list)
-            or not names
-            or not all(isinstance(item, str) for item in names)
-        ):
+        if not isinstance(names, tuple | list) or not names or not all(isinstance(item, str) for item in names):
             raise ContentError(f"{where}: name the template as text in quotes; variables cannot choose it")
         yield tuple(names), not getattr(node, "ignore_missing", False), where
 
@@ -218,9 +212,7 @@ class Content:
                 )
             room -= len(content)
             if room < 0:
-                raise ContentError(
-                    f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out"
-                )
+                raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
             files.append(File(name, content, mime_type(name)))
         return files
 
@@ -269,9 +261,7 @@ class Content:
     def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
         from push_provider import markdown_body
 
-        flat = flatten(
-            sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset()
-        )
+        flat = flatten(sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset())
         if flat is not None:
             sandbox = Sandbox({}, autoescape=True, limits=self._limits)
             sandbox.filters |= {
@@ -280,9 +270,7 @@ class Content:
             }
             with errors_of(name):
                 document = markdown_body.document(flat.text)
-            self._render_html = flat.program(
-                sandbox, document, markdown_body.HOLE, name, markdown_body.FILTERS
-            )
+            self._render_html = flat.program(sandbox, document, markdown_body.HOLE, name, markdown_body.FILTERS)
             return
         shaped = markdown_body.MarkdownSandbox(sources, limits=self._limits)
         program = shaped.program(name)
@@ -310,16 +298,12 @@ class Content:
             if body is None:
                 continue
             if len(body) > self._limits.characters:
-                raise ContentError(
-                    f"content: a body has more than {self._limits.characters} characters; shorten it"
-                )
+                raise ContentError(f"content: a body has more than {self._limits.characters} characters; shorten it")
             if not body.isascii():
                 try:
                     body.encode()
                 except UnicodeEncodeError as error:
-                    raise ContentError(
-                        "content: a value holds half a character (a lone surrogate)"
-                    ) from error
+                    raise ContentError("content: a value holds half a character (a lone surrogate)") from error
         return html, text
 
 

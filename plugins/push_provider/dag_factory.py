@@ -12,14 +12,16 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, get_parsing_context
+from airflow.sdk.api.datamodels._generated import DagRunType
 
 from push_provider import schedule, settings
 from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tasks import ShardTask
-from push_provider.operators.push import BrokenTaskOperator, EmailPushOperator
+from push_provider.operators.push import BrokenTaskOperator, EmailPushOperator, close_dead_execution
 from push_provider.task import DAG_PREFIX, PushTask, dag_id, parse_stored
+from push_provider.timetable import ClosedTimetable
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         dag_id=task.dag_id,
         dag_display_name=task.name,
         description=_description(task, row),
-        schedule=plan.schedule if row.open else None,
+        schedule=plan.schedule if row.open else ClosedTimetable(),
         start_date=plan.start_date,
         catchup=plan.catchup,
         max_active_runs=task.max_active_runs,
@@ -72,6 +74,9 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         params=_params(task, row),
         doc_md=_doc(task, row),
         is_paused_upon_creation=False,
+        # Airflow then refuses to trigger a finished or cancelled task, and says so at once.
+        allowed_run_types=None if row.open else DagRunType.SCHEDULED,
+        on_failure_callback=close_dead_execution,
         default_args={
             "owner": task.owner or task.app or "push",
             "retries": task.retries,
@@ -89,10 +94,10 @@ def _broken_dag(row: ShardTask, reason: str) -> DAG:
     dag = DAG(
         dag_id=dag_id(row.code),
         dag_display_name=row.name,
-        description=f"Cannot be built: {reason}"[:1000],
+        description=f"Cannot be built: {_one_line(reason)}"[:1000],
         schedule=None,
         tags=["push", "push:broken"],
-        doc_md=f"### This push task cannot be built\n\n```\n{reason}\n```\n\nApply it again with the fault mended.",
+        doc_md=f"### This push task cannot be built\n\n{_plain(reason)}\n\nApply it again with the fault mended.",
         is_paused_upon_creation=False,
         default_args={"owner": "push", "retries": 0},
     )
@@ -148,7 +153,7 @@ def _doc(task: PushTask, row: ShardTask) -> str:
         "|---|---|",
         f"| Push task | `{task.code}` |",
         f"| Channel | {task.channel} |",
-        f"| Configuration | `{task.config or 'the default one'}` |",
+        f"| Configuration | {_plain(task.config) if task.config else 'the default one'} |",
         f"| Executions | {task.execution.type}, {'without end' if limit is None else f'at most {limit}'} |",
         f"| Recipients | {row.recipients} of its own |",
         *([f"| Subject | {_plain(task.subject)} |"] if task.subject else []),
@@ -159,5 +164,9 @@ def _doc(task: PushTask, row: ShardTask) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from a user, with nothing left that markdown or html would act on."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-.!|<>&~" else c for c in text)
+    """Text from a user on one line, with nothing left that markdown or html would act on."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-.!|<>&~" else c for c in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -147,9 +147,7 @@ class _Holes(NodeTransformer):
         self._hole = hole
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
-        node.nodes = [
-            part if isinstance(part, nodes.TemplateData) else self._hole(part) for part in node.nodes
-        ]
+        node.nodes = [part if isinstance(part, nodes.TemplateData) else self._hole(part) for part in node.nodes]
         return node
 
 

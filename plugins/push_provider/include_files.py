@@ -55,9 +55,7 @@ def read_file(include: Path, name: str, limit: int) -> bytes:
         raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
     try:
         if not file.is_file():
-            raise ContentError(
-                f"attachments: there is no file {name!r} below include/; add it or leave it out"
-            )
+            raise ContentError(f"attachments: there is no file {name!r} below include/; add it or leave it out")
         if file.stat().st_size > limit:
             raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
         return file.read_bytes()

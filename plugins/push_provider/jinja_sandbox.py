@@ -104,13 +104,13 @@ class _Namespace(Namespace):
 class _Template(Template):
     def make_module(
         self,
-        vars: dict[str, Any] | None = None,
+        vars: dict[str, Any] | None = None,  # noqa: A002  (Jinja's name)
         shared: bool = False,
-        locals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,  # noqa: A002  (Jinja's name)
     ) -> TemplateModule:
         # As Jinja's, but what the imported file puts out counts.
         context = self.new_context(vars, shared, locals)
-        sandbox = cast(Sandbox, self.environment)
+        sandbox = cast("Sandbox", self.environment)
         return TemplateModule(self, context, sandbox.bounded(self.root_render_func(context)))
 
 
@@ -162,15 +162,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         :raises ContentError: it is too long, or not Jinja; names the line.
         """
         if len(source) > self.limits.source:
-            raise ContentError(
-                f"{name}: is {len(source)} characters long; at most {self.limits.source} are taken"
-            )
+            raise ContentError(f"{name}: is {len(source)} characters long; at most {self.limits.source} are taken")
         with errors_of(name):
             for count, _ in enumerate(self.lex(source, name)):
                 if count >= self.limits.tokens:
-                    raise ContentError(
-                        f"{name}: has more than {self.limits.tokens} Jinja tokens; make it simpler"
-                    )
+                    raise ContentError(f"{name}: has more than {self.limits.tokens} Jinja tokens; make it simpler")
             return self.parse(source, name)
 
     def program(self, name: str) -> Program:
@@ -219,9 +215,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def too_large(self) -> NoReturn:
         """:raises Refused: always."""
-        raise Refused(
-            f"makes more than {self.limits.characters} characters; make the message or its values shorter"
-        )
+        raise Refused(f"makes more than {self.limits.characters} characters; make the message or its values shorter")
 
     def room_for(self, size: int) -> None:
         """:raises Refused: a value of this size would be too large."""
@@ -280,7 +274,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return obj[attribute]
         return super().getattr(obj, attribute)
 
-    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:  # noqa: A002  (Jinja's name)
         """As Jinja's; templates that include each other run against the clock."""
         self.tick()
         return super().get_template(name, parent, globals)
@@ -308,7 +302,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         elif isinstance(right, int) and isinstance(left, str | list | tuple):
             self.room_for((self.weight(left) + 1) * max(right, 0))
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (as Jinja's)
         """Call what the lists below allow, and macros, blocks and loops."""
         self = __self
         self.tick()
@@ -351,7 +345,7 @@ class Program:
         sandbox.start()
         try:
             context = new_context(sandbox, self._name, self._blocks, {**self._globals, **variables}, True)
-            return sandbox._concat(self._root(context))
+            return sandbox.concat(self._root(context))
         except Exception as error:
             raise _told(error, self._name) from error
 
@@ -420,10 +414,8 @@ class _Guards(NodeTransformer):
 
     def _weigh(self, node: Any) -> nodes.Node:
         self.generic_visit(node)
-        if getattr(node, "ctx", "load") != "load" or all(
-            isinstance(item, nodes.Const) for item in node.items
-        ):
-            return cast(nodes.Node, node)
+        if getattr(node, "ctx", "load") != "load" or all(isinstance(item, nodes.Const) for item in node.items):
+            return cast("nodes.Node", node)
         return _filtered(node, "_held")
 
     visit_List = visit_Tuple = visit_Dict = _weigh
@@ -537,7 +529,7 @@ def _check_round(sandbox: Sandbox, value: Any, precision: Any = 0, method: Any =
 
 
 def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> Any:
-    sandbox = cast(Sandbox, context.environment)
+    sandbox = cast("Sandbox", context.environment)
     items = list(sandbox.held(iter(value)))
     _check_join(sandbox, d, items)
     return FILTERS["join"](context.eval_ctx, items, d, attribute)
@@ -548,7 +540,7 @@ def _tick(context: Context, value: Any) -> Any:
 
 
 def _concat(context: Context, *parts: Any) -> Any:
-    sandbox = cast(Sandbox, context.environment)
+    sandbox = cast("Sandbox", context.environment)
     sandbox.room_for(sum(map(sandbox.weight, parts)))
     if not context.eval_ctx.autoescape:
         return str_join(parts)
@@ -602,7 +594,7 @@ def _guarded(function: Callable[..., Any], check: _Check | None = None) -> Calla
 
     @pass_context
     def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
-        sandbox = cast(Sandbox, context.environment)
+        sandbox = cast("Sandbox", context.environment)
         sandbox.tick()
         if check is not None:
             check(sandbox, *args, **kwargs)
@@ -645,10 +637,44 @@ _FUNCTIONS: tuple[Any, ...] = (safe_range, dict, _Namespace, Cycler, Joiner)
 # Not rfind, rsplit and their like: Python searches backwards in quadratic time.
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
-        "capitalize casefold center count endswith find format index isalnum isalpha isascii isdecimal "
-        "isdigit islower isnumeric isspace istitle isupper join ljust lower lstrip partition removeprefix "
-        "removesuffix replace rjust rstrip split splitlines startswith strip swapcase title upper "
-        "zfill".split()
+        [
+            "capitalize",
+            "casefold",
+            "center",
+            "count",
+            "endswith",
+            "find",
+            "format",
+            "index",
+            "isalnum",
+            "isalpha",
+            "isascii",
+            "isdecimal",
+            "isdigit",
+            "islower",
+            "isnumeric",
+            "isspace",
+            "istitle",
+            "isupper",
+            "join",
+            "ljust",
+            "lower",
+            "lstrip",
+            "partition",
+            "removeprefix",
+            "removesuffix",
+            "replace",
+            "rjust",
+            "rstrip",
+            "split",
+            "splitlines",
+            "startswith",
+            "strip",
+            "swapcase",
+            "title",
+            "upper",
+            "zfill",
+        ]
     ),
     dict: frozenset({"get", "items", "keys", "values"}),
     list: frozenset({"count", "index"}),

@@ -37,15 +37,43 @@ _HIDDEN = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
 _UNSTEADY = re.compile("(?:&#?[0-9a-zA-Z]*|<[/!?-]*)\ue000")
 """A value that would change how what stands before it is read."""
 
-_RAW = {
-    tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style", "title", "textarea")
-}
-_PARAGRAPHS = frozenset("p h1 h2 h3 h4 h5 h6 blockquote pre table dl figure fieldset address".split())
-_LINES = frozenset(
-    "html body head div section article header footer nav aside main form tr caption thead tbody tfoot dt dd "
-    "li center figcaption details summary legend option".split()
+_RAW = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style", "title", "textarea")}
+_PARAGRAPHS = frozenset(
+    ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "table", "dl", "figure", "fieldset", "address"]
 )
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_LINES = frozenset(
+    [
+        "html",
+        "body",
+        "head",
+        "div",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "nav",
+        "aside",
+        "main",
+        "form",
+        "tr",
+        "caption",
+        "thead",
+        "tbody",
+        "tfoot",
+        "dt",
+        "dd",
+        "li",
+        "center",
+        "figcaption",
+        "details",
+        "summary",
+        "legend",
+        "option",
+    ]
+)
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
 _SCHEME = re.compile(r"(?:https?|ftp|mailto|tel|sms):", re.IGNORECASE)
 _UNSPOKEN = re.compile(r"(?:mailto|tel|sms):", re.IGNORECASE)
 _DEPTH = 20

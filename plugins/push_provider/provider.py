@@ -67,8 +67,7 @@ def _push_email() -> dict[str, Any]:
             ),
             "from_email": _field(
                 "From address",
-                "Shown as the sender. Empty: the sender's address (发件邮箱) above. Most services refuse "
-                "any other.",
+                "Shown as the sender. Empty: the sender's address (发件邮箱) above. Most services refuse any other.",
                 kind="string",
             ),
             "from_name": _field("From name", "Shown beside the From address (发件人名称).", kind="string"),

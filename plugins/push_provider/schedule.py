@@ -1,8 +1,9 @@
-"""When a push task is due: its schedule as an Airflow timetable and a start date, and the times that follow.
+"""When a push task is due: the first time, the times that follow, and which of them are sent late.
 
 The rule, for tasks that run once and for loops alike: a schedule begins with its *next* period. Created at
 5:25, minute 45 of every hour is first due at 6:45; created at 05:25 on 1 July, daily 09:00 is first due on
-2 July. Airflow's own timetables say all of it, with a start date that makes the first due time their first.
+2 July. :mod:`push_provider.timetable` says it to Airflow, and leaves the times that follow to Airflow's own
+cron timetables; what is reckoned here agrees with them.
 
 When clocks change, in the schedule's time zone:
 
@@ -26,31 +27,30 @@ from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask
 
 if TYPE_CHECKING:
-    from airflow.sdk.bases.timetable import BaseTimetable
+    from push_provider.timetable import PushTimetable
 
 _LARGEST_SHIFT = timedelta(hours=3)
 """No clock is moved by more (Antarctica/Troll: two hours)."""
+_START_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any moment that somebody may trigger a run for; Airflow demands one where it is to catch up."""
 
 
 class Plan(NamedTuple):
     """What a DAG needs to fall due when its push task does.
 
     :param schedule: the timetable; None for a task that only runs when triggered.
-    :param start_date: when the first execution is due, in UTC, or shortly before; None for no timetable.
+    :param start_date: long past, for a run that is triggered with an earlier logical date does nothing in
+        Airflow; None for no timetable.
     :param catchup: whether Airflow makes a run for every time that passed, or for the latest only.
     """
 
-    schedule: BaseTimetable | None
+    schedule: PushTimetable | None
     start_date: datetime | None
     catchup: bool
 
 
 def plan(task: PushTask, since: datetime, default_timezone: str = "UTC") -> Plan:
     """The timetable and start date of a push task's DAG.
-
-    Where a schedule was changed, Airflow goes on from its last run: with ``missed: all`` it also makes runs
-    for times of the new schedule between that run and ``since``. :func:`is_before_first` tells them. And it
-    makes no run for ``now`` or ``at`` if it has made one for an earlier schedule.
 
     :param since: when the schedule came into force: the task was created, or its schedule last changed.
     :param default_timezone: the clock of a schedule that names none.
@@ -59,17 +59,10 @@ def plan(task: PushTask, since: datetime, default_timezone: str = "UTC") -> Plan
     if first is None:
         return Plan(None, None, catchup=False)
     # Imported here, as croniter below: the command line and the API build no DAGs.
-    from airflow.sdk import CronTriggerTimetable, MultipleCronTriggerTimetable
-    from airflow.sdk.definitions.timetables.simple import OnceTimetable
+    from push_provider.timetable import PushTimetable
 
-    catchup = task.missed_policy == "all"
-    crons, zone = _crons(task, since, default_timezone), _zone(task, default_timezone)
-    if not crons:
-        return Plan(OnceTimetable(), first, catchup)
-    start_date = _start_date(crons, zone, first)
-    if len(crons) == 1:
-        return Plan(CronTriggerTimetable(crons[0], timezone=zone.key), start_date, catchup)
-    return Plan(MultipleCronTriggerTimetable(*crons, timezone=zone.key), start_date, catchup)
+    timetable = PushTimetable(first, _cron(task), _zone(task, default_timezone).key)
+    return Plan(timetable, _START_DATE, catchup=task.missed_policy == "all")
 
 
 def first_due(task: PushTask, since: datetime, default_timezone: str = "UTC") -> datetime | None:
@@ -91,12 +84,10 @@ def first_due(task: PushTask, since: datetime, default_timezone: str = "UTC") ->
         hour, minute = map(int, schedule.time.split(":"))
         tomorrow = since.astimezone(zone).replace(tzinfo=None) + timedelta(days=1)
         return _instant(tomorrow.replace(hour=hour, minute=minute, second=0, microsecond=0), zone)
-    return _following(_crons(task, since, default_timezone), zone, since)
+    return _following(_cron(task), zone, since)
 
 
-def next_due(
-    task: PushTask, since: datetime, after: datetime, default_timezone: str = "UTC"
-) -> datetime | None:
+def next_due(task: PushTask, since: datetime, after: datetime, default_timezone: str = "UTC") -> datetime | None:
     """The first time strictly after ``after`` at which the schedule is due, in UTC; None if there is none.
 
     How many executions the task may have is not looked at.
@@ -104,8 +95,7 @@ def next_due(
     first = first_due(task, since, default_timezone)
     if first is None or after < first:
         return first
-    crons = _crons(task, since, default_timezone)
-    return _following(crons, _zone(task, default_timezone), after.astimezone(UTC))
+    return _following(_cron(task), _zone(task, default_timezone), after.astimezone(UTC))
 
 
 def check_new(task: PushTask, now: datetime, default_timezone: str = "UTC") -> None:
@@ -123,12 +113,10 @@ def check_new(task: PushTask, now: datetime, default_timezone: str = "UTC") -> N
         raise InvalidTask([FieldError("schedule.cron", message)])
 
 
-def is_before_first(
-    task: PushTask, since: datetime, scheduled_for: datetime, default_timezone: str = "UTC"
-) -> bool:
+def is_before_first(task: PushTask, since: datetime, scheduled_for: datetime, default_timezone: str = "UTC") -> bool:
     """Whether a time that Airflow made a run for lies before the schedule's first, and must not be sent.
 
-    It happens after a change of schedule: a run of the old one was made just before, or Airflow catches up.
+    It happens after a change of schedule: a run of the old one was made just before Airflow knew the new one.
     """
     first = first_due(task, since, default_timezone)
     return first is None or scheduled_for < first
@@ -181,22 +169,20 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
-def _crons(task: PushTask, since: datetime, default_timezone: str) -> Sequence[str]:
-    """The cron expressions that Airflow is given; none for a task that is due only once."""
+def _cron(task: PushTask) -> str | None:
+    """The schedule as a cron expression; None for a task that is due only once, or never."""
     schedule = task.schedule
     if isinstance(schedule, Hourly):
-        return (f"{schedule.minute} * * * *",)
+        return f"{schedule.minute} * * * *"
     if isinstance(schedule, Daily):
         hour, minute = map(int, schedule.time.split(":"))
-        return (f"{minute} {hour} * * *",)
-    if isinstance(schedule, Cron):
-        return _split(schedule.cron, _zone(task, default_timezone), since.year)
-    return ()
+        return f"{minute} {hour} * * *"
+    return schedule.cron if isinstance(schedule, Cron) else None
 
 
 @lru_cache(maxsize=1024)
-def _split(cron: str, zone: ZoneInfo, year: int) -> Sequence[str]:
-    """Keep Airflow from losing an hour between the days of "every hour on some days".
+def expressions(cron: str) -> Sequence[str]:
+    """A cron expression as Airflow is given it, so that it loses no hour of "every hour on some days".
 
     With ``*`` as hour it adds the time on the clock from one match to the next to the moment of the last run.
     If the clock changes in between, as over a weekend, ``* * * * mon-fri`` begins at 01:00 on Monday or at
@@ -205,16 +191,16 @@ def _split(cron: str, zone: ZoneInfo, year: int) -> Sequence[str]:
     from croniter import croniter
 
     every_day = all(field == ["*"] for field in croniter(cron).expanded[2:5])
-    days = (datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=10 * n) for n in range(74))
-    if not _every_hour(cron) or every_day or len({day.astimezone(zone).utcoffset() for day in days}) == 1:
+    if not _every_hour(cron) or every_day:
         return (cron,)
     minute, _, *rest = cron.split()
     return tuple(" ".join((minute, hours, *rest)) for hours in ("0-11", "12-23"))
 
 
-def _following(crons: Sequence[str], zone: ZoneInfo, after: datetime) -> datetime | None:
+def _following(cron: str | None, zone: ZoneInfo, after: datetime) -> datetime | None:
     """The first time after ``after`` at which Airflow's cron timetables make a run."""
-    found = [moment for cron in crons if (moment := _match(cron, zone, after)) is not None]
+    crons = expressions(cron) if cron else ()
+    found = [moment for half in crons if (moment := _match(half, zone, after)) is not None]
     return min(found, default=None)
 
 
@@ -233,36 +219,15 @@ def _match(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
     return moment
 
 
-def _start_date(crons: Sequence[str], zone: ZoneInfo, first: datetime) -> datetime:
-    """A start date with which Airflow makes its first run at ``first``: that itself, wherever possible.
-
-    Airflow takes a start date for a time of the schedule if the time before the next is just that. Where one
-    of them is skipped by the clock it may not be, and the first run is lost: begin after the run before.
-    """
-    for cron in crons:
-        if _match(cron, zone, first - timedelta(seconds=1)) != first:
-            continue
-        if _step(cron, zone, _step(cron, zone, first), back=True) == first:
-            return first
-        moment = first - _LARGEST_SHIFT
-        while moment < first:
-            following = _step(cron, zone, moment)
-            if following == first:
-                return moment + timedelta(seconds=1)
-            moment = following
-    return first
-
-
-def _step(cron: str, zone: ZoneInfo, moment: datetime, *, back: bool = False) -> datetime:
-    """The run after a run, or before it, as Airflow reckons: from what the clock shows at the run.
+def _step(cron: str, zone: ZoneInfo, moment: datetime) -> datetime:
+    """The run after a run as Airflow reckons it: from what the clock shows at the run.
 
     :raises CroniterBadDateError: there is none within 50 years.
     """
     from croniter import croniter
 
     wall = moment.astimezone(zone).replace(tzinfo=None)
-    reckoned = croniter(cron, wall)
-    found = reckoned.get_prev(datetime) if back else reckoned.get_next(datetime)
+    found = croniter(cron, wall).get_next(datetime)
     return moment + (found - wall) if _every_hour(cron) else _instant(found, zone)
 
 

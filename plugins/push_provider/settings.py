@@ -67,9 +67,9 @@ def default_timezone() -> str:
 
     name = str(conf.get("core", "default_timezone", fallback="utc"))
     if name == "system":
-        import pendulum
+        from pendulum.tz import get_local_timezone
 
-        return str(pendulum.local_timezone().name)
+        return str(get_local_timezone().name)
     return "UTC" if name.lower() == "utc" else name
 
 
@@ -84,7 +84,5 @@ def missed_grace() -> timedelta:
     except (ValueError, OverflowError):
         grace = timedelta(-1)
     if grace < timedelta(0):
-        raise ConfigurationError(
-            f"[push] missed_grace is {text!r}; it takes a number of seconds, zero or more"
-        )
+        raise ConfigurationError(f"[push] missed_grace is {text!r}; it takes a number of seconds, zero or more")
     return grace

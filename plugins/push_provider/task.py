@@ -85,9 +85,7 @@ def _timezone(name: str) -> str:
             raise ValueError(name)
         ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(
-            f"{_shown(name)} is not a time zone; write one like 'Asia/Shanghai' or 'UTC'"
-        ) from error
+        raise ValueError(f"{_shown(name)} is not a time zone; write one like 'Asia/Shanghai' or 'UTC'") from error
     return name
 
 
@@ -104,9 +102,7 @@ def _include_path(text: str) -> str:
     return str(path)
 
 
-_PLAIN_MAILBOX = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII | re.IGNORECASE
-)
+_PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII | re.IGNORECASE)
 """Dot-atom of RFC 5322, section 3.2.3."""
 
 
@@ -139,9 +135,7 @@ def _checked_address(address: str) -> str:
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        checked = validate_email(
-            address, check_deliverability=False, test_environment=True, allow_smtputf8=True
-        )
+        checked = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=True)
     except EmailNotValidError as error:
         raise ValueError(f"{_shown(address)} is not a mail address: {error}") from error
     # An ASCII mailbox can always be reached over plain SMTP, the domain as IDNA.
@@ -174,11 +168,7 @@ _MOMENT = "'2026-07-01T09:00:00+08:00'"
 
 
 def _seconds(value: Any) -> timedelta:
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and 0 <= value <= _A_DAY.total_seconds()
-    ):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _A_DAY.total_seconds():
         return timedelta(seconds=value)
     if isinstance(value, timedelta) and timedelta(0) <= value <= _A_DAY:
         return value
@@ -209,18 +199,14 @@ def _cron(text: str) -> str:
 
 def _variables(value: Any) -> Any:
     if isinstance(value, dict) and len(json.dumps(value, ensure_ascii=False)) > VARIABLES_LIMIT:
-        raise ValueError(
-            f"must have at most {VARIABLES_LIMIT} characters as JSON; send less, or an attachment"
-        )
+        raise ValueError(f"must have at most {VARIABLES_LIMIT} characters as JSON; send less, or an attachment")
     return value
 
 
 Variables = Annotated[dict[str, JsonValue], AfterValidator(_variables)]
 Number = Annotated[int, Strict()]
 Line = Annotated[str, AfterValidator(_one_line)]
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)
-]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 IncludePath = Annotated[str, AfterValidator(_include_path)]
 
@@ -256,23 +242,14 @@ def _storable(data: Any) -> Any:
                 if isinstance(key, str) and not _unstorable_text(key):
                     waiting.append((item, (key, way), depth + 1))
                 else:
-                    message = (
-                        f"has the name {_shown(key)}; names must be text, without NUL or lone surrogates"
-                    )
+                    message = f"has the name {_shown(key)}; names must be text, without NUL or lone surrogates"
         elif isinstance(value, list):
             message = None
             waiting.extend((item, (index, way), depth + 1) for index, item in reversed([*enumerate(value)]))
         else:
             message = _unstorable_number(value)
-            if (
-                message is None
-                and way
-                and not isinstance(value, int | float | None)
-                and "variables" in _loc(way)
-            ):
-                message = (
-                    "must be text, a number, true, false, null, a list or a mapping; put a date in quotes"
-                )
+            if message is None and way and not isinstance(value, int | float | None) and "variables" in _loc(way):
+                message = "must be text, a number, true, false, null, a list or a mapping; put a date in quotes"
         if message:
             errors.append(FieldError(_path(_loc(way)), message))
     if errors:
@@ -349,9 +326,7 @@ class Daily(_Timed):
     """Every day at this time, from tomorrow on."""
 
     kind: Literal["daily"]
-    time: Annotated[
-        str, BeforeValidator(_day_time), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
-    ]
+    time: Annotated[str, BeforeValidator(_day_time), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class Cron(_Timed):
@@ -538,21 +513,15 @@ class PushTask(_Contract):
         errors: list[FieldError] = []
         if not self.recipients and self.schedule.kind != "manual":
             errors.append(
-                FieldError(
-                    "recipients", "name at least one; only a task with schedule kind 'manual' may have none"
-                )
+                FieldError("recipients", "name at least one; only a task with schedule kind 'manual' may have none")
             )
         if not self.subject or not self.subject.strip():
             errors.append(FieldError("subject", "an email needs one"))
         if (self.content is None) == (self.template is None):
-            errors.append(
-                FieldError("content", "give either content or template (a file of include/templates)")
-            )
+            errors.append(FieldError("content", "give either content or template (a file of include/templates)"))
         inline = sum(a.size for a in self.attachments if isinstance(a, InlineAttachment))
         if inline > ATTACHMENTS_LIMIT:
-            errors.append(
-                FieldError("attachments", f"are {inline} bytes in all; at most {ATTACHMENTS_LIMIT} fit")
-            )
+            errors.append(FieldError("attachments", f"are {inline} bytes in all; at most {ATTACHMENTS_LIMIT} fit"))
         if errors:
             raise _Broken(errors)
         return self
@@ -637,9 +606,7 @@ def _field_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[Fi
         elif cause is not None:
             yield FieldError(field, str(cause))
         else:
-            yield FieldError(
-                field, _WORDS_OF_FIELD.get((field, kind)) or _words(kind, context, field, detail["msg"])
-            )
+            yield FieldError(field, _WORDS_OF_FIELD.get((field, kind)) or _words(kind, context, field, detail["msg"]))
 
 
 def _words(kind: str, context: Mapping[str, Any], field: str, message: str) -> str:

@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     arguments = parser.parse_args()
     with stage() as place:
-        place.apply(code="burst", name="Burst", schedule={"kind": "manual"}, execution={"type": "loop"}, max_active_runs=16)
+        place.apply(
+            code="burst", name="Burst", schedule={"kind": "manual"}, execution={"type": "loop"}, max_active_runs=16
+        )
         place.wait_for_dag("burst")
         recipients = [f"burst-{number}@bench.example" for number in range(arguments.triggers)]
         begun = time.time()
@@ -29,7 +31,8 @@ def main() -> None:
     parts = ", ".join(f"{part} {state['status']}" for part, state in health.items())
     twice = sum(len(times) > 1 for times in place.sink.accepted.values())
     print(f"{arguments.triggers} triggers from {arguments.clients} clients: answers {dict(statuses)} in {posted:.1f} s")
-    print(f"  all accepted after {last - begun:.1f} s ({arguments.triggers / (last - begun):.1f} runs a second), {twice} twice")
+    rate = arguments.triggers / (last - begun)
+    print(f"  all accepted after {last - begun:.1f} s ({rate:.1f} runs a second), {twice} twice")
     print(f"  afterwards: {parts}")
 
 

@@ -82,8 +82,11 @@ def main() -> None:
         cold = [_load(place, "fill-00007", "cold") for _ in range(5)]
         warm = [_load(place, "fill-00007", "warm") for _ in range(5)]
     print(f"With {arguments.tasks:,} push tasks:")
-    print(f"  insert -> DAG visible in the API      median {statistics.median(visible):.2f} s   max {max(visible):.2f} s")
-    print(f"  DAG processor, idle                   {cpu:.2f} s of CPU in {arguments.idle:.0f} s ({100 * cpu / arguments.idle:.1f} %)")
+    print(
+        f"  insert -> DAG visible in the API      median {statistics.median(visible):.2f} s   max {max(visible):.2f} s"
+    )
+    share = 100 * cpu / arguments.idle
+    print(f"  DAG processor, idle                   {cpu:.2f} s of CPU in {arguments.idle:.0f} s ({share:.1f} %)")
     print(f"  a task process loads its DAG          {1000 * statistics.median(warm):.0f} ms in a warm worker, "
           f"{1000 * statistics.median(cold):.0f} ms with all imports")  # fmt: skip
 

@@ -189,7 +189,20 @@ def _smtp_source(port: int, count: int) -> Callable[[], float] | None:
 
     def run() -> float:
         begun = time.perf_counter()
-        command = [program, "-s", "4", "-m", str(count), "-l", "700", "-f", "push@bench.example", "-t", "c@bench.example", "-d"]
+        command = [
+            program,
+            "-s",
+            "4",
+            "-m",
+            str(count),
+            "-l",
+            "700",
+            "-f",
+            "push@bench.example",
+            "-t",
+            "c@bench.example",
+            "-d",
+        ]
         subprocess.run([*command, f"127.0.0.1:{port}"], check=True, capture_output=True)
         return count / (time.perf_counter() - begun)
 

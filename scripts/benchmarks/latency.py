@@ -13,7 +13,10 @@ from benchmarks.stage import Stage, say, stage
 
 
 def _report(what: str, seconds: Sequence[float]) -> None:
-    print(f"  {what:58} median {statistics.median(seconds):5.2f} s   max {max(seconds):5.2f} s   of {len(seconds)}", flush=True)
+    print(
+        f"  {what:58} median {statistics.median(seconds):5.2f} s   max {max(seconds):5.2f} s   of {len(seconds)}",
+        flush=True,
+    )
 
 
 def _triggers(place: Stage, code: str, count: int, mark: str) -> list[float]:
@@ -41,8 +44,8 @@ def _applies(place: Stage, count: int, mark: str) -> tuple[list[float], list[flo
         code, recipient = f"{mark}-{number}", f"{mark}-{number}@bench.example"
         file = Path(place.home) / f"{code}.json"
         file.write_text(json.dumps({
-            "code": code, "name": code, "channel": "email", "subject": "Bench", "content_type": "text", "content": "Bench",
-            "recipients": [recipient],
+            "code": code, "name": code, "channel": "email", "recipients": [recipient],
+            "subject": "Bench", "content_type": "text", "content": "Bench",
         }))  # fmt: skip
         begun = time.time()
         place.airflow("push", "apply", str(file))
@@ -69,7 +72,9 @@ def main() -> None:
     """Measure alone, then with many tasks."""
     parser = argparse.ArgumentParser(prog="./scripts/bench latency", description=__doc__)
     parser.add_argument("--count", type=int, default=20, help="measurements of each kind")
-    parser.add_argument("--tasks", type=int, default=10_000, help="other push tasks in the second part; 0 leaves it out")
+    parser.add_argument(
+        "--tasks", type=int, default=10_000, help="other push tasks in the second part; 0 leaves it out"
+    )
     arguments = parser.parse_args()
     with stage() as place:
         _measure(place, "Alone:", arguments.count, "alone")

@@ -73,7 +73,9 @@ class Stage:
         from push_provider.ledger.engine import get_engine
         from push_provider.task import parse
 
-        task = parse({"channel": "email", "subject": "Bench", "content_type": "text", "content": "Bench {{ to }}", **fields})
+        task = parse(
+            {"channel": "email", "subject": "Bench", "content_type": "text", "content": "Bench {{ to }}", **fields}
+        )
         tasks.apply(get_engine(), task, now=datetime.now(UTC), default_timezone="UTC")
         return time.time()
 
@@ -81,7 +83,12 @@ class Stage:
         """Create ``count`` push tasks and wait until Airflow knows them all as DAGs."""
         say(f"Creating {count:,} push tasks …")
         for number in range(count):
-            self.apply(code=f"fill-{number:05d}", name=f"Fill {number}", schedule={"kind": "manual"}, execution={"type": "loop"})
+            self.apply(
+                code=f"fill-{number:05d}",
+                name=f"Fill {number}",
+                schedule={"kind": "manual"},
+                execution={"type": "loop"},
+            )
         begun = time.time()
         say("Waiting until all are DAGs …")
         while (known := self.dag_count()) < count:

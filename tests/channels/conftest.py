@@ -18,10 +18,10 @@ from cryptography.x509.oid import NameOID
 
 from push_provider.hooks.smtp_config import SmtpConfig, Tls
 
-# With --import-mode=importlib the helpers beside the tests are not importable otherwise.
+# With --import-mode=importlib the modules beside the tests are not importable otherwise.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from smtp_server import Server  # noqa: E402
+from smtp_server import Server
 
 
 @pytest.fixture
@@ -63,17 +63,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
     path = tmp_path_factory.mktemp("tls") / "server.pem"
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + signed.public_bytes(serialization.Encoding.PEM)
     )
     return path

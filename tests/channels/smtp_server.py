@@ -91,7 +91,7 @@ class Server:
         implicit: bool = False,
         strict: bool = False,
     ) -> None:
-        self._script = script or (lambda at: None)
+        self._script = script or (lambda _: None)
         self._extensions = extensions
         self._implicit = implicit
         self._strict = strict
@@ -196,9 +196,7 @@ class _Conversation:
             raw = reply
         if step == "dot":
             # On record before the client can know of it.
-            server.received.append(
-                Received(self._number, self._sender, self._to, self._data, raw[:1] == b"2")
-            )
+            server.received.append(Received(self._number, self._sender, self._to, self._data, raw[:1] == b"2"))
         self._sock.sendall(raw)
         if raw[:3] == b"421":
             raise _End
@@ -270,11 +268,8 @@ class _Conversation:
 
     def _data_command(self) -> None:
         assert self._file is not None
-        if self._to:
-            reply = self._answer("data", self._to)
-        else:
-            # Some servers accept DATA without a recipient: the script may say so.
-            reply = self._answer("data", "", "503 5.5.1 RCPT first")
+        # Some servers accept DATA without a recipient: the script may say so.
+        reply = self._answer("data", self._to) if self._to else self._answer("data", "", "503 5.5.1 RCPT first")
         if reply != "3":
             return
         lines = []

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP as SmtpProtocol
+from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  (a class, not a constant)
 from airflow.sdk import Connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -191,21 +191,15 @@ def test_recipient_refused_and_data_too(data: str, serve: Serve, account: Accoun
 
 
 def test_sender_refused(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
-    server = serve(
-        lambda here: "553 5.7.1 not your address" if here.step == "mail" else None, extensions=extensions
-    )
+    server = serve(lambda here: "553 5.7.1 not your address" if here.step == "mail" else None, extensions=extensions)
     outcomes = send(account(server), deliveries(20))
     assert set(results(outcomes)) == {"failed"}
     assert {(o.code, o.text) for o in outcomes.values()} == {("553", "5.7.1 not your address")}
 
 
 @pytest.mark.parametrize("code", ["530", "535"])
-def test_login_wanted_at_the_first_mail(
-    code: str, serve: Serve, account: Account, extensions: tuple[str, ...]
-) -> None:
-    server = serve(
-        lambda here: f"{code} 5.7.0 log in" if here.step == "mail" else None, extensions=extensions
-    )
+def test_login_wanted_at_the_first_mail(code: str, serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+    server = serve(lambda here: f"{code} 5.7.0 log in" if here.step == "mail" else None, extensions=extensions)
     with pytest.raises(ConfigurationError, match=f"push_email_test.*{code} 5.7.0 log in.*login"):
         send(account(server), deliveries(20))
     assert server.accepted == []
@@ -273,9 +267,7 @@ def test_own_limit_of_a_connection(serve: Serve, account: Account, extensions: t
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 1), (3, 1), (400, 4)])
-def test_connections_are_opened_as_needed_and_kept(
-    count: int, most: int, serve: Serve, account: Account
-) -> None:
+def test_connections_are_opened_as_needed_and_kept(count: int, most: int, serve: Serve, account: Account) -> None:
     server = serve()
     with EmailSender(account(server), Templates("s", "t {name}"), JOB) as sender:
         assert server.connections == 0
@@ -448,9 +440,7 @@ LINES = st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from(".\r
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.tuples(LINES, LINES), min_size=1, max_size=4))
-def test_aiosmtpd_receives_what_was_meant(
-    texts: list[tuple[str, str]], box: tuple[Box, int], account: Account
-) -> None:
+def test_aiosmtpd_receives_what_was_meant(texts: list[tuple[str, str]], box: tuple[Box, int], account: Account) -> None:
     handler, port = box
     handler.mails.clear()
     chunk = [
@@ -471,7 +461,5 @@ def test_aiosmtpd_receives_what_was_meant(
         ]
         got[parsed["To"]] = (parsed["Subject"], *parts)
     for delivery in chunk:
-        wanted = [
-            str(delivery.variables[k]).replace("\r\n", "\n").replace("\r", "\n") for k in ("text", "html")
-        ]
+        wanted = [str(delivery.variables[k]).replace("\r\n", "\n").replace("\r", "\n") for k in ("text", "html")]
         assert got[delivery.to] == (delivery.variables["subject"], *wanted)

@@ -111,9 +111,7 @@ def plain(user: str, password: str) -> str:
         (("AUTH PLAIN LOGIN CRAM-MD5",), None, "AUTH CRAM-MD5"),
     ],
 )
-def test_method(
-    extensions: tuple[str, ...], method: str | None, sent: str, serve: Serve, account: Account
-) -> None:
+def test_method(extensions: tuple[str, ...], method: str | None, sent: str, serve: Serve, account: Account) -> None:
     server = serve(extensions=extensions)
     connect(account(server, user="ann", password=SECRET, auth_method=method)).close()
     assert (1, sent) in server.commands
@@ -229,9 +227,7 @@ def test_modes(tls: Tls, offered: bool, serve: Serve, account: Account, certific
 
 
 @pytest.mark.parametrize("tls", [Tls.IMPLICIT, Tls.REQUIRED, Tls.OPPORTUNISTIC])
-def test_a_certificate_nobody_vouches_for(
-    tls: Tls, serve: Serve, account: Account, certificate: Path
-) -> None:
+def test_a_certificate_nobody_vouches_for(tls: Tls, serve: Serve, account: Account, certificate: Path) -> None:
     def server() -> Server:
         return serve(extensions=("STARTTLS",), certificate=certificate, implicit=tls is Tls.IMPLICIT)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from push_provider.cli import documents
 from push_provider.exceptions import InvalidTask
 
@@ -99,7 +100,7 @@ def test_faults_of_stdin_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_large_is_refused_and_not_cut_off(
     monkeypatch: pytest.MonkeyPatch,
     file: Any,
-    stdin: bool,  # noqa: FBT001
+    stdin: bool,
 ) -> None:
     content = f"{one('a')}\n---\n{one('b')}\n"
     monkeypatch.setattr(documents, "SIZE_LIMIT", len(one("a")) + 1)  # the cut would lie between two tasks

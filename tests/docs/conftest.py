@@ -1,4 +1,4 @@
-"""Makes the helper module ``readme`` importable: tests run with ``--import-mode=importlib``."""
+"""Makes the module ``readme`` importable: tests run with ``--import-mode=importlib``."""
 
 from __future__ import annotations
 

@@ -13,9 +13,7 @@ PAGES = (*READMES, "CONTRIBUTING.md", "CHANGELOG.md")
 
 AIRFLOW = ("./scripts/airflow", ".venv/bin/airflow")
 
-_FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
-)
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 

@@ -254,9 +254,7 @@ def test_both_languages_say_the_same() -> None:
         assert readme.blocks(english, language) == readme.blocks(chinese, language)
     lengths = [[len(table) for table in readme.tables(page)] for page in readme.READMES]
     assert lengths[0] == lengths[1]
-    defaults = [
-        [row[:2] for row in readme.table(page, "fields") if row[1].startswith("`")] for page in readme.READMES
-    ]
+    defaults = [[row[:2] for row in readme.table(page, "fields") if row[1].startswith("`")] for page in readme.READMES]
     assert defaults[0] == defaults[1]
     comments = [re.findall(r"<!-- [\w-]+ -->", readme.text(page)) for page in readme.READMES]
     assert comments[0] == comments[1]

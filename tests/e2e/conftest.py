@@ -89,6 +89,7 @@ class Platform:
 
     def await_runs(self, code: str, count: int, timeout: float = 120) -> list[str]:
         """Wait until ``count`` runs of a push task have ended, and return their states."""
+
         def ended() -> list[str] | None:
             states = [run["state"] for run in self.runs(code) if run["state"] in ("success", "failed")]
             return states if len(states) >= count else None
@@ -97,6 +98,7 @@ class Platform:
 
     def await_dag(self, code: str, **expected: Any) -> dict[str, Any]:
         """Wait until Airflow shows the task's DAG, with these values."""
+
         def visible() -> dict[str, Any] | None:
             status, dag = self.call(f"/api/v2/dags/push__{code}/details")
             return dag if status == 200 and all(dag[key] == value for key, value in expected.items()) else None
@@ -115,9 +117,10 @@ class Platform:
         """Create or update push tasks in the ledger, as ``airflow push apply`` does."""
         from datetime import UTC, datetime
 
+        from sqlalchemy import create_engine
+
         from push_provider.ledger import tasks as ledger
         from push_provider.task import parse
-        from sqlalchemy import create_engine
 
         engine = create_engine(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"])
         for task in tasks:

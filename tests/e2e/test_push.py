@@ -104,7 +104,7 @@ def test_once_is_finished_after_one_execution(platform: Any) -> None:
     )
     assert row["executions"] == "1/1"
     # Its DAG takes no run any more, and Airflow says so.
-    platform.await_dag("once", allowed_run_types=["asset_triggered"])
+    platform.await_dag("once", allowed_run_types=["scheduled"], timetable_summary="closed")
     status, answer = platform.trigger("once")
     assert status == 400, answer
     assert len(platform.mails(to="once@example.com")) == 1
@@ -135,22 +135,26 @@ def test_fifty_triggers_at_once_with_ten_left_give_ten(platform: Any) -> None:
     assert "all 10 of its executions have begun" in platform.task_log("ten", failed["dag_run_id"])
 
 
+def _sent(platform: Any, code: str, least: int) -> int | None:
+    """How many deliveries of a task are sent, once there are so many."""
+    ((sent,),) = platform.ledger(
+        "SELECT count(*) FROM push_delivery d JOIN push_execution e ON e.id = d.execution_id "
+        "WHERE e.task_code = %s AND d.state = 'sent'",
+        code,
+    )
+    return sent if sent >= least else None
+
+
 def _kill_in_the_middle(platform: Any, code: str, **fields: Any) -> tuple[list[int], collections.Counter[str]]:
     """Kill the task process of 5,000 mails in the middle; ids in doubt then, and mails by Message-ID at the end."""
     count = 5000
     recipients = [f"{code}-{number}@example.com" for number in range(count)]
     platform.apply(text_task(code, recipients=recipients, retry_delay=1, **fields))
 
-    def sending() -> int | None:
-        rows = platform.ledger(
-            "SELECT count(*) FROM push_delivery d JOIN push_execution e ON e.id = d.execution_id "
-            "WHERE e.task_code = %s AND d.state = 'sent'",
-            code,
-        )
-        return rows[0][0] if rows[0][0] >= 1000 else None
-
-    platform.eventually(sending, "1,000 mails to be sent")
-    ((pid,),) = platform.metadata("SELECT pid FROM task_instance WHERE dag_id = %s AND state = 'running'", f"push__{code}")
+    platform.eventually(lambda: _sent(platform, code, 1000), "1,000 mails to be sent")
+    ((pid,),) = platform.metadata(
+        "SELECT pid FROM task_instance WHERE dag_id = %s AND state = 'running'", f"push__{code}"
+    )
     os.kill(pid, signal.SIGKILL)
     in_doubt = platform.eventually(
         lambda: [
@@ -213,7 +217,9 @@ def test_a_cleared_run_sends_to_those_who_did_not_get_it_and_no_one_else(platfor
     assert status == 200
 
     def tried_again() -> bool | None:
-        ((attempts,),) = platform.ledger("SELECT max(attempts) FROM push_delivery WHERE recipient = 'bounce+mixed@example.com'")
+        ((attempts,),) = platform.ledger(
+            "SELECT max(attempts) FROM push_delivery WHERE recipient = 'bounce+mixed@example.com'"
+        )
         return True if attempts == 2 else None
 
     platform.eventually(tried_again, "the failed one to be tried again")
@@ -283,7 +289,11 @@ def test_one_bad_task_shows_its_error_and_harms_no_other(platform: Any) -> None:
     platform.await_mail("good@example.com")
     dag = platform.eventually(
         lambda: next(
-            (d for d in [platform.call("/api/v2/dags/push__bad-0/details")[1]] if "Cannot be built" in (d.get("description") or "")),
+            (
+                d
+                for d in [platform.call("/api/v2/dags/push__bad-0/details")[1]]
+                if "Cannot be built" in (d.get("description") or "")
+            ),
             None,
         ),
         "the bad task's DAG to show its error",
@@ -328,7 +338,9 @@ def test_trigger_on_the_command_line(platform: Any) -> None:
 
 def test_files_with_faults_change_nothing(platform: Any, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
-    file.write_text("code: fine\nname: F\nchannel: email\nsubject: s\ncontent: c\nrecipients: [a@example.com]\n---\nname: x\n")
+    file.write_text(
+        "code: fine\nname: F\nchannel: email\nsubject: s\ncontent: c\nrecipients: [a@example.com]\n---\nname: x\n"
+    )
     result = platform.airflow("push", "apply", str(file))
     assert result.returncode == 1
     assert "task 2: channel: is required" in result.stderr
@@ -347,7 +359,9 @@ def test_a_burst_of_triggers(platform: Any) -> None:
         statuses = set(clients.map(lambda to: platform.trigger("burst", {"recipients": [to]})[0], recipients))
     assert statuses == {200}
     assert platform.await_runs("burst", 200, timeout=240) == ["success"] * 200
-    assert collections.Counter(mail["rcpt_to"][0] for mail in platform.mails(subject="burst")) == dict.fromkeys(recipients, 1)
+    assert collections.Counter(mail["rcpt_to"][0] for mail in platform.mails(subject="burst")) == dict.fromkeys(
+        recipients, 1
+    )
     health = platform.call("/api/v2/monitor/health")[1]
     assert {part: health[part]["status"] for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")} == {
         "metadatabase": "healthy",
@@ -359,7 +373,9 @@ def test_a_burst_of_triggers(platform: Any) -> None:
 
 def test_a_cron_task_runs_by_schedule(platform: Any) -> None:
     platform.apply(
-        text_task("minutely", recipients=["cron@example.com"], schedule={"kind": "cron", "cron": "* * * * *"}, **loop(1))
+        text_task(
+            "minutely", recipients=["cron@example.com"], schedule={"kind": "cron", "cron": "* * * * *"}, **loop(1)
+        )
     )
     platform.await_mail("cron@example.com", timeout=100)
     (execution,) = platform.push("executions", "--task", "minutely")
@@ -379,3 +395,33 @@ def test_secrets_stay_out_of_logs(platform: Any) -> None:
     assert "hunter2-secret" not in log
     logs = b"".join(path.read_bytes() for path in (platform.home / "logs" / "platform").glob("*.log"))
     assert b"hunter2-secret" not in logs
+
+
+def test_a_kill_on_the_last_try_closes_the_execution(platform: Any) -> None:
+    recipients = [f"last-{number}@example.com" for number in range(5000)]
+    platform.apply(text_task("last", recipients=recipients, retries=0))
+    pid = platform.eventually(
+        lambda: next(
+            (
+                row[0]
+                for row in platform.metadata("SELECT pid FROM task_instance WHERE dag_id = 'push__last' AND pid > 0")
+            ),
+            None,
+        ),
+        "the task process",
+    )
+    platform.eventually(lambda: _sent(platform, "last", 1000), "1,000 mails to be sent")
+    os.kill(pid, signal.SIGKILL)
+    assert platform.await_runs("last", 1) == ["failed"]
+
+    def closed() -> tuple[Any, ...] | None:
+        ((state, sent, failed, unknown),) = platform.ledger(
+            "SELECT state, sent, failed, unknown FROM push_execution WHERE task_code = 'last'"
+        )
+        return (sent, failed, unknown) if state == "partial" else None
+
+    sent, failed, unknown = platform.eventually(closed, "the execution to be closed")
+    assert sent > 0
+    assert failed > 0
+    assert sent + failed + unknown == 5000
+    assert platform.ledger("SELECT status FROM push_task WHERE code = 'last'") == [("failed",)]

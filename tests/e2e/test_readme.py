@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-# With --import-mode=importlib the helpers of other folders are not importable otherwise.
+# With --import-mode=importlib the modules of other folders are not importable otherwise.
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
-import readme  # noqa: E402
+import readme
 
 TASK_FILE = "stock-report.yaml"
 
@@ -47,9 +47,7 @@ class Reader:
 
     def mails(self, to: str, count: int) -> list[str]:
         """Wait for ``count`` mails to somebody; their subjects, sorted."""
-        self.platform.eventually(
-            lambda: len(self.platform.mails(to=to)) >= count or None, f"{count} mails to {to}"
-        )
+        self.platform.eventually(lambda: len(self.platform.mails(to=to)) >= count or None, f"{count} mails to {to}")
         return sorted(mail["subject"] for mail in self.platform.mails(to=to))
 
 

@@ -289,9 +289,7 @@ def test_values_are_read_as_meant(extra: dict[str, Any], attribute: str, value: 
     assert type(getattr(config, attribute)) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("port", "expected"), [("2465", 2465), (" 25 ", 25), (0, 587), ("0", 587), (None, 587)]
-)
+@pytest.mark.parametrize(("port", "expected"), [("2465", 2465), (" 25 ", 25), (0, 587), ("0", 587), (None, 587)])
 def test_a_port_as_text_is_a_number(port: Any, expected: int) -> None:
     assert email_config(push_email(host="mx.example", port=port)).port == expected
 
@@ -426,9 +424,7 @@ def test_an_smtp_connection_in_full() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("login", "password"), [("shop", ""), ("shop", None), (None, PASSWORD), ("", PASSWORD)]
-)
+@pytest.mark.parametrize(("login", "password"), [("shop", ""), ("shop", None), (None, PASSWORD), ("", PASSWORD)])
 def test_half_a_login_of_smtp_is_none(login: str | None, password: str | None) -> None:
     config = email_config(smtp({"from_email": "a@example.com"}, login=login, password=password))
 
@@ -446,9 +442,7 @@ def test_half_a_login_of_smtp_is_none(login: str | None, password: str | None) -
         (None, {"from_email": "sale@example.com"}, "sale@example.com"),
     ],
 )
-def test_oauth2_takes_the_token_that_is_given(
-    make: Any, login: str, extra: dict[str, Any], user: str
-) -> None:
+def test_oauth2_takes_the_token_that_is_given(make: Any, login: str, extra: dict[str, Any], user: str) -> None:
     extra = {"auth_type": "oauth2", "access_token": TOKEN, **extra}
 
     config = email_config(make(extra, host="mail.example.com", login=login))
@@ -504,9 +498,7 @@ def test_oauth2_fetches_a_token_with_the_provider_s_defaults(msal: Any) -> None:
 
     config = email_config(smtp(CLIENT))
 
-    assert config.access_token == (
-        "https://login.microsoftonline.com/common https://outlook.office.com/.default"
-    )
+    assert config.access_token == ("https://login.microsoftonline.com/common https://outlook.office.com/.default")
 
 
 def test_oauth2_refused_is_a_wrong_configuration_without_the_secret(msal: Any) -> None:
@@ -561,9 +553,7 @@ def test_a_connection_written_as_uri(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_without_a_name_it_is_the_default_connection(
-    nothing: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_name_it_is_the_default_connection(nothing: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps({"conn_type": "push_email"}))
 
     assert get_email_connection(nothing).conn_id == "push_email_default"

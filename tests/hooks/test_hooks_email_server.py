@@ -13,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
-from airflow.models.connection import Connection as StoredConnection
+from airflow.models.connection import Connection as StoredConnection  # noqa: TID251  (what the UI's test is given)
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
@@ -199,9 +199,7 @@ def test_airflow_gives_this_hook_for_the_type(hook: Callable[..., PushEmailHook]
 
 def test_send_email_smtp_uses_the_account(server: Server, hook: Callable[..., PushEmailHook]) -> None:
     with hook({"from_email": "sale@example.com"}) as open_hook:
-        open_hook.send_email_smtp(
-            to=["a@example.org", "b@example.org"], subject="Hello", html_content="<b>Hi</b>"
-        )
+        open_hook.send_email_smtp(to=["a@example.org", "b@example.org"], subject="Hello", html_content="<b>Hi</b>")
 
     (mail,) = server.mailbox.mails
     assert (mail["From"], mail["X-MailFrom"]) == ("sale@example.com", "sale@example.com")
@@ -226,9 +224,7 @@ def test_get_conn_raises_our_errors(hook: Callable[..., PushEmailHook], closed_p
 
 
 def test_the_parent_reads_the_resolved_account(hook: Callable[..., PushEmailHook]) -> None:
-    account = hook(
-        {"timeout": 0.2, "from_email": "sale@example.com"}, host=None, port=None, login="me@qq.com"
-    )
+    account = hook({"timeout": 0.2, "from_email": "sale@example.com"}, host=None, port=None, login="me@qq.com")
 
     assert account.config.tls is Tls.IMPLICIT
     assert (account.host, account.port, account.use_ssl, account.smtp_starttls) == (

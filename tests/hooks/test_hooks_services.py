@@ -70,9 +70,7 @@ def test_a_service_is_found_by_key_alias_and_domain(name: str, key: str) -> None
     assert service.name == key
 
 
-@pytest.mark.parametrize(
-    "name", ["", " ", "nonesuch", "qq.co", "gmail.com.example.org", "me@qq.com", "[object]"]
-)
+@pytest.mark.parametrize("name", ["", " ", "nonesuch", "qq.co", "gmail.com.example.org", "me@qq.com", "[object]"])
 def test_what_is_no_name_finds_nothing(name: str) -> None:
     assert find_service(name) is None
 

@@ -8,17 +8,19 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from push_provider.ledger.executions import Plan
-from push_provider.sandbox.postgres import PostgresServer
 from sqlalchemy import Engine, create_engine
 
-# With --import-mode=importlib the helpers beside the tests are not importable otherwise.
+# With --import-mode=importlib the modules beside the tests are not importable otherwise.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ledger_desk import Desk  # noqa: E402
+from ledger_desk import Desk
+
+if TYPE_CHECKING:
+    from push_provider.ledger.executions import Plan
+    from push_provider.sandbox.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +28,7 @@ def shared(postgres: PostgresServer, _migrated: str) -> Iterator[Engine]:
     """A migrated database for the whole session; its pool has room for the tests' many threads."""
     import psycopg
 
-    with psycopg.connect(
-        host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True
-    ) as admin:
+    with psycopg.connect(host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE push_shared TEMPLATE {_migrated}")
     engine = create_engine(postgres.url("push_shared"), pool_size=4, max_overflow=60)
     yield engine

@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.ledger.deliveries import DeliveryRow
-from push_provider.ledger.executions import ExecutionRow, Plan
-from push_provider.ledger.tasks import Applied
 from push_provider.task import PushTask, parse
-from sqlalchemy import Engine
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Engine
+
+    from push_provider.ledger.deliveries import DeliveryRow
+    from push_provider.ledger.executions import ExecutionRow, Plan
+    from push_provider.ledger.tasks import Applied
 
 NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
 LOOP: dict[str, Any] = {"type": "loop"}
@@ -46,9 +50,7 @@ class Desk:
 
     def apply(self, **fields: Any) -> Applied:
         options = {key: fields.pop(key) for key in ("now", "dry_run") if key in fields}
-        return tasks.apply(
-            self.engine, push(self.code, **fields), **{"now": NOW, "default_timezone": "UTC", **options}
-        )
+        return tasks.apply(self.engine, push(self.code, **fields), **{"now": NOW, "default_timezone": "UTC", **options})
 
     def plan(self, **options: Any) -> Plan:
         return executions.plan(
@@ -67,9 +69,7 @@ class Desk:
         assert len(claimed) == len(results)
         executions.record(self.engine, [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
 
-    def run(
-        self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend"
-    ) -> executions.Counts:
+    def run(self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend") -> executions.Counts:
         """One try of an execution, with these results for what is pending, in order."""
         with self.sending(plan, on_unknown):
             self.record(self.claim(plan), *results)
@@ -102,6 +102,4 @@ def outcome(delivery: Delivery, result: Result) -> Outcome:
         Result.RETRY: ("451", "try later"),
         Result.UNKNOWN: ("timeout", "no answer to the end of the message"),
     }[result]
-    return Outcome(
-        delivery.id, result, f"<{delivery.id}@example.com>" if result is Result.SENT else None, code, words
-    )
+    return Outcome(delivery.id, result, f"<{delivery.id}@example.com>" if result is Result.SENT else None, code, words)

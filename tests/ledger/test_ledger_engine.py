@@ -9,15 +9,19 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from ledger_desk import NOW, push
+from sqlalchemy import Engine, create_engine, text
+
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
 from push_provider.ledger import executions, schema, tasks
 from push_provider.ledger.engine import get_engine, transaction
-from push_provider.sandbox.postgres import PostgresServer
 from push_provider.task import Recipient
-from sqlalchemy import Engine, create_engine, text
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
 
 OPTION = "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
 
@@ -50,9 +54,7 @@ def test_an_unreachable_database(monkeypatch: pytest.MonkeyPatch, dead_port: int
         "mysql://push:open-sesame@db.example/push",
     ],
 )
-def test_what_is_no_url_of_postgresql_is_refused_and_not_shown(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_url_of_postgresql_is_refused_and_not_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OPTION, url)
     with pytest.raises(ConfigurationError, match=r"\[push\] sql_alchemy_conn") as caught:
         get_engine()
@@ -118,9 +120,7 @@ def test_a_connection_lost_while_deliveries_are_copied(ledger: Engine) -> None:
             for n in range(20_000):
                 yield Recipient(to=f"u{n}@example.com")
 
-    trigger = executions.Trigger.model_construct(
-        recipients=Recipients([Recipient(to="x@example.com")]), variables={}
-    )
+    trigger = executions.Trigger.model_construct(recipients=Recipients([Recipient(to="x@example.com")]), variables={})
     with pytest.raises(LedgerUnavailable):
         executions.plan(ledger, "a", source="cli", freeze=lambda _: {}, trigger=trigger)
     assert tasks.get(ledger, "a").executions == 0
@@ -166,7 +166,5 @@ assert tasks.find(engine) == []
 print("parent works")
 """
     )
-    result = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, env=os.environ, check=False
-    )
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, env=os.environ, check=False)
     assert (result.returncode, result.stdout) == (0, "parent works\n"), result.stderr

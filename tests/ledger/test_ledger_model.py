@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,12 +18,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ledger_desk import Desk
+
 from push_provider.channels.base import Delivery, Result
 from push_provider.exceptions import ExecutionBusy, TaskClosed
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.ledger.executions import Plan
 from push_provider.task import parse_trigger
-from sqlalchemy import Engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from push_provider.ledger.executions import Plan
 
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 RECORDED = {Result.SENT: "sent", Result.FAILED: "failed", Result.RETRY: "pending", Result.UNKNOWN: "unknown"}
@@ -148,9 +153,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data())
     def record(self, data: st.DataObject) -> None:
         it = data.draw(st.sampled_from([each for each in self.executions if each.taken and each.claimed]))
-        results = data.draw(
-            st.lists(st.sampled_from(Result), min_size=len(it.claimed), max_size=len(it.claimed))
-        )
+        results = data.draw(st.lists(st.sampled_from(Result), min_size=len(it.claimed), max_size=len(it.claimed)))
         self.desk.record(it.claimed, *results)
         for delivery, result in zip(it.claimed, results, strict=True):
             it.states[int(delivery.to[1])] = RECORDED[result]
@@ -169,7 +172,7 @@ class Ledger(RuleBasedStateMachine):
 
     @precondition(any_taken)
     @rule(data=st.data(), final=st.booleans())
-    def finish(self, data: st.DataObject, final: bool) -> None:  # noqa: FBT001
+    def finish(self, data: st.DataObject, final: bool) -> None:
         it = self.one_taken(data)
         assert it.taken is not None
         counts = executions.finish(self.engine, it.plan.id, final=final)
@@ -184,9 +187,7 @@ class Ledger(RuleBasedStateMachine):
         if not {"pending", "sending"} & set(it.states):
             it.state = it.end()
         assert counts.total == len(it.states)
-        assert (
-            counts.total == counts.sent + counts.failed + counts.unknown + counts.cancelled + counts.pending
-        )
+        assert counts.total == counts.sent + counts.failed + counts.unknown + counts.cancelled + counts.pending
         assert counts.pending == 0 or not (final or self.cancelled)
 
     @rule()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ledger_desk import LOOP, NOW, Desk
+
 from push_provider.channels.base import Result
 from push_provider.exceptions import ContentError, InvalidTask, TaskClosed, UnknownExecution, UnknownTask
 from push_provider.ledger import executions, tasks
@@ -135,7 +136,7 @@ def test_fifty_at_once_with_ten_left(desk: Desk) -> None:
 @pytest.mark.parametrize("asked", [None, trigger(), trigger(recipients=[])])
 def test_nobody_to_send_to_is_refused_and_not_counted(desk: Desk, asked: Trigger | None) -> None:
     desk.apply(recipients=[], schedule={"kind": "manual"})
-    with pytest.raises(InvalidTask, match="recipients: .*name at least one"):
+    with pytest.raises(InvalidTask, match=r"recipients: .*name at least one"):
         desk.plan(trigger=asked)
     assert (desk.row.executions, desk.status) == (0, "pending")
     assert desk.plan(trigger=trigger(recipients=["z@example.com"])).total == 1

@@ -6,16 +6,20 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger import schema, tasks
 from push_provider.ledger.tables import metadata
-from push_provider.sandbox.postgres import PostgresServer
-from sqlalchemy import Engine, create_engine, inspect, text
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
 
 OPTIONS = {"version_table": "push_alembic_version", "compare_type": True, "compare_server_default": True}
 
@@ -90,5 +94,5 @@ def test_a_ledger_of_a_newer_version_is_left_alone(empty: Engine) -> None:
     schema.migrate(empty)
     with empty.begin() as connection:
         connection.execute(text("UPDATE push_alembic_version SET version_num = '9999'"))
-    with pytest.raises(LedgerUnavailable, match="9999.*newer"):
+    with pytest.raises(LedgerUnavailable, match=r"9999.*newer"):
         schema.migrate(empty)

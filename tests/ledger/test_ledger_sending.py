@@ -6,17 +6,20 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from subprocess import Popen
 from threading import Barrier
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ledger_desk import LOOP, Desk, outcome
+from sqlalchemy import Engine, text
+
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, UnknownExecution
 from push_provider.ledger import deliveries, executions, tasks
 from push_provider.ledger.executions import Counts, Plan
-from sqlalchemy import Engine, text
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN
 OtherProcess = Callable[[Desk, Plan, str], AbstractContextManager["Popen[str]"]]
@@ -51,7 +54,7 @@ def test_an_outcome_is_on_record(
     state: str,
     code: str | None,
     words: str | None,
-    provider_id: bool,  # noqa: FBT001
+    provider_id: bool,
 ) -> None:
     with desk.sending(plan):
         (claimed,) = desk.claim(plan, 1)
@@ -101,9 +104,7 @@ def test_what_is_to_be_tried_again_waits_for_the_next_pass(desk: Desk, plan: Pla
         )
         assert [d.to for d in following] == ["c@example.com"]
         assert (
-            executions.record_and_claim(
-                desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id
-            )
+            executions.record_and_claim(desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id)
             == []
         )
         assert executions.finish(desk.engine, plan.id, final=False).pending == 1
@@ -130,9 +131,7 @@ def test_words_that_no_database_holds(desk: Desk, plan: Plan) -> None:
     bad = "no\0 such \ud800 user " + "é" * 600
     with desk.sending(plan):
         first, second, third = desk.claim(plan)
-        executions.record(
-            desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)]
-        )
+        executions.record(desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)])
         assert executions.fail_pending(desk.engine, plan.id, code="configuration", reason=bad) == 1
         desk.record([third], SENT)
         executions.finish(desk.engine, plan.id, final=True, error=bad)
@@ -170,7 +169,7 @@ def test_what_becomes_of_an_execution(
     final: bool,
     state: str,
     status: str,
-    states: list[str],  # noqa: FBT001
+    states: list[str],
 ) -> None:
     assert desk.status == "running"
     counts = desk.run(plan, *results, final=final)
@@ -179,9 +178,7 @@ def test_what_becomes_of_an_execution(
     assert (row.state, desk.status) == (state, status)
     assert (row.finished_at is not None) == (state != "running")
     assert row.started_at is not None
-    expected = Counts(
-        3, *(states.count(name) for name in ("sent", "failed", "unknown", "cancelled", "pending"))
-    )
+    expected = Counts(3, *(states.count(name) for name in ("sent", "failed", "unknown", "cancelled", "pending")))
     assert counts == expected
     assert (row.total, row.sent, row.failed, row.unknown, row.cancelled) == expected[:5]
 
@@ -300,7 +297,7 @@ def test_a_retry_does_not_try_again_what_failed_for_good(desk: Desk, plan: Plan)
 
 @pytest.mark.parametrize("final", [True, False])
 @pytest.mark.parametrize("on_unknown", ["resend", "hold"])
-def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown: str) -> None:  # noqa: FBT001
+def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown: str) -> None:
     with desk.sending(plan, on_unknown):
         chunk = desk.claim(plan, 2)
         assert tasks.cancel(desk.engine, desk.code) == 1
@@ -424,7 +421,7 @@ def _soon(desk: Desk, plan: Plan, on_unknown: str) -> AbstractContextManager[Non
 
 def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Desk, plan: Plan) -> None:
     for _ in range(2):
-        with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):
+        with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):  # noqa: PT012  (the block is the test)
             with pytest.raises(ExecutionBusy), desk.sending(plan):
                 pytest.fail("taken twice")
             raise RuntimeError("boom")
@@ -432,7 +429,7 @@ def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Des
 
 def test_a_lost_lock_does_not_hide_what_happened_in_the_block(desk: Desk, plan: Plan) -> None:
     end = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :id")
-    with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):
+    with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):  # noqa: PT012  (the block is the test)
         with desk.engine.begin() as connection:
             assert connection.execute(end, {"id": plan.id % 2**31}).scalar()
         raise RuntimeError("boom")
@@ -449,9 +446,7 @@ def test_deliveries_are_found_by_each_filter_newest_first(desk: Desk) -> None:
     desk.run(first, SENT, FAILED, SENT)
 
     def found(engine: Engine, **filters: Any) -> list[tuple[int, str]]:
-        return [
-            (row.execution_id, row.recipient[0]) for row in deliveries.find(engine, task=desk.code, **filters)
-        ]
+        return [(row.execution_id, row.recipient[0]) for row in deliveries.find(engine, task=desk.code, **filters)]
 
     one, two = first.id, second.id
     assert found(desk.engine) == [(two, "c"), (two, "b"), (two, "a"), (one, "c"), (one, "b"), (one, "a")]

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from ledger_desk import LOOP, NOW, Desk, push
+from sqlalchemy import Engine, select
+
 from push_provider.channels.base import Result
 from push_provider.exceptions import InvalidTask, TaskClosed, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
 from push_provider.task import parse_stored
-from sqlalchemy import Engine, select
 
 LATER = NOW + timedelta(days=3)
 DAILY = {"kind": "daily", "time": "09:00"}
@@ -24,9 +25,7 @@ INLINE = [{"name": "a.txt", "content_base64": "aGk="}]
 
 def revision_of(desk: Desk) -> int:
     with desk.engine.connect() as connection:
-        return int(
-            connection.execute(select(push_task.c.revision).where(push_task.c.code == desk.code)).scalar_one()
-        )
+        return int(connection.execute(select(push_task.c.revision).where(push_task.c.code == desk.code)).scalar_one())
 
 
 # --- apply --------------------------------------------------------------------------------------------
@@ -51,9 +50,7 @@ def test_a_task_is_created_then_unchanged_then_updated(desk: Desk) -> None:
 
 def test_each_column_follows_the_spec(desk: Desk) -> None:
     desk.apply()
-    row = desk.apply(
-        config="mail_a", app="shop", owner="ops", execution={"type": "loop", "max_executions": 7}
-    ).row
+    row = desk.apply(config="mail_a", app="shop", owner="ops", execution={"type": "loop", "max_executions": 7}).row
     assert (row.config, row.app, row.owner, row.execution_type, row.max_executions) == (
         "mail_a",
         "shop",
@@ -86,7 +83,7 @@ def test_the_same_new_task_applied_at_once_is_created_once(desk: Desk) -> None:
         ({"missed": "all"}, False),
     ],
 )
-def test_only_another_schedule_counts_from_now(desk: Desk, change: dict[str, Any], moves: bool) -> None:  # noqa: FBT001
+def test_only_another_schedule_counts_from_now(desk: Desk, change: dict[str, Any], moves: bool) -> None:
     base = {"schedule": DAILY, "execution": LOOP}
     desk.apply(**base)
     row = desk.apply(now=LATER, **(base | change)).row
@@ -110,7 +107,7 @@ def test_a_larger_limit_reopens_a_finished_task(desk: Desk) -> None:
     desk.apply(execution={"type": "loop", "max_executions": 1})
     desk.run(desk.plan(), *[Result.SENT] * 3)
     assert desk.status == "finished"
-    with pytest.raises(TaskClosed, match="larger execution.max_executions"):
+    with pytest.raises(TaskClosed, match=r"larger execution\.max_executions"):
         desk.plan()
 
     row = desk.apply(execution={"type": "loop", "max_executions": 2}).row

@@ -87,9 +87,7 @@ def test_a_damaged_index_loses_no_mail(tmp_path, damage):
         mails, total = mailbox.find()
         assert total == 3
         assert {mail.subject for mail in mails} == {"0", "1", "2"}
-        assert {(mail.mail_from, mail.rcpt_to) for mail in mails} == {
-            ("push@example.com", ("ann@example.com",))
-        }
+        assert {(mail.mail_from, mail.rcpt_to) for mail in mails} == {("push@example.com", ("ann@example.com",))}
         assert _add(mailbox).id not in {mail.id for mail in mails}
 
 

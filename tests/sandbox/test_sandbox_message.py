@@ -107,7 +107,5 @@ def test_no_mail_breaks_it(source):
 
 
 def test_a_mail_nested_beyond_reason_is_shown_as_its_source():
-    source = b"".join(
-        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000)
-    )
+    source = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3000))
     assert parts(source) is not None

@@ -100,9 +100,7 @@ def test_what_a_mail_does_not_have_is_404(sandbox, path):
     assert sandbox.request(f"/api/mails/{number}/{path}").status == 404
 
 
-@pytest.mark.parametrize(
-    "path", ["/static/../mailbox.py", "/static/%2e%2e%2fmailbox.py", "/docs", "/openapi.json"]
-)
+@pytest.mark.parametrize("path", ["/static/../mailbox.py", "/static/%2e%2e%2fmailbox.py", "/docs", "/openapi.json"])
 def test_nothing_else_is_served(sandbox, path):
     assert sandbox.request(path).status == 404
 
@@ -185,9 +183,7 @@ def test_the_page_needs_nothing_from_elsewhere(sandbox):
 def test_a_mail_in_its_frame_may_do_nothing(sandbox):
     number = sandbox.send(_mail("<!doctype html><script>alert(1)</script>").as_bytes())
     answer = sandbox.request(f"/api/mails/{number}/html")
-    policy = dict(
-        part.strip().partition(" ")[::2] for part in answer.headers["Content-Security-Policy"].split(";")
-    )
+    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'none'"
     assert policy["img-src"] == "data:"
     assert "script-src" not in policy

@@ -42,9 +42,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "push_provider.sandbox", "--folder", str(tmp_path)]
     ports = ["--smtp-port", "0", "--http-port", "0"]
-    with subprocess.Popen(
-        [*command, *ports], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         # Its own modules come after the handlers are in place: pydantic is one of the first of the page.
         for line in process.stderr:

@@ -54,9 +54,7 @@ def test_a_mail_is_kept_byte_for_byte(sandbox, source):
         socket.create_connection(("127.0.0.1", sandbox.smtp_port)) as connection,
         connection.makefile("rb") as answers,
     ):
-        connection.sendall(
-            b"EHLO me\r\nMAIL FROM:<a@example.com> BODY=8BITMIME\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
-        )
+        connection.sendall(b"EHLO me\r\nMAIL FROM:<a@example.com> BODY=8BITMIME\r\nRCPT TO:<b@example.com>\r\nDATA\r\n")
         assert _codes(answers, 5) == [b"220", b"250", b"250", b"250", b"354"]
         connection.sendall(stuffed + b".\r\n")
         assert _codes(answers, 1) == [b"250"]
@@ -190,9 +188,7 @@ def test_what_a_real_server_would_refuse_is_refused_and_the_connection_goes_on(s
     assert [item["subject"] for item in sandbox.request("/api/mails").json()["items"]] == ["after"]
 
 
-@pytest.mark.parametrize(
-    "commands", [["DATA"], ["RCPT TO:<a@example.com>"], ["MAIL FROM:<a@example.com>", "DATA"]]
-)
+@pytest.mark.parametrize("commands", [["DATA"], ["RCPT TO:<a@example.com>"], ["MAIL FROM:<a@example.com>", "DATA"]])
 def test_commands_out_of_order_are_refused(sandbox, commands):
     with sandbox.smtp() as client:
         client.ehlo()
@@ -214,8 +210,7 @@ def test_two_thousand_mails_arrive_quickly_and_none_is_lost(sandbox):
         for start in range(0, 2000, 20):
             for number in range(start, start + 20):
                 connection.sendall(
-                    b"MAIL FROM:<a@example.com>\r\nRCPT TO:<u%d@example.com>\r\nDATA\r\n%s.\r\n"
-                    % (number, source)
+                    b"MAIL FROM:<a@example.com>\r\nRCPT TO:<u%d@example.com>\r\nDATA\r\n%s.\r\n" % (number, source)
                 )
             assert _codes(answers, 80) == [b"250", b"250", b"354", b"250"] * 20
     # Several times what it takes on a busy machine.

@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import create_engine, text
+
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.sandbox.postgres import PostgresServer
-from sqlalchemy import create_engine, text
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
     from push_provider.content import Content
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
 from push_provider.channels.mime import Mail, Message
 from push_provider.channels.smtp_pool import Pool
-from push_provider.hooks.smtp_config import SmtpConfig
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from push_provider.content import Content
+    from push_provider.hooks.smtp_config import SmtpConfig
 
 
 class EmailChannel(Channel):

@@ -78,9 +78,7 @@ class Message:
     :raises ContentError: a constant subject or the name of a file has control characters.
     """
 
-    def __init__(
-        self, content: Content, *, sender: str, sender_name: str | None, token: str, date: datetime
-    ) -> None:
+    def __init__(self, content: Content, *, sender: str, sender_name: str | None, token: str, date: datetime) -> None:
         if not _MAILBOX.fullmatch(sender):
             raise ConfigurationError(f"The sender {sender!r} is not a mail address; correct from_email.")
         if date.tzinfo is None:
@@ -88,9 +86,7 @@ class Message:
         try:
             origin = _from(sender_name, sender)
         except ContentError as error:
-            raise ConfigurationError(
-                f"The sender's name cannot be used; correct from_name. {error}"
-            ) from None
+            raise ConfigurationError(f"The sender's name cannot be used; correct from_name. {error}") from None
         self._content = content
         self._utf8 = not sender.isascii()
         self._headers = b"".join(
@@ -114,9 +110,7 @@ class Message:
         single = not self._has_html and not content.attachments
         self._single = single
         self._text = None if text is None else tuple(_body(text, ok, closed=single) for ok in (False, True))
-        self._html = (
-            None if html is None or not self._has_html else tuple(_body(html, ok) for ok in (False, True))
-        )
+        self._html = None if html is None or not self._has_html else tuple(_body(html, ok) for ok in (False, True))
         self._constant = subject is not None and text is not None and (html is not None or not self._has_html)
         self._frame(content.attachments)
 
@@ -176,7 +170,8 @@ class Message:
         except UnicodeEncodeError:
             raise ContentError(f"The recipient {to!r} is not a mail address.") from None
         utf8 = self._utf8 or not address.isascii()
-        assert subject is not None and text is not None
+        assert subject is not None
+        assert text is not None
         parts = (
             self._headers,
             address,
@@ -187,10 +182,7 @@ class Message:
             self._before,
             text,
         )
-        if html is None:
-            head = b"".join((*parts, self._after))
-        else:
-            head = b"".join((*parts, self._between, html, self._after))
+        head = b"".join((*parts, self._after) if html is None else (*parts, self._between, html, self._after))
         return Mail(delivery, address, message_id, head, self._tail, not head.isascii(), utf8)
 
 
@@ -201,9 +193,7 @@ def _ascii_domain(address: str) -> str:
     try:
         return domain.encode("idna").decode()
     except UnicodeError:
-        raise ConfigurationError(
-            f"The sender's domain {domain!r} is not valid; correct from_email."
-        ) from None
+        raise ConfigurationError(f"The sender's domain {domain!r} is not valid; correct from_email.") from None
 
 
 # --- header fields ------------------------------------------------------------------------------------
@@ -220,8 +210,7 @@ def _check(text: str, what: str) -> None:
     found = _CONTROL.search(text)
     if found:
         raise ContentError(
-            f"The {what} has the control character {found.group()!r} at {found.start()}; "
-            "it must be one line of text."
+            f"The {what} has the control character {found.group()!r} at {found.start()}; it must be one line of text."
         )
 
 
@@ -247,13 +236,7 @@ def _words(text: str, what: str, first: int) -> list[bytes]:
 def _unstructured(name: str, text: str) -> bytes:
     """A header field of free text, folded, with its CRLF."""
     _check(text, name.lower())
-    if (
-        text.isascii()
-        and "=?" not in text
-        and "\t" not in text
-        and "  " not in text
-        and text == text.strip(" ")
-    ):
+    if text.isascii() and "=?" not in text and "\t" not in text and "  " not in text and text == text.strip(" "):
         if len(name) + 2 + len(text) <= _FOLD:
             return f"{name}: {text}\r\n".encode()
         words = text.split(" ")

@@ -45,9 +45,7 @@ def connect(config: SmtpConfig) -> smtplib.SMTP:
             raise ProviderUnavailable(f"{_name(config)} closed the connection: {error}") from None
         except smtplib.SMTPResponseException as error:
             if isinstance(error.smtp_error, str):  # smtplib's own words for a reply that has no end
-                raise ProviderUnavailable(
-                    f"{_name(config)} does not speak SMTP: {error.smtp_error}"
-                ) from None
+                raise ProviderUnavailable(f"{_name(config)} does not speak SMTP: {error.smtp_error}") from None
             raise _refused(config, error.smtp_code, error.smtp_error) from None
         except ssl.SSLError as error:
             raise _tls(config, error) from error
@@ -197,8 +195,7 @@ def _login(client: smtplib.SMTP, config: SmtpConfig) -> None:
                     f"{_name(config)} cannot check the login just now: {error.smtp_code} {text}"
                 ) from None
             raise ConfigurationError(
-                f"{_name(config)} refuses the login of {config.user!r}: {error.smtp_code} {text}. "
-                f"{_LOGIN_REMEDY}."
+                f"{_name(config)} refuses the login of {config.user!r}: {error.smtp_code} {text}. {_LOGIN_REMEDY}."
             ) from None
         except UnicodeEncodeError:
             # Not chained: the error carries the whole string, which is the secret.
@@ -221,8 +218,7 @@ def _authenticate(client: smtplib.SMTP, config: SmtpConfig, method: str) -> None
     }
     if method not in steps:
         raise ConfigurationError(
-            f"{_name(config)}: {method!r} is not a login method here; "
-            f"use {', '.join(steps)} or leave it empty."
+            f"{_name(config)}: {method!r} is not a login method here; use {', '.join(steps)} or leave it empty."
         )
     respond, initial = steps[method]
     try:
@@ -238,10 +234,6 @@ def _xoauth2(config: SmtpConfig) -> Callable[..., str]:
     """
 
     def respond(challenge: bytes | None = None) -> str:
-        return (
-            f"user={config.user or ''}\x01auth=Bearer {config.access_token}\x01\x01"
-            if challenge is None
-            else ""
-        )
+        return f"user={config.user or ''}\x01auth=Bearer {config.access_token}\x01\x01" if challenge is None else ""
 
     return respond

@@ -9,7 +9,6 @@ recipient.
 from __future__ import annotations
 
 import contextlib
-import smtplib
 import ssl
 from collections import deque
 from enum import Enum, auto
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from push_provider.channels.base import Result
 
 if TYPE_CHECKING:
+    import smtplib
+
     from push_provider.channels.mime import Mail
 
 _RECEIVE = 65536

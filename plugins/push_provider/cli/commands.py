@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
@@ -16,6 +15,9 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from push_provider import settings
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, PushError
 from push_provider.task import PushTask, dag_id, parse_trigger
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
@@ -31,7 +33,8 @@ def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], Non
             sys.exit(str(error))
 
     # Other people's warnings are no part of the answer, which may be piped into a program.
-    return action_cli(check_db=False)(suppress_logs_and_warning(run))  # type: ignore[no-any-return]
+    audited = action_cli(check_db=False)  # type: ignore[no-untyped-call]
+    return audited(suppress_logs_and_warning(run))  # type: ignore[no-any-return]
 
 
 def _print(rows: Sequence[Mapping[str, Any]], args: Namespace) -> None:
@@ -46,7 +49,7 @@ def _time(moment: datetime | None) -> str:
 
 
 @_command
-def migrate(args: Namespace) -> None:
+def migrate(args: Namespace) -> None:  # noqa: ARG001  (every command is given them)
     """Create or update the ledger's tables."""
     from push_provider.ledger.engine import get_engine
     from push_provider.ledger.schema import migrate as migrate_schema
@@ -143,7 +146,10 @@ def show(args: Namespace) -> None:
     if args.output in ("json", "yaml"):
         _dump({**facts, "task": dict(row.spec)}, args.output)
         return
-    fields = {**facts, **{f"task.{key}": _short(value) for key, value in row.spec.items() if value not in (None, [], {})}}
+    fields = {
+        **facts,
+        **{f"task.{key}": _short(value) for key, value in row.spec.items() if value not in (None, [], {})},
+    }
     _print([{"field": key, "value": value} for key, value in fields.items()], args)
 
 
@@ -165,9 +171,10 @@ def _dump(document: Mapping[str, Any], output: str) -> None:
 def trigger(args: Namespace) -> None:
     """Begin an execution of a push task now."""
     from airflow.api.common.trigger_dag import trigger_dag
-    from airflow.exceptions import AirflowException
     from airflow.models.dag import DagModel
+    from airflow.sdk.exceptions import AirflowException
     from airflow.utils.types import DagRunTriggeredByType
+
     from push_provider.content import freeze
     from push_provider.ledger import executions, tasks
     from push_provider.ledger.engine import get_engine

@@ -24,7 +24,9 @@ _CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
 _STATUS = Arg(("--status",), help="Only tasks of this status: pending, running, active, finished, failed, cancelled")
 _STATE = Arg(("--state",), help="Only those in this state")
 _TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")
-_EXECUTION = Arg(("--execution",), metavar="ID", type=positive_int(allow_zero=False), help="Only those of this execution")
+_EXECUTION = Arg(
+    ("--execution",), metavar="ID", type=positive_int(allow_zero=False), help="Only those of this execution"
+)
 _RECIPIENT = Arg(("--recipient",), metavar="ADDRESS", help="Only those to this address")
 _LIMIT = Arg(("--limit",), type=positive_int(allow_zero=False), default=100, help="At most so many (default: 100)")
 _OFFSET = Arg(("--offset",), type=positive_int(allow_zero=True), default=0, help="Leave out the first so many")

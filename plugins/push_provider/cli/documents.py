@@ -101,7 +101,7 @@ def _load(name: str, text: str) -> list[Any]:
 class _Loader(_YAML):  # type: ignore[misc]
     """YAML's safe loader that takes no key twice: one of two ``recipients`` would be lost without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:

@@ -97,15 +97,12 @@ def email_config(connection: Connection) -> SmtpConfig:
     :raises ProviderUnavailable: the OAuth 2 server cannot be reached.
     """
     fields = _Fields(connection)
-    resolve = {CONN_TYPE: _push_email_server, SmtpHook.conn_type: _smtp_server}.get(
-        connection.conn_type or ""
-    )
+    resolve = {CONN_TYPE: _push_email_server, SmtpHook.conn_type: _smtp_server}.get(connection.conn_type or "")
     if resolve is None:
         raise fields.error("type", f"is {connection.conn_type!r}; email goes through {CONN_TYPE!r} or 'smtp'")
     if fields.flag("enabled") is False:
         raise ConfigurationError(
-            f"Connection {connection.conn_id!r} is disabled; enable it under Admin > Connections, "
-            "field 'enabled'."
+            f"Connection {connection.conn_id!r} is disabled; enable it under Admin > Connections, field 'enabled'."
         )
     server = resolve(fields)
     from_name, from_email = _sender(fields)
@@ -293,9 +290,7 @@ def _find_service(fields: _Fields, host: str | None) -> Service | None:
         if service is None:
             similar = similar_services(name)
             meant = f"did you mean {_either(similar)}? Else" if similar else "choose one of the list, or"
-            raise fields.error(
-                "service", f"is {name!r}, no known service; {meant} leave it empty and enter a host"
-            )
+            raise fields.error("service", f"is {name!r}, no known service; {meant} leave it empty and enter a host")
         return service
     if host:
         return None
@@ -394,7 +389,7 @@ def _access_token(connection: Connection, fields: _Fields) -> str:
     hook = SmtpHook(smtp_conn_id=connection.conn_id, auth_type="oauth2")
     hook.smtp_connection = SdkConnection(conn_id=connection.conn_id, extra=json.dumps(extra))
     try:
-        token = hook._get_oauth2_token()  # its only way to a token that does not connect as well
+        token = hook._get_oauth2_token()  # noqa: SLF001  (its only way to a token that does not connect as well)
     except ImportError as error:
         raise fields.error("client_id", f"needs the Python package {error.name!r}; install it") from None
     except RequestException as error:

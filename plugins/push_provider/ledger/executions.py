@@ -173,10 +173,7 @@ def plan(
                 [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
             )
         planned = connection.execute(
-            update(push_execution)
-            .where(push_execution.c.id == inserted)
-            .values(total=total)
-            .returning(*_PLAN_COLUMNS)
+            update(push_execution).where(push_execution.c.id == inserted).values(total=total).returning(*_PLAN_COLUMNS)
         ).one()
         if number == row.max_executions:
             tasks.changed(connection, code)  # its DAG loses its schedule
@@ -309,13 +306,16 @@ def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> i
         ).rowcount
 
 
-def finish(engine: Engine, execution: int, *, final: bool, error: str | None = None) -> Counts:
+def finish(
+    engine: Engine, execution: int, *, final: bool, error: str | None = None, resend_unknown: bool = False
+) -> Counts:
     """Count what became of an execution, and close it.
 
     :param final: no more tries: what is pending has failed, and what was claimed and not recorded is unknown.
         Otherwise an execution with pending deliveries stays open for the next try, unless its task is
         cancelled.
     :param error: why the execution failed as a whole, if it did.
+    :param resend_unknown: unless this is final, what nobody can tell is pending again, for the next try.
     :raises UnknownExecution: there is none of this id.
     """
     error = _storable(error) if error else None
@@ -326,12 +326,16 @@ def finish(engine: Engine, execution: int, *, final: bool, error: str | None = N
             _cancel_pending(connection, execution)
         if final or cancelled:
             _interrupted(connection, execution, DeliveryState.UNKNOWN)
+        elif resend_unknown:
+            connection.execute(
+                update(push_delivery)
+                .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.UNKNOWN)
+                .values(state=DeliveryState.PENDING, updated_at=func.now())
+            )
         if final:
             connection.execute(
                 update(push_delivery)
-                .where(
-                    push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING
-                )
+                .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
                 .values(
                     state=DeliveryState.FAILED,
                     error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
@@ -355,6 +359,20 @@ def finish(engine: Engine, execution: int, *, final: bool, error: str | None = N
         connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**values))
         tasks.settle(connection, code)
     return counts
+
+
+def close_dead(engine: Engine, code: str, run_id: str, *, error: str) -> None:
+    """Close the execution of a run that has ended for good, if the process that sent it died before it could.
+
+    :param error: why it ended.
+    """
+    plan = of_run(engine, code, run_id)
+    if plan is None:
+        return
+    with transaction(engine) as connection:
+        state = connection.execute(select(push_execution.c.state).where(push_execution.c.id == plan.id)).scalar()
+    if state in (ExecutionState.PLANNED, ExecutionState.RUNNING):
+        finish(engine, plan.id, final=True, error=error)
 
 
 def find(
@@ -392,9 +410,7 @@ def _existing(connection: Connection, code: str, run_id: str | None, key: str | 
         same.append(push_execution.c.idempotency_key == key)
     if not same:
         return None
-    return connection.execute(
-        select(*_PLAN_COLUMNS).where(push_execution.c.task_code == code, or_(*same))
-    ).first()
+    return connection.execute(select(*_PLAN_COLUMNS).where(push_execution.c.task_code == code, or_(*same))).first()
 
 
 def _plan(row: Row[Any], *, new: bool) -> Plan:
@@ -476,9 +492,7 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
             "provider_ids": [o.provider_id for o in outcomes],
             # The words of an accepted message ("250 queued as …") are worth nothing later; those of a refusal are.
             "codes": [None if o.result is Result.SENT or not o.code else _storable(o.code) for o in outcomes],
-            "reasons": [
-                None if o.result is Result.SENT or not o.text else _storable(o.text)[:500] for o in outcomes
-            ],
+            "reasons": [None if o.result is Result.SENT or not o.text else _storable(o.text)[:500] for o in outcomes],
         },
     )
 
@@ -492,9 +506,7 @@ def _lock_task_of(connection: Connection, execution: int) -> tuple[str, tasks.St
     found = select(push_execution.c.task_code).where(push_execution.c.id == execution)
     code = connection.execute(found).scalar()
     if code is None:
-        raise UnknownExecution(
-            f"There is no execution {execution}; 'airflow push executions' lists those that exist."
-        )
+        raise UnknownExecution(f"There is no execution {execution}; 'airflow push executions' lists those that exist.")
     return code, tasks.lock(connection, code)
 
 
@@ -523,9 +535,7 @@ def _cancel_pending(connection: Connection, execution: int) -> None:
 def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, *, cancelled: bool) -> None:
     deliveries = push_delivery.c.execution_id == execution
     state = connection.execute(
-        select(push_execution.c.state).where(
-            push_execution.c.id == execution, push_execution.c.task_code == code
-        )
+        select(push_execution.c.state).where(push_execution.c.id == execution, push_execution.c.task_code == code)
     ).scalar()
     if state is None:
         raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")

@@ -130,9 +130,7 @@ def changed(connection: Connection, code: str) -> None:
     )
 
 
-def apply(
-    engine: Engine, task: PushTask, *, now: datetime, default_timezone: str, dry_run: bool = False
-) -> Applied:
+def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: str, dry_run: bool = False) -> Applied:
     """Create a push task, or update the one of the same code.
 
     A changed schedule counts from ``now``, as if the task were new; executions that have begun stay counted.
@@ -237,18 +235,14 @@ def cancel(engine: Engine, code: str) -> int:
         )
         cancelled = connection.execute(
             update(push_delivery)
-            .where(
-                push_delivery.c.execution_id.in_(executions), push_delivery.c.state == DeliveryState.PENDING
-            )
+            .where(push_delivery.c.execution_id.in_(executions), push_delivery.c.state == DeliveryState.PENDING)
             .values(state=DeliveryState.CANCELLED, updated_at=func.now())
         ).rowcount
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
             .where(push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
-            .values(
-                state=ExecutionState.CANCELLED, cancelled=push_execution.c.total, finished_at=func.now()
-            )
+            .values(state=ExecutionState.CANCELLED, cancelled=push_execution.c.total, finished_at=func.now())
         )
         if before.status != TaskStatus.CANCELLED:
             connection.execute(
@@ -374,7 +368,7 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
             push_task.c.schedule_since,
             func.jsonb_array_length(push_task.c.spec["recipients"]).label("recipients"),
         )
-        .where(push_task.c.shard == shard, push_task.c.code == code if code else true())
+        .where(push_task.c.shard == shard, push_task.c.code == code if code is not None else true())
         .order_by(push_task.c.code)
     )
     with explained(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:

@@ -16,6 +16,7 @@ from push_provider.exceptions import (
     DeliveryFailed,
     PermanentError,
     ProviderUnavailable,
+    PushError,
     TaskClosed,
     TransientError,
 )
@@ -72,16 +73,22 @@ class BasePushOperator(BaseOperator):
         last_try = _is_last_try(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
         with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
-            error: PermanentError | TransientError | None = None
+            error: PushError | None = None
             try:
                 self._send_all(engine, channel, plan)
-            except (PermanentError, TransientError) as fault:
+            except PushError as fault:
                 error = fault
             final = last_try or isinstance(error, PermanentError)
             if isinstance(error, PermanentError):
                 kind = _KINDS.get(type(error), "error")
                 executions.fail_pending(engine, plan.id, code=kind, reason=str(error))
-            counts = executions.finish(engine, plan.id, final=final, error=str(error) if error else None)
+            counts = executions.finish(
+                engine,
+                plan.id,
+                final=final,
+                error=str(error) if error else None,
+                resend_unknown=on_unknown == "resend",
+            )
         return self._conclude(plan, counts, error)
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
@@ -129,18 +136,20 @@ class BasePushOperator(BaseOperator):
         run = context["dag_run"]
         row = tasks.get(engine, self.code)
         task, zone = row.task(), settings.default_timezone()
-        due, began = run.logical_date, run.start_date
+        due, began, grace = run.logical_date, run.start_date, settings.missed_grace()
         if due is None or began is None:
             return
         if schedule.is_before_first(task, row.schedule_since, due, zone):
             raise AirflowSkipException(f"{due} lies before the schedule of push task {self.code!r} came into force")
-        if schedule.is_missed(task, due, began, settings.missed_grace()) and not executions.busy_at(
-            engine, self.code, due
-        ):
-            raise AirflowSkipException(
-                f"{due} passed while nothing ran, and push task {self.code!r} skips missed times "
-                "(missed: latest or all would send it late)"
-            )
+        if schedule.is_missed(task, due, began, grace):
+            reason = "skips missed times (missed: latest or all would send it late)"
+        elif schedule.is_superseded(task, row.schedule_since, due, began, grace, zone):
+            reason = "sends only the latest of missed times (missed: all would send each)"
+        else:
+            return
+        # An execution that waited for an earlier one to end was not missed.
+        if not executions.busy_at(engine, self.code, due):
+            raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
     def _send_all(self, engine: Engine, channel: Channel, plan: Plan) -> None:
         from push_provider.channels.base import Job
@@ -196,16 +205,14 @@ class BasePushOperator(BaseOperator):
                     self.log.info("%s of %s done", done, plan.total)
         executions.record(engine, outcomes)
 
-    def _conclude(
-        self, plan: Plan, counts: Counts, error: PermanentError | TransientError | None
-    ) -> dict[str, Any]:
+    def _conclude(self, plan: Plan, counts: Counts, error: PushError | None) -> dict[str, Any]:
         summary = (
             f"{counts.sent} of {counts.total} sent, {counts.failed} failed, {counts.unknown} unknown, "
             f"{counts.cancelled} cancelled, {counts.pending} to be tried again"
         )
         self.log.info("Execution %s: %s", plan.id, summary)
         if counts.pending:
-            raise error or ProviderUnavailable(f"{summary}: the provider asked to try these later")
+            raise error or ProviderUnavailable(f"{summary}, as the provider's answers ask for")
         if counts.failed or counts.unknown:
             because = f" {error}" if error else ""
             raise DeliveryFailed(
@@ -244,6 +251,24 @@ class BrokenTaskOperator(BaseOperator):
         :raises AirflowFailException: always.
         """
         raise AirflowFailException(f"Push task {self.code!r} cannot be built: {self.reason}")
+
+
+def close_dead_execution(context: Context) -> None:
+    """Close the execution of a run that failed and could not do so itself: its process was killed, or out of memory.
+
+    A callback of the DAG, which Airflow calls in the DAG processor. A callback of the task would not do: it is
+    called by the process that is gone.
+    """
+    from push_provider.ledger import executions
+    from push_provider.ledger.engine import get_engine
+    from push_provider.task import DAG_PREFIX
+
+    executions.close_dead(
+        get_engine(),
+        context["dag"].dag_id.removeprefix(DAG_PREFIX),
+        context["run_id"],
+        error="The sending process ended before it was done, and this was its last try",
+    )
 
 
 def _facts(plan: Plan) -> dict[str, Any]:

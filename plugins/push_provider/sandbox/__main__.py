@@ -79,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("PUSH_SANDBOX_HTTP_PORT") or "8025",
         help="port of the mailbox's page; 0 takes a free one (environment: PUSH_SANDBOX_HTTP_PORT)",
     )
-    parser.add_argument(
-        "--folder", type=Path, default=home / "sandbox" / "mails", help="where the mails are kept"
-    )
+    parser.add_argument("--folder", type=Path, default=home / "sandbox" / "mails", help="where the mails are kept")
     parser.add_argument("--keep", type=_count, default="10000", help="mails kept; the oldest give way")
     return parser
 

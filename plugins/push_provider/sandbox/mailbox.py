@@ -272,9 +272,7 @@ class Mailbox:
         mails = self._read_index(files)
         # A mail of which the index knows nothing: the process was killed just before it answered, or
         # somebody put it there.
-        mails += [
-            self._adopt(name, files[name]) for name in sorted(files.keys() - {mail.id for mail in mails})
-        ]
+        mails += [self._adopt(name, files[name]) for name in sorted(files.keys() - {mail.id for mail in mails})]
         mails.sort(key=lambda mail: mail.received_at)
         self._remove(mail.id for mail in mails[: -self.keep])
         self._mails.update((mail.id, mail) for mail in mails[-self.keep :])

@@ -75,9 +75,7 @@ def decode_field(raw: str | bytes) -> str:
         words = decode_header(text)
     except (HeaderParseError, ValueError):
         return printable(text)
-    return printable(
-        "".join(word if isinstance(word, str) else _text(word, charset) for word, charset in words)
-    )
+    return printable("".join(word if isinstance(word, str) else _text(word, charset) for word, charset in words))
 
 
 def summary(content: bytes) -> tuple[str, str | None]:

@@ -21,21 +21,25 @@ import asyncio
 import base64
 import html
 import re
-import socket
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from push_provider.sandbox.mailbox import Mail, Mailbox
 from push_provider.sandbox.message import Parts, parts
+
+if TYPE_CHECKING:
+    import socket
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from push_provider.sandbox.mailbox import Mail, Mailbox
 
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -148,9 +152,7 @@ def create_app(mailbox: Mailbox, *, smtp_address: str) -> FastAPI:
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         mails, total = mailbox.find(to=to, subject=subject, text=q, limit=limit, offset=offset)
-        return JSONResponse(
-            {"items": [mail.as_json() for mail in mails], "total_entries": total}, headers=headers
-        )
+        return JSONResponse({"items": [mail.as_json() for mail in mails], "total_entries": total}, headers=headers)
 
     @app.get("/api/mails/{mail_id}")
     async def show_mail(mail_id: str) -> JSONResponse:
@@ -178,9 +180,7 @@ def create_app(mailbox: Mailbox, *, smtp_address: str) -> FastAPI:
     @app.get("/api/mails/{mail_id}/source")
     async def show_source(mail_id: str) -> Response:
         mail = known(mail_id)
-        headers = (
-            {"Content-Disposition": f'attachment; filename="{mail.id}.eml"'} if _is_plain(mail.id) else {}
-        )
+        headers = {"Content-Disposition": f'attachment; filename="{mail.id}.eml"'} if _is_plain(mail.id) else {}
         return Response(await source(mail), media_type="message/rfc822", headers=headers)
 
     @app.get("/api/mails/{mail_id}/html")

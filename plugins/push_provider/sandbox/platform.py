@@ -39,7 +39,7 @@ _BUNDLES = [
 ]
 
 
-class Ended(Exception):  # noqa: N818  (not an error: somebody wants us to stop)
+class Ended(Exception):  # not an error: somebody wants us to stop
     """SIGTERM or Ctrl-C."""
 
 
@@ -64,6 +64,10 @@ def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> 
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("airflow"),
         # psycopg speaks both ways; Airflow would otherwise ask for asyncpg as well.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url("airflow").replace("+psycopg:", "+psycopg_async:"),
+        # A request of Airflow's API may hold two connections, and 40 run at a time: with the default of 15 some twenty
+        # triggers at once wait for each other until they time out.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "40",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "60",
         "AIRFLOW__API__HOST": _LOOPBACK,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -243,7 +247,12 @@ def _prepare(
     for command in (
         [airflow, "db", "migrate"],
         [airflow, "push", "migrate"],
-        [python, "-m", "push_provider.sandbox.prepare", *([str(smtp), str(root / "include" / "tasks")] if smtp else [])],
+        [
+            python,
+            "-m",
+            "push_provider.sandbox.prepare",
+            *([str(smtp), str(root / "include" / "tasks")] if smtp else []),
+        ],
     ):
         result = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
         if result.returncode:

@@ -34,7 +34,7 @@ _ROLE = "postgres"
 _START_SECONDS = 60.0
 _SETTINGS = {
     "listen_addresses": "",
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "wal_compression": "on",

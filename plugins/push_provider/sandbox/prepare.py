@@ -1,7 +1,7 @@
 """Fill a fresh platform: a sender configuration for the sandbox's mail server, and the example tasks.
 
-``python -m push_provider.sandbox.prepare [SMTP_PORT EXAMPLES]``, with Airflow's environment. It runs once for a platform;
-what people change afterwards stays as they left it.
+``python -m push_provider.sandbox.prepare [SMTP_PORT EXAMPLES]``, with Airflow's environment. It runs once for a
+platform; what people change afterwards stays as they left it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ _DESCRIPTION = "The sandbox's mail server: keeps all mail, sends nothing. Edit i
 
 def connect_sandbox(port: int) -> None:
     """Create the default sender configuration, or let the sandbox's own one follow its port."""
-    from sqlalchemy import select
-
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
+    from sqlalchemy import select
 
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))

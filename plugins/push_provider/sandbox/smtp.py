@@ -15,13 +15,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from push_provider.sandbox.mailbox import Mailbox
+if TYPE_CHECKING:
+    import socket
+
+    from push_provider.sandbox.mailbox import Mailbox
 
 SIZE_LIMIT = 32 * 1024 * 1024
 """Bytes of a mail, as SIZE (RFC 1870) announces it."""
@@ -29,9 +32,7 @@ LINE_LIMIT = 998
 """Octets of a line without its CRLF (RFC 5322, 2.1.1; RFC 5321, 4.5.3.1.6)."""
 SLOW_SECONDS = 3.0
 
-_PLAIN_PATH = re.compile(
-    r"<([A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>((?: .*)?)"
-)
+_PLAIN_PATH = re.compile(r"<([A-Za-z0-9_+=-]+(?:\.[A-Za-z0-9_+=-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>((?: .*)?)")
 """Path and parameters of MAIL and RCPT (RFC 5321, 4.1.2), without quotes, comments or other scripts."""
 _END = b"\r\n.\r\n"
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -43,13 +44,13 @@ class _Handler:
     def __init__(self, mailbox: Mailbox) -> None:
         self.mailbox = mailbox
 
-    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+    async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
         return [*responses[:-1], "250-PIPELINING", *responses[-1:]]
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         match _wish(address):
@@ -60,15 +61,11 @@ class _Handler:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope
-    ) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.original_content or b""
         sender = envelope.mail_from or ""
         try:
-            mail = self.mailbox.add(
-                content, mail_from="" if sender == "<>" else sender, rcpt_to=envelope.rcpt_tos
-            )
+            mail = self.mailbox.add(content, mail_from="" if sender == "<>" else sender, rcpt_to=envelope.rcpt_tos)
         except OSError as error:
             if error.errno in _NO_SPACE:
                 return "452 4.3.1 The sandbox's disk is full"
@@ -118,7 +115,7 @@ class _Connection(SMTP):
         address, parameters = super()._getaddr(arg)
         return address, parameters
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+    async def smtp_DATA(self, arg: str | None) -> None:
         """Take a mail (RFC 5321, 4.1.1.4), reading blocks where aiosmtpd reads line by line."""
         assert self.session is not None
         assert self.envelope is not None
@@ -181,9 +178,7 @@ async def serve(listener: socket.socket, mailbox: Mailbox) -> AsyncIterator[None
             connection.close()
 
 
-def _accept(
-    server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: LoginPassword
-) -> AuthResult:
+def _accept(server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: LoginPassword) -> AuthResult:
     return AuthResult(success=True)
 
 

@@ -13,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Make the first tables."""
     op.execute(sa.schema.CreateSequence(sa.Sequence("push_revision")))
     op.create_table(
         "push_shard",
@@ -60,9 +61,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=16), nullable=False),
         sa.Column("triggered_by", sa.Text(), nullable=True),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
-        sa.Column(
-            "token", sa.UUID(as_uuid=False), server_default=sa.text("gen_random_uuid()"), nullable=False
-        ),
+        sa.Column("token", sa.UUID(as_uuid=False), server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column(
             "snapshot",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -88,9 +87,7 @@ def upgrade() -> None:
             ["task_code"], ["push_task.code"], name=op.f("push_execution_task_code_fkey"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("push_execution_pkey")),
-        sa.UniqueConstraint(
-            "task_code", "idempotency_key", name=op.f("push_execution_task_code_idempotency_key_key")
-        ),
+        sa.UniqueConstraint("task_code", "idempotency_key", name=op.f("push_execution_task_code_idempotency_key_key")),
         sa.UniqueConstraint("task_code", "number", name=op.f("push_execution_task_code_number_key")),
         sa.UniqueConstraint("task_code", "run_id", name=op.f("push_execution_task_code_run_id_key")),
         comment="One run of a push task",
@@ -135,13 +132,12 @@ def upgrade() -> None:
         comment="One recipient of one execution",
         postgresql_with={"fillfactor": 60},
     )
-    op.create_index(
-        op.f("push_delivery_execution_id_id_ix"), "push_delivery", ["execution_id", "id"], unique=False
-    )
+    op.create_index(op.f("push_delivery_execution_id_id_ix"), "push_delivery", ["execution_id", "id"], unique=False)
     op.create_index(op.f("push_delivery_recipient_ix"), "push_delivery", ["recipient"], unique=False)
 
 
 def downgrade() -> None:
+    """Drop all of them."""
     op.drop_index(op.f("push_delivery_recipient_ix"), table_name="push_delivery")
     op.drop_index(op.f("push_delivery_execution_id_id_ix"), table_name="push_delivery")
     op.drop_table("push_delivery")
