@@ -22,9 +22,9 @@ from push_provider.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
     from sqlalchemy import Engine
 
-    from airflow.sdk import Context
     from push_provider.channels.base import Channel, Delivery, Outcome, Sender
     from push_provider.ledger.executions import Counts, Plan
 
@@ -162,9 +162,7 @@ class BasePushOperator(BaseOperator):
         try:
             if plan.error:
                 raise ContentError(plan.error)
-            content = Content(
-                plan.task, plan.templates, variables=plan.variables, push=_facts(plan)
-            )
+            content = Content(plan.task, plan.templates, variables=plan.variables, push=_facts(plan))
             sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
         except PermanentError:
             executions.record(engine, _untouched(pending))
@@ -172,9 +170,7 @@ class BasePushOperator(BaseOperator):
         with sender:
             self._send_chunks(engine, channel, plan, sender, pending)
 
-    def _send_chunks(
-        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]
-    ) -> None:
+    def _send_chunks(self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]) -> None:
         """Send chunk after chunk, while a second thread keeps the ledger: it records the last one and claims the next.
 
         So a process that dies leaves two chunks in doubt. Where those are held rather than sent again, each would be
@@ -199,7 +195,10 @@ class BasePushOperator(BaseOperator):
                 done += len(chunk)
                 chunk = kept.result()
                 if not ahead and whole:
-                    chunk, outcomes = executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=after), []
+                    chunk, outcomes = (
+                        executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=after),
+                        [],
+                    )
                 if time.monotonic() - noted > _PROGRESS_SECONDS:
                     noted = time.monotonic()
                     self.log.info("%s of %s done", done, plan.total)
