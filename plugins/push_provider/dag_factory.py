@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.api.datamodels._generated import DagRunType
@@ -18,10 +18,12 @@ from push_provider import schedule, settings
 from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.ledger.tasks import ShardTask
 from push_provider.operators.push import BrokenTaskOperator, EmailPushOperator, close_dead_execution
 from push_provider.task import DAG_PREFIX, PushTask, dag_id, parse_stored
 from push_provider.timetable import ClosedTimetable
+
+if TYPE_CHECKING:
+    from push_provider.ledger.tasks import ShardTask
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         catchup=plan.catchup,
         max_active_runs=task.max_active_runs,
         tags=tags,
-        params=_params(task, row),
+        params=_params(row),
         doc_md=_doc(task, row),
         is_paused_upon_creation=False,
         # Airflow then refuses to trigger a finished or cancelled task, and says so at once.
@@ -106,7 +108,7 @@ def _broken_dag(row: ShardTask, reason: str) -> DAG:
     return dag
 
 
-def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
+def _params(row: ShardTask) -> Mapping[str, Any]:
     own = (
         f"Left empty, the task's own {row.recipients} get the message."
         if row.recipients

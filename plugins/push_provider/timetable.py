@@ -123,7 +123,10 @@ class ClosedTimetable(Timetable):
         return "closed"
 
     def next_dagrun_info(
-        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+        self,
+        *,
+        last_automated_data_interval: DataInterval | None,  # noqa: ARG002  (Airflow's signature)
+        restriction: TimeRestriction,  # noqa: ARG002
     ) -> DagRunInfo | None:
         """None, whatever the parameters say."""
         return None

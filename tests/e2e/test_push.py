@@ -283,7 +283,8 @@ def test_one_bad_task_shows_its_error_and_harms_no_other(platform: Any) -> None:
     good = next(f"good-{n}" for n in range(100_000) if shard_of(f"good-{n}") == shard)
     platform.apply(text_task("bad-0", recipients=["bad@example.com"], **MANUAL, **loop()))
     platform.ledger(
-        "UPDATE push_task SET spec = jsonb_set(spec, '{schedule}', '{\"kind\": \"never\"}') WHERE code = 'bad-0' RETURNING 1"
+        "UPDATE push_task SET spec = jsonb_set(spec, '{schedule}', '{\"kind\": \"never\"}') "
+        "WHERE code = 'bad-0' RETURNING 1"
     )
     platform.apply(text_task(good, recipients=["good@example.com"]))
     platform.await_mail("good@example.com")

@@ -244,7 +244,7 @@ class BrokenTaskOperator(BaseOperator):
         self.code = code
         self.reason = reason
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> None:  # noqa: ARG002  (Airflow's signature)
         """Fail with the reason.
 
         :raises AirflowFailException: always.

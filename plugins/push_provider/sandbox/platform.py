@@ -16,12 +16,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
 from push_provider.sandbox.postgres import PostgresServer
@@ -60,6 +60,9 @@ def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> 
         "AIRFLOW__CORE__PARALLELISM": "16",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        # Airflow drops a change of a DAG that comes within 30 s of the last one, and parses the file again only when
+        # it changes again: a task that is applied twice, or finishes soon, would keep its old schedule.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url("airflow"),
         # psycopg speaks both ways; Airflow would otherwise ask for asyncpg as well.
@@ -152,13 +155,28 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
-def _healthy(url: str) -> bool:
+def _health(url: str) -> dict[str, Any] | None:
+    """What the API server says of all parts; None while it does not answer."""
     try:
         with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-            health = json.load(answer)
-    except (OSError, ValueError, urllib.error.URLError):
-        return False
-    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+            health: dict[str, Any] = json.load(answer)
+    except (OSError, ValueError):
+        return None
+    return health
+
+
+def _is_healthy(health: dict[str, Any] | None) -> bool:
+    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    return health is not None and all(health[part]["status"] == "healthy" for part in parts)
+
+
+def _await(ready: Callable[[], bool], children: Sequence[Child], deadline: float, logs: Path) -> None:
+    while not ready():
+        for child in children:
+            child.check()
+        if time.monotonic() > deadline:
+            raise ProviderUnavailable(f"Airflow was not healthy after {_READY_SECONDS:.0f} s; its logs: {logs}")
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -209,17 +227,14 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         note("Starting Airflow …")
         children += [
             start("api-server", airflow, "api-server"),
-            start("scheduler", airflow, "scheduler", "--skip-serve-logs"),
             start("dag-processor", airflow, "dag-processor"),
             start("triggerer", airflow, "triggerer", "--skip-serve-logs"),
         ]
         deadline = time.monotonic() + _READY_SECONDS
-        while not _healthy(url):
-            for child in children:
-                child.check()
-            if time.monotonic() > deadline:
-                raise ProviderUnavailable(f"Airflow was not healthy after {_READY_SECONDS:.0f} s; its logs: {logs}")
-            time.sleep(0.2)
+        # A task that begins before the API server answers waits for it in steps that grow to a minute.
+        _await(lambda: _health(url) is not None, children, deadline, logs)
+        children.append(start("scheduler", airflow, "scheduler", "--skip-serve-logs"))
+        _await(lambda: _is_healthy(_health(url)), children, deadline, logs)
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
         note("A development start: loopback only, no login, everybody is an admin.")
