@@ -8,6 +8,7 @@ an admin: a development start. Its environment is written to ``$AIRFLOW_HOME/env
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -115,26 +116,27 @@ class Child:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
             raise ProviderUnavailable(f"{self.name} ended with code {code} ({self.log}):\n{tail}")
 
-    def stop(self) -> None:
-        """End the process and all that it started."""
-        import psutil
 
+def _stop(children: Sequence[Child]) -> None:
+    """End all processes, at the same time, and whatever they have started."""
+    import psutil
+
+    families = []
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            families += psutil.Process(child.process.pid).children(recursive=True)
+        child.process.terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for child in children:
         try:
-            family = psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            family = []
-        self.process.terminate()
-        try:
-            self.process.wait(_STOP_SECONDS)
+            child.process.wait(max(deadline - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for left in family:
-            try:
-                left.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(family, timeout=5)
+            child.process.kill()
+            child.process.wait()
+    for left in families:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left.kill()
+    psutil.wait_procs(families, timeout=5)
 
 
 def _free(port: int, variable: str) -> None:
@@ -213,27 +215,25 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         python, logs = sys.executable, home / "logs" / "platform"
         airflow = str(Path(python).with_name("airflow"))
 
-        def start(name: str, *command: str) -> Child:
-            child = Child(name, list(command), env, logs / f"{name}.log")
-            parts.callback(child.stop)
-            return child
+        children: list[Child] = []
+        parts.callback(_stop, children)
 
-        children = []
+        def start(name: str, *command: str) -> None:
+            children.append(Child(name, list(command), env, logs / f"{name}.log"))
+
         if sandbox:
             folder = str(home / "sandbox" / "mails")
             options = ("--smtp-port", str(smtp), "--http-port", str(http), "--folder", folder)
-            children.append(start("sandbox", python, "-m", "push_provider.sandbox", *options))
+            start("sandbox", python, "-m", "push_provider.sandbox", *options)
         _prepare(home, env, python, airflow, smtp if sandbox else None, root, note)
         note("Starting Airflow …")
-        children += [
-            start("api-server", airflow, "api-server"),
-            start("dag-processor", airflow, "dag-processor"),
-            start("triggerer", airflow, "triggerer", "--skip-serve-logs"),
-        ]
+        start("api-server", airflow, "api-server")
+        start("dag-processor", airflow, "dag-processor")
+        start("triggerer", airflow, "triggerer", "--skip-serve-logs")
         deadline = time.monotonic() + _READY_SECONDS
         # A task that begins before the API server answers waits for it in steps that grow to a minute.
         _await(lambda: _health(url) is not None, children, deadline, logs)
-        children.append(start("scheduler", airflow, "scheduler", "--skip-serve-logs"))
+        start("scheduler", airflow, "scheduler", "--skip-serve-logs")
         _await(lambda: _is_healthy(_health(url)), children, deadline, logs)
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
