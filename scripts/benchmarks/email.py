@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import shutil
 import socket
@@ -228,7 +227,7 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    logging.disable(logging.INFO)
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     with tempfile.TemporaryDirectory(prefix="push-bench-") as text, _server() as (port, server):
         folder = Path(text)
         operator = _Operator(folder, port, arguments.mails)

@@ -426,3 +426,22 @@ def test_a_kill_on_the_last_try_closes_the_execution(platform: Any) -> None:
     assert failed > 0
     assert sent + failed + unknown == 5000
     assert platform.ledger("SELECT status FROM push_task WHERE code = 'last'") == [("failed",)]
+
+
+@pytest.mark.parametrize(
+    ("port", "status", "message"), [("right", True, "sandbox"), ("wrong", False, "cannot be reached")]
+)
+def test_airflow_tests_the_connection(platform: Any, port: str, status: bool, message: str) -> None:
+    ((smtp,),) = platform.metadata("SELECT port FROM connection WHERE conn_id = 'push_email_default'")
+    connection = {
+        "connection_id": "tried",
+        "conn_type": "push_email",
+        "host": "127.0.0.1",
+        "port": smtp if port == "right" else 1,
+        "login": "push@sandbox.example",
+        "extra": json.dumps({"ignore_tls": True}),
+    }
+    code, answer = platform.call("/api/v2/connections/test", connection)
+    assert code == 200, answer
+    assert answer["status"] is status
+    assert message in answer["message"] or status

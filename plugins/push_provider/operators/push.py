@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
@@ -18,7 +18,6 @@ from push_provider.exceptions import (
     ProviderUnavailable,
     PushError,
     TaskClosed,
-    TransientError,
 )
 
 if TYPE_CHECKING:
@@ -167,41 +166,39 @@ class BasePushOperator(BaseOperator):
         except PermanentError:
             executions.record(engine, _untouched(pending))
             raise
+        hold = (plan.task.on_unknown or channel.on_unknown) == "hold"
         with sender:
-            self._send_chunks(engine, channel, plan, sender, pending)
+            (self._send_chunks if hold else self._send_chunks_ahead)(engine, channel, plan, sender, pending)
 
     def _send_chunks(self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]) -> None:
-        """Send chunk after chunk, while a second thread keeps the ledger: it records the last one and claims the next.
+        """Send one chunk at a time: a process that dies leaves no more than that in doubt."""
+        from push_provider.ledger import executions
 
-        So a process that dies leaves two chunks in doubt. Where those are held rather than sent again, each would be
-        somebody who gets nothing, and one chunk at a time is claimed.
+        progress = _Progress(self.log, plan.total)
+        while chunk:
+            outcomes = _hand_over(engine, sender, chunk)
+            progress.add(len(chunk))
+            chunk = executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=chunk[-1].id)
+
+    def _send_chunks_ahead(
+        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]
+    ) -> None:
+        """Send chunk after chunk, while a second thread records the last one and claims the next.
+
+        A process that dies leaves two chunks in doubt, of which the second is sent again for the first time. Where
+        they are held instead, those would be people who get nothing: hence :meth:`_send_chunks`.
         """
         from push_provider.ledger import executions
 
-        ahead = (plan.task.on_unknown or channel.on_unknown) == "resend"
-        done, noted = 0, time.monotonic()
+        progress = _Progress(self.log, plan.total)
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(1, "push-ledger") as clerk:
             while chunk:
-                whole = len(chunk) == channel.chunk  # else it is the last one
-                after = chunk[-1].id
-                turn = (engine, outcomes, plan.id, channel.chunk if ahead and whole else 0)
-                kept = clerk.submit(executions.record_and_claim, *turn, after=after)
-                try:
-                    outcomes = sender.send(chunk)
-                except (PermanentError, TransientError):
-                    executions.record(engine, _untouched([*chunk, *kept.result()]))
-                    raise
-                done += len(chunk)
-                chunk = kept.result()
-                if not ahead and whole:
-                    chunk, outcomes = (
-                        executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=after),
-                        [],
-                    )
-                if time.monotonic() - noted > _PROGRESS_SECONDS:
-                    noted = time.monotonic()
-                    self.log.info("%s of %s done", done, plan.total)
+                more = channel.chunk if len(chunk) == channel.chunk else 0  # a smaller one is the last
+                turn = clerk.submit(executions.record_and_claim, engine, outcomes, plan.id, more, after=chunk[-1].id)
+                outcomes = _hand_over(engine, sender, chunk, turn)
+                progress.add(len(chunk))
+                chunk = turn.result()
         executions.record(engine, outcomes)
 
     def _conclude(self, plan: Plan, counts: Counts, error: PushError | None) -> dict[str, Any]:
@@ -268,6 +265,35 @@ def close_dead_execution(context: Context) -> None:
         context["run_id"],
         error="The sending process ended before it was done, and this was its last try",
     )
+
+
+class _Progress:
+    """Says in the task's log how far a long execution is."""
+
+    def __init__(self, log: Any, total: int) -> None:
+        self._log = log
+        self._total = total
+        self._done = 0
+        self._noted = time.monotonic()
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._noted > _PROGRESS_SECONDS:
+            self._noted = time.monotonic()
+            self._log.info("%s of %s done", self._done, self._total)
+
+
+def _hand_over(
+    engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]] | None = None
+) -> list[Outcome]:
+    """Send a chunk; if the provider cannot be used, give it back with what else is claimed."""
+    from push_provider.ledger import executions
+
+    try:
+        return sender.send(chunk)
+    except PushError:
+        executions.record(engine, _untouched([*chunk, *(claimed.result() if claimed else [])]))
+        raise
 
 
 def _facts(plan: Plan) -> dict[str, Any]:

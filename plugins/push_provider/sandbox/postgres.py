@@ -223,7 +223,8 @@ def _open_for_traversal(*paths: Path) -> None:
             mode = parent.stat().st_mode
             if not mode & stat.S_IXOTH:
                 parent.chmod(mode | stat.S_IXOTH)
-                print(f"Running as root: PostgreSQL runs as 'nobody', so {parent} was opened for traversal", flush=True)
+                note = f"Running as root: PostgreSQL runs as 'nobody', so {parent} was opened for traversal"
+                print(note, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:

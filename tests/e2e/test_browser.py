@@ -1,0 +1,64 @@
+"""Airflow's own screens as a person uses them, in the machine's Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OFFLINE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def page(platform: Any) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000}, base_url=platform.url)
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+
+
+def test_the_form_takes_recipients_one_a_line(platform: Any, page: Any) -> None:
+    platform.await_dag("order-notice")
+    page.goto("/dags/push__order-notice")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    assert form.get_by_text("This task has none of its own: name at least one.").is_visible()
+    form.get_by_placeholder("Enter each string on a new line").fill("form-one@example.com\nform-two@example.com")
+    form.get_by_role("button", name="Trigger").last.click()
+    assert "A-1001" in platform.await_mail("form-one@example.com")["Subject"]
+    assert "A-1001" in platform.await_mail("form-two@example.com")["Subject"]
+
+
+def test_a_mail_account_is_a_form_with_a_list_of_services(page: Any) -> None:
+    page.goto("/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").first.click()
+    page.keyboard.type("push_email")
+    page.get_by_role("option", name="push_email").first.click()
+    for label in ("Sender address (authUser)", "Authorisation code (authPass)"):
+        form.get_by_text(label).first.wait_for()
+
+
+def test_a_finished_task_cannot_be_triggered(platform: Any, page: Any) -> None:
+    platform.await_dag("welcome", timetable_summary="closed")
+    page.goto("/dags/push__welcome")
+    button = page.get_by_role("button", name="Trigger").first
+    button.wait_for()
+    assert button.is_disabled()
