@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from push_provider.content import Content, File, Rendered, freeze
+from push_provider.content.jinja_sandbox import Limits
+from push_provider.content.plain_text import plain_text
 from push_provider.exceptions import ContentError
-from push_provider.jinja_sandbox import Limits
-from push_provider.plain_text import plain_text
 from push_provider.task import PushTask, parse
 
 SHIPPED = Path(__file__).parents[1] / "include"
@@ -403,7 +403,7 @@ def test_the_alternative_of_a_simple_template_is_made_once(monkeypatch: pytest.M
     def fail(source: str) -> str:
         raise AssertionError(source)
 
-    monkeypatch.setattr("push_provider.content.plain_text", fail)
+    monkeypatch.setattr("push_provider.content.compiled.plain_text", fail)
     one = PAGE_CONTENT.render(TO, {"a": "Li", "b": "茶", "c": {"d": "5"}})
     assert one.text.startswith("Li and 茶\n\nx 茶, 5!\n\n- Li\n- 茶\n")
     with pytest.raises(AssertionError):

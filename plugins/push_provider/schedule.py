@@ -17,12 +17,11 @@ When clocks change, in the schedule's time zone:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from push_provider.cron import every_hour, expressions
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask
 
@@ -180,23 +179,6 @@ def _cron(task: PushTask) -> str | None:
     return schedule.cron if isinstance(schedule, Cron) else None
 
 
-@lru_cache(maxsize=1024)
-def expressions(cron: str) -> Sequence[str]:
-    """A cron expression as Airflow is given it, so that it loses no hour of "every hour on some days".
-
-    With ``*`` as hour it adds the time on the clock from one match to the next to the moment of the last run.
-    If the clock changes in between, as over a weekend, ``* * * * mon-fri`` begins at 01:00 on Monday or at
-    23:00 on Sunday. As two expressions, each with half of the hours, it does not.
-    """
-    from croniter import croniter
-
-    every_day = all(field == ["*"] for field in croniter(cron).expanded[2:5])
-    if not _every_hour(cron) or every_day:
-        return (cron,)
-    minute, _, *rest = cron.split()
-    return tuple(" ".join((minute, hours, *rest)) for hours in ("0-11", "12-23"))
-
-
 def _following(cron: str | None, zone: ZoneInfo, after: datetime) -> datetime | None:
     """The first time after ``after`` at which Airflow's cron timetables make a run."""
     crons = expressions(cron) if cron else ()
@@ -208,7 +190,7 @@ def _match(cron: str, zone: ZoneInfo, after: datetime) -> datetime | None:
     from croniter import CroniterBadDateError
 
     try:
-        if _every_hour(cron) or not _clock_changes_near(zone, after):
+        if every_hour(cron) or not _clock_changes_near(zone, after):
             return _step(cron, zone, after)
         # A time that the clock shows earlier may fall due later: begin well before, and go on run by run.
         moment = after - _LARGEST_SHIFT
@@ -228,14 +210,7 @@ def _step(cron: str, zone: ZoneInfo, moment: datetime) -> datetime:
 
     wall = moment.astimezone(zone).replace(tzinfo=None)
     found = croniter(cron, wall).get_next(datetime)
-    return moment + (found - wall) if _every_hour(cron) else _instant(found, zone)
-
-
-@lru_cache(maxsize=1024)
-def _every_hour(cron: str) -> bool:
-    from croniter import croniter
-
-    return bool(croniter(cron).expanded[1] == ["*"])
+    return moment + (found - wall) if every_hour(cron) else _instant(found, zone)
 
 
 def _clock_changes_near(zone: ZoneInfo, moment: datetime) -> bool:

@@ -20,7 +20,7 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from airflow.timetables.trigger import CronTriggerTimetable, MultipleCronTriggerTimetable
 
-from push_provider.schedule import expressions
+from push_provider.cron import expressions
 
 _DESCRIPTION_LIMIT = 1000
 """Characters that Airflow's table keeps (``DagModel.timetable_description``); more would break the DAG."""

@@ -99,7 +99,7 @@ class Dialogue:
     The owner calls :meth:`advance` when there may be work, :meth:`readable` and :meth:`writable` when the
     socket is, and :meth:`drop` when one of them raised an error or the deadline has passed.
 
-    :param client: as :func:`push_provider.channels.smtp.connect` gives it; owned from now on.
+    :param client: as :func:`push_provider.hooks.smtp_session.connect` gives it; owned from now on.
     :param sender: envelope sender.
     :param desk: see :class:`Desk`.
     :param limit: mails after which the connection is closed; None for no limit.

@@ -19,9 +19,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Outcome, Result
-from push_provider.channels.smtp import connect
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
+from push_provider.hooks.smtp_session import connect
 
 if TYPE_CHECKING:
     from push_provider.channels.base import Delivery

@@ -20,10 +20,10 @@ from unicodedata import category
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import BaseHook
 
-from push_provider.channels.smtp import connect
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
 from push_provider.hooks.services import Service, find_service, service_for_address, similar_services
 from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, SmtpConfig, Tls
+from push_provider.hooks.smtp_session import connect
 from push_provider.task import email_address
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from push_provider.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox
+from push_provider.content.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

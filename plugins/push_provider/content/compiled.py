@@ -1,6 +1,6 @@
 """Content of a push task: its subject, bodies and attachments, compiled once and rendered for each recipient.
 
-Templates are Jinja in a sandbox (:mod:`push_provider.jinja_sandbox`). They see the variables of the task,
+Templates are Jinja in a sandbox (:mod:`push_provider.content.jinja_sandbox`). They see the variables of the task,
 which a trigger's override, which the recipient's own override; and two names that nobody overrides: ``to``,
 the recipient's address, and ``push``, facts of the execution. What depends on neither ``to`` nor a variable
 is rendered once for all.
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from jinja2 import meta, nodes
 
+from push_provider.content.flatten import flatten
+from push_provider.content.include_files import include_root, mime_type, read_file, read_template
+from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of
+from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.exceptions import ContentError
-from push_provider.flatten import flatten
-from push_provider.include_files import include_root, mime_type, read_file, read_template
-from push_provider.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of
-from push_provider.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.task import ATTACHMENTS_LIMIT, InlineAttachment, PushTask
 
 _INLINE = "content"

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from jinja2 import meta, nodes
 from jinja2.visitor import NodeTransformer
 
-from push_provider.jinja_sandbox import Limits, Passes, Program, Sandbox, errors_of
-from push_provider.plain_text import RESERVED
+from push_provider.content.jinja_sandbox import Limits, Passes, Program, Sandbox, errors_of
+from push_provider.content.plain_text import RESERVED
 
 _N = TypeVar("_N", bound=nodes.Node)
 _ESCAPES = frozenset({"e", "escape"})
