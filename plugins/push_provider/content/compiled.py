@@ -259,7 +259,7 @@ class Content:
             self._render_text = (lambda values: LINK.sub(_link, program(values))) if linked else program
 
     def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
-        from push_provider import markdown_body
+        from push_provider.content import markdown_body
 
         flat = flatten(sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset())
         if flat is not None:
