@@ -26,9 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs the platform."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.e2e)
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker(pytest.mark.e2e)
+    # The README begins with an empty mailbox, which keeps the newest 10,000 mails; other tests send more.
+    here.sort(key=lambda item: item.path.name != "test_readme.py")
+    rest = iter(here)
+    ours = set(here)
+    items[:] = [next(rest) if item in ours else item for item in items]
 
 
 class Platform:

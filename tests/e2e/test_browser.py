@@ -50,10 +50,12 @@ def test_a_mail_account_is_a_form_with_a_list_of_services(page: Any) -> None:
     page.get_by_role("button", name="Add Connection").click()
     form = page.get_by_role("dialog")
     form.get_by_role("combobox").first.click()
-    page.keyboard.type("push_email")
-    page.get_by_role("option", name="push_email").first.click()
-    for label in ("Sender address (authUser)", "Authorisation code (authPass)"):
+    page.keyboard.type("push")
+    page.get_by_role("option", name="Push Email").click()
+    for label in ("authUser", "authPass"):
         form.get_by_text(label).first.wait_for()
+    form.get_by_text("Extra Fields", exact=True).click()
+    form.get_by_text("Mail service").first.wait_for()
 
 
 def test_a_finished_task_cannot_be_triggered(platform: Any, page: Any) -> None:

@@ -400,7 +400,9 @@ def test_secrets_stay_out_of_logs(platform: Any) -> None:
 
 def test_a_kill_on_the_last_try_closes_the_execution(platform: Any) -> None:
     recipients = [f"last-{number}@example.com" for number in range(5000)]
-    platform.apply(text_task("last", recipients=recipients, retries=0))
+    # A loop: of a task that ends with this execution the DAG changes, and Airflow keeps a callback that comes while
+    # its file is parsed until the next parse.
+    platform.apply(text_task("last", recipients=recipients, retries=0, **loop()))
     pid = platform.eventually(
         lambda: next(
             (
@@ -425,7 +427,7 @@ def test_a_kill_on_the_last_try_closes_the_execution(platform: Any) -> None:
     assert sent > 0
     assert failed > 0
     assert sent + failed + unknown == 5000
-    assert platform.ledger("SELECT status FROM push_task WHERE code = 'last'") == [("failed",)]
+    assert platform.ledger("SELECT status FROM push_task WHERE code = 'last'") == [("active",)]
 
 
 @pytest.mark.parametrize(
