@@ -102,7 +102,7 @@ def _include_path(text: str) -> str:
     return str(path)
 
 
-_PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII | re.IGNORECASE)
+_PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
 """Dot-atom of RFC 5322, section 3.2.3."""
 
 
@@ -113,7 +113,8 @@ def email_address(text: str) -> str:
     """
     address = text.strip()
     mailbox, _, domain = address.partition("@")
-    # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong.
+    # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong. One with
+    # capitals is none: some mailboxes mean the same without them (Postmaster: RFC 5321, 4.5.1), most may not.
     if _PLAIN_MAILBOX.fullmatch(mailbox) and (known := _mail_domain(domain)):
         plain = f"{mailbox}@{known}"
         if len(plain) <= 254 and len(address) <= 254:
