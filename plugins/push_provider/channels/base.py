@@ -96,10 +96,6 @@ class Channel(ABC):
 
     name: ClassVar[str]
     """As in the push task's ``channel``."""
-    connection_types: ClassVar[tuple[str, ...]]
-    """Types of Airflow connections that can be its configuration; the first is its own."""
-    default_connection: ClassVar[str]
-    """Connection used when neither the task nor a connection marked as default names one."""
     chunk: ClassVar[int]
     """Deliveries claimed, sent and recorded together."""
     on_unknown: ClassVar[str]

@@ -22,8 +22,6 @@ class EmailChannel(Channel):
     """Mail over SMTP."""
 
     name = "email"
-    connection_types = ("push_email", "smtp")
-    default_connection = "push_email_default"
     chunk = 500
     on_unknown = "resend"
     messages_per_connection: ClassVar[int | None] = None

@@ -108,7 +108,8 @@ def list_tasks(args: Namespace) -> None:
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
 
-    rows = tasks.find(get_engine(), status=args.status, limit=args.limit, offset=args.offset)
+    filters = {"status": args.status, "channel": args.channel, "app": args.app}
+    rows = tasks.find(get_engine(), **filters, limit=args.limit, offset=args.offset)
     _print(
         [
             {
@@ -180,7 +181,7 @@ def trigger(args: Namespace) -> None:
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
-    row = tasks.get(engine, args.code)
+    row = tasks.get(engine, args.code, recipients=False)
     said: dict[str, Any] = {}
     if args.recipients:
         said["recipients"] = args.recipients

@@ -22,6 +22,8 @@ _FILES = Arg(("files",), metavar="FILE", nargs="+", help="YAML or JSON: push tas
 _DRY_RUN = Arg(("--dry-run",), action="store_true", help="Check everything, and change nothing")
 _CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
 _STATUS = Arg(("--status",), help="Only tasks of this status: pending, running, active, finished, failed, cancelled")
+_CHANNEL = Arg(("--channel",), help="Only tasks of this channel: email")
+_APP = Arg(("--app",), help="Only tasks of this application")
 _STATE = Arg(("--state",), help="Only those in this state")
 _TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")
 _EXECUTION = Arg(
@@ -64,7 +66,7 @@ def get_push_cli_commands() -> list[CLICommand]:
                     name="tasks",
                     help="List push tasks, newest first",
                     func=lazy_load_command(f"{_COMMANDS}.list_tasks"),
-                    args=(_STATUS, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                    args=(_STATUS, _CHANNEL, _APP, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
                 ),
                 ActionCommand(
                     name="show",

@@ -190,16 +190,14 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
         return Applied(action, row)
 
 
-def get(engine: Engine, code: str) -> TaskRow:
+def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
     """One push task.
 
+    :param recipients: with them; there may be many.
     :raises UnknownTask: there is none of this code.
     """
     with transaction(engine) as connection:
-        row = connection.execute(select(*_COLUMNS).where(push_task.c.code == code)).first()
-    if row is None:
-        raise UnknownTask(code)
-    return _row(row)
+        return _one(connection, code, _query(code, recipients=recipients))
 
 
 def find(
@@ -308,9 +306,17 @@ def locked(connection: Connection, code: str, *, recipients: bool = True) -> Tas
     :param recipients: with them; there may be many, and who plans leaves them in the database.
     :raises UnknownTask: there is none of this code.
     """
+    return _one(connection, code, _query(code, recipients=recipients).with_for_update())
+
+
+def _query(code: str, *, recipients: bool) -> Select[Any]:
     spec = push_task.c.spec if recipients else push_task.c.spec.op("-")("recipients")
     columns = [spec.label("spec") if column is push_task.c.spec else column for column in _COLUMNS]
-    row = connection.execute(select(*columns).where(push_task.c.code == code).with_for_update()).first()
+    return select(*columns).where(push_task.c.code == code)
+
+
+def _one(connection: Connection, code: str, query: Select[Any]) -> TaskRow:
+    row = connection.execute(query).first()
     if row is None:
         raise UnknownTask(code)
     return _row(row)

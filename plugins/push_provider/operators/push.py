@@ -133,7 +133,7 @@ class BasePushOperator(BaseOperator):
         from push_provider.ledger import executions, tasks
 
         run = context["dag_run"]
-        row = tasks.get(engine, self.code)
+        row = tasks.get(engine, self.code, recipients=False)
         task, zone = row.task(), settings.default_timezone()
         due, began, grace = run.logical_date, run.start_date, settings.missed_grace()
         if due is None or began is None:

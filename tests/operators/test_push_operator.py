@@ -1,0 +1,239 @@
+"""The operator on a real ledger and a real SMTP server: what is sent, what is skipped, what is tried again."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from push_provider.content import freeze
+from push_provider.exceptions import ProviderUnavailable
+from push_provider.ledger import deliveries, executions, tasks
+from push_provider.operators.push import EmailPushOperator, close_dead_execution
+from push_provider.task import parse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+CREATED = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
+
+
+class Mails:
+    """What the server accepted, by recipient."""
+
+    def __init__(self) -> None:
+        self.to: list[str] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
+        self.to += envelope.rcpt_tos
+        return "250 ok"
+
+
+@pytest.fixture
+def mails(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mails]:
+    handler = Mails()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    account(monkeypatch, port)
+    yield handler
+    controller.stop()
+
+
+def account(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    connection = {
+        "conn_type": "push_email",
+        "host": "127.0.0.1",
+        "port": port,
+        "login": "push@example.com",
+        "extra": {"ignore_tls": True},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps(connection))
+
+
+def apply(ledger: Engine, **fields: Any) -> None:
+    task = {
+        "code": "t",
+        "name": "T",
+        "channel": "email",
+        "subject": "Hello",
+        "content": "<p>{{ to }}</p>",
+        "recipients": ["ann@example.com"],
+        "schedule": {"kind": "cron", "cron": "*/10 * * * *"},
+        "execution": {"type": "loop"},
+        **fields,
+    }
+    tasks.apply(ledger, parse(task), now=CREATED, default_timezone="UTC")
+
+
+def run(
+    run_id: str = "run", *, conf: Any = None, due: datetime | None = None, late: int = 0, tried: int = 1, tries: int = 4
+) -> Any:
+    dag_run = SimpleNamespace(
+        run_id=run_id,
+        conf=conf or {},
+        run_type="scheduled" if due else "manual",
+        logical_date=due,
+        start_date=(due or CREATED) + timedelta(seconds=late),
+        triggering_user_name=None,
+    )
+    return {"dag_run": dag_run, "ti": SimpleNamespace(try_number=tried, max_tries=tries - 1)}
+
+
+def execute(context: Any) -> dict[str, Any]:
+    result: dict[str, Any] = EmailPushOperator(task_id="send", code="t").execute(context)
+    return result
+
+
+def states(ledger: Engine) -> dict[str, tuple[str, int, str | None]]:
+    rows = deliveries.find(ledger, task="t")
+    return {row.recipient: (row.state.value, row.attempts, row.error_code) for row in rows}
+
+
+DUE = datetime(2026, 7, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("missed", "late", "sent"),
+    [
+        (None, 299, True),
+        (None, 301, False),
+        ("skip", 301, False),
+        ("latest", 301, True),
+        ("latest", 601, False),  # 09:10 has passed, too, and has a run of its own
+        ("all", 86400, True),
+    ],
+)
+def test_missed_times(ledger: Engine, mails: Mails, missed: str | None, late: int, sent: bool) -> None:
+    apply(ledger, missed=missed)
+    if sent:
+        assert execute(run(due=DUE, late=late))["sent"] == 1
+    else:
+        with pytest.raises(AirflowSkipException, match="passed while nothing ran"):
+            execute(run(due=DUE, late=late))
+    assert len(mails.to) == sent
+    assert tasks.get(ledger, "t").executions == sent
+
+
+def test_what_waited_for_an_earlier_execution_was_not_missed(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="slow")
+    due = datetime.now(UTC)
+    assert execute(run("waited", due=due, late=3600))["sent"] == 1
+    assert mails.to == ["ann@example.com"]
+
+
+def test_a_run_of_a_former_schedule_is_skipped(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    with pytest.raises(AirflowSkipException, match="before the schedule"):
+        execute(run(due=CREATED - timedelta(minutes=5)))
+    assert mails.to == []
+
+
+def test_a_server_that_is_away_is_tried_again_and_then_not(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(ledger, recipients=["ann@example.com", "bob@example.com"])
+    account(monkeypatch, 1)  # nobody listens there
+    with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1"):
+        execute(run(tried=1))
+    assert {state for state, _, _ in states(ledger).values()} == {"pending"}
+    assert executions.find(ledger, task="t")[0].state == "running"
+    with pytest.raises(AirflowFailException, match="2 failed"):
+        execute(run(tried=4))
+    assert {(state, attempts) for state, attempts, _ in states(ledger).values()} == {("failed", 2)}
+    (execution,) = executions.find(ledger, task="t")
+    assert execution.state == "failed"
+    assert "cannot be reached" in (execution.error or "")
+
+
+def test_a_cleared_run_sends_what_failed_and_nothing_else(
+    ledger: Engine, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply(ledger)
+    good = EmailPushOperator(task_id="send", code="t")
+    with monkeypatch.context() as away:
+        account(away, 1)
+        with pytest.raises(AirflowFailException):
+            good.execute(run(tried=4))
+    assert good.execute(run(tried=5, tries=8))["sent"] == 1
+    assert good.execute(run(tried=6, tries=8))["sent"] == 1
+    assert mails.to == ["ann@example.com"]
+    assert tasks.get(ledger, "t").executions == 1
+
+
+@pytest.mark.parametrize("on_unknown", ["resend", "hold"])
+def test_many_chunks(ledger: Engine, mails: Mails, on_unknown: str) -> None:
+    recipients = [f"c{number}@example.com" for number in range(1201)]
+    apply(ledger, recipients=recipients, on_unknown=on_unknown)
+    assert execute(run())["sent"] == 1201
+    assert sorted(mails.to) == sorted(recipients)
+    assert set(states(ledger).values()) == {("sent", 1, None)}
+
+
+def test_a_fault_of_the_content_is_on_record(ledger: Engine, mails: Mails, include: Path) -> None:
+    apply(ledger, content=None, template="gone.html")
+    with pytest.raises(AirflowFailException, match=r"'gone\.html'"):
+        execute(run())
+    assert states(ledger) == {"ann@example.com": ("failed", 1, "content")}
+    assert mails.to == []
+
+
+def test_a_missing_variable_fails_one_recipient_alone(ledger: Engine, mails: Mails) -> None:
+    named = {"to": "bob@example.com", "variables": {"name": "Bob"}}
+    apply(ledger, content="<p>{{ name }}</p>", recipients=["ann@example.com", named])
+    with pytest.raises(AirflowFailException, match="1 of 2 sent, 1 failed"):
+        execute(run())
+    assert states(ledger) == {"ann@example.com": ("failed", 1, "content"), "bob@example.com": ("sent", 1, None)}
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"recipient": "a@example.com"}, "did you mean 'recipients'"),
+        ({"recipients": ["nobody"]}, r"recipients\[0\]"),
+        ({"execution": 7}, "conf.execution"),
+    ],
+)
+def test_wrong_conf_fails_and_counts_nothing(ledger: Engine, mails: Mails, conf: Any, message: str) -> None:
+    apply(ledger)
+    with pytest.raises(AirflowFailException, match=message):
+        execute(run(conf=conf))
+    assert tasks.get(ledger, "t").executions == 0
+    assert mails.to == []
+
+
+def test_a_planned_execution_is_taken_by_the_run_that_names_it(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    plan = executions.plan(ledger, "t", source="cli", freeze=freeze)
+    assert execute(run(conf={"execution": plan.id}))["execution"] == plan.id
+    assert tasks.get(ledger, "t").executions == 1
+
+
+def test_a_cancelled_task_skips_what_is_left(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
+    tasks.cancel(ledger, "t")
+    with pytest.raises(AirflowSkipException, match="cancelled"):
+        execute(run())
+    assert mails.to == []
+
+
+def test_a_dead_execution_is_closed_by_the_dags_callback(ledger: Engine) -> None:
+    apply(ledger, recipients=["ann@example.com", "bob@example.com"])
+    plan = executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
+    executions.claim(ledger, plan.id, 1)  # and the process is killed
+    close_dead_execution({"dag": SimpleNamespace(dag_id="push__t"), "run_id": "run"})  # type: ignore[arg-type,typeddict-item]
+    assert {name: state for name, (state, _, _) in states(ledger).items()} == {
+        "ann@example.com": "unknown",
+        "bob@example.com": "failed",
+    }
+    close_dead_execution({"dag": SimpleNamespace(dag_id="push__t"), "run_id": "never planned"})  # type: ignore[arg-type,typeddict-item]
