@@ -23,17 +23,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks.stage import free_port
+
 _HTML = (
     "<html><body><h1>Order {{ order }}</h1><p>Dear {{ name }},</p><p>your order <b>{{ order }}</b> of "
     "{{ amount }} is on its way. 您的订单已发货。</p><p>Thank you for your trust.</p></body></html>"
 )
 _SUBJECT = "Order {{ order }} / 订单 {{ order }}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -45,7 +41,7 @@ def _server() -> Iterator[tuple[int, str]]:
         with sink() as server:
             yield server.port, "a Python sink"
         return
-    port = _free_port()
+    port = free_port()
     account = ["-u", "nobody"] if os.geteuid() == 0 else []
     process = subprocess.Popen([program, *account, "-c", f"127.0.0.1:{port}", "1000"], stdout=subprocess.DEVNULL)
     try:

@@ -294,16 +294,8 @@ def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> i
     """Fail all that is pending, for a reason that concerns the whole execution; returns how many."""
     with transaction(engine) as connection:
         _lock_task_of(connection, execution)
-        return connection.execute(
-            update(push_delivery)
-            .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
-            .values(
-                state=DeliveryState.FAILED,
-                error_code=code,
-                error_text=_storable(reason)[:500],
-                updated_at=func.now(),
-            )
-        ).rowcount
+        words = {"error_code": code, "error_text": _storable(reason)[:500]}
+        return _move(connection, execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
 
 
 def finish(
@@ -323,25 +315,19 @@ def finish(
         code, standing = _lock_task_of(connection, execution)
         cancelled = standing.status == TaskStatus.CANCELLED
         if cancelled:
-            _cancel_pending(connection, execution)
+            _move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
         if final or cancelled:
             _interrupted(connection, execution, DeliveryState.UNKNOWN)
         elif resend_unknown:
-            connection.execute(
-                update(push_delivery)
-                .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.UNKNOWN)
-                .values(state=DeliveryState.PENDING, updated_at=func.now())
-            )
+            _move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
         if final:
-            connection.execute(
-                update(push_delivery)
-                .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
-                .values(
-                    state=DeliveryState.FAILED,
-                    error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
-                    error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
-                    updated_at=func.now(),
-                )
+            _move(
+                connection,
+                execution,
+                DeliveryState.PENDING,
+                DeliveryState.FAILED,
+                error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
+                error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
             )
         counts = _count(connection, execution)
         values: dict[str, Any] = {
@@ -366,13 +352,15 @@ def close_dead(engine: Engine, code: str, run_id: str, *, error: str) -> None:
 
     :param error: why it ended.
     """
-    plan = of_run(engine, code, run_id)
-    if plan is None:
-        return
+    left_open = select(push_execution.c.id).where(
+        push_execution.c.task_code == code,
+        push_execution.c.run_id == run_id,
+        push_execution.c.state.in_((ExecutionState.PLANNED, ExecutionState.RUNNING)),
+    )
     with transaction(engine) as connection:
-        state = connection.execute(select(push_execution.c.state).where(push_execution.c.id == plan.id)).scalar()
-    if state in (ExecutionState.PLANNED, ExecutionState.RUNNING):
-        finish(engine, plan.id, final=True, error=error)
+        execution = connection.execute(left_open).scalar()
+    if execution is not None:
+        finish(engine, execution, final=True, error=error)
 
 
 def find(
@@ -510,30 +498,25 @@ def _lock_task_of(connection: Connection, execution: int) -> tuple[str, tasks.St
     return code, tasks.lock(connection, code)
 
 
+def _move(connection: Connection, execution: int, before: DeliveryState, after: DeliveryState, **values: Any) -> int:
+    """Bring all deliveries of an execution that are in one state into another; returns how many.
+
+    :param values: columns that change with it.
+    """
+    return connection.execute(
+        update(push_delivery)
+        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == before)
+        .values(state=after, updated_at=func.now(), **values)
+    ).rowcount
+
+
 def _interrupted(connection: Connection, execution: int, state: DeliveryState) -> None:
     """Settle what was claimed and never recorded."""
-    connection.execute(
-        update(push_delivery)
-        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.SENDING)
-        .values(
-            state=state,
-            error_code="interrupted",
-            error_text="The sending process ended before the answer was on record",
-            updated_at=func.now(),
-        )
-    )
-
-
-def _cancel_pending(connection: Connection, execution: int) -> None:
-    connection.execute(
-        update(push_delivery)
-        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == DeliveryState.PENDING)
-        .values(state=DeliveryState.CANCELLED, updated_at=func.now())
-    )
+    reason = "The sending process ended before the answer was on record"
+    _move(connection, execution, DeliveryState.SENDING, state, error_code="interrupted", error_text=reason)
 
 
 def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, *, cancelled: bool) -> None:
-    deliveries = push_delivery.c.execution_id == execution
     state = connection.execute(
         select(push_execution.c.state).where(push_execution.c.id == execution, push_execution.c.task_code == code)
     ).scalar()
@@ -541,22 +524,14 @@ def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, 
         raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")
     if cancelled:
         _interrupted(connection, execution, DeliveryState.UNKNOWN)
-        _cancel_pending(connection, execution)
+        _move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
         return
     resend = on_unknown == "resend"
     _interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
     if resend:
-        connection.execute(
-            update(push_delivery)
-            .where(deliveries, push_delivery.c.state == DeliveryState.UNKNOWN)
-            .values(state=DeliveryState.PENDING, updated_at=func.now())
-        )
+        _move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
     if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
-        connection.execute(
-            update(push_delivery)
-            .where(deliveries, push_delivery.c.state == DeliveryState.FAILED)
-            .values(state=DeliveryState.PENDING, updated_at=func.now())
-        )
+        _move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
     connection.execute(
         update(push_execution)
         .where(push_execution.c.id == execution)

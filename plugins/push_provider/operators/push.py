@@ -71,10 +71,11 @@ class BasePushOperator(BaseOperator):
         channel = get_channel(self.channel)
         last_try = _is_last_try(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
+        resend = on_unknown == "resend"
         with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
             error: PushError | None = None
             try:
-                self._send_all(engine, channel, plan)
+                self._send_all(engine, channel, plan, ahead=resend)
             except PushError as fault:
                 error = fault
             final = last_try or isinstance(error, PermanentError)
@@ -86,7 +87,7 @@ class BasePushOperator(BaseOperator):
                 plan.id,
                 final=final,
                 error=str(error) if error else None,
-                resend_unknown=on_unknown == "resend",
+                resend_unknown=resend,
             )
         return self._conclude(plan, counts, error)
 
@@ -150,7 +151,7 @@ class BasePushOperator(BaseOperator):
         if not executions.busy_at(engine, self.code, due):
             raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
-    def _send_all(self, engine: Engine, channel: Channel, plan: Plan) -> None:
+    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, ahead: bool) -> None:
         from push_provider.channels.base import Job
         from push_provider.content import Content
         from push_provider.ledger import executions
@@ -163,12 +164,11 @@ class BasePushOperator(BaseOperator):
                 raise ContentError(plan.error)
             content = Content(plan.task, plan.templates, variables=plan.variables, push=_facts(plan))
             sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
-        except PermanentError:
+        except PushError:
             executions.record(engine, _untouched(pending))
             raise
-        hold = (plan.task.on_unknown or channel.on_unknown) == "hold"
         with sender:
-            (self._send_chunks if hold else self._send_chunks_ahead)(engine, channel, plan, sender, pending)
+            (self._send_chunks_ahead if ahead else self._send_chunks)(engine, channel, plan, sender, pending)
 
     def _send_chunks(self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]) -> None:
         """Send one chunk at a time: a process that dies leaves no more than that in doubt."""
