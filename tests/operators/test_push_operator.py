@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from aiosmtpd.controller import Controller
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
@@ -153,6 +155,24 @@ def test_a_server_that_is_away_is_tried_again_and_then_not(ledger: Engine, monke
     (execution,) = executions.find(ledger, task="t")
     assert execution.state == "failed"
     assert "cannot be reached" in (execution.error or "")
+
+
+def test_a_sender_that_cannot_open_just_now_leaves_nothing_in_doubt(
+    ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise requests.ConnectionError("no route to the OAuth 2 server")
+
+    monkeypatch.setitem(sys.modules, "msal", SimpleNamespace(ConfidentialClientApplication=Away))
+    extra = {"auth_type": "oauth2", "client_id": "c", "client_secret": "s", "tenant_id": "t"}
+    connection = {"conn_type": "smtp", "host": "mail.example.com", "login": "push@example.com", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps(connection))
+    apply(ledger, on_unknown="hold")
+    with pytest.raises(ProviderUnavailable, match="OAuth 2 server"):
+        execute(run(tried=1))
+    # Held deliveries that nobody was sent must not count as sent for all that is known.
+    assert states(ledger) == {"ann@example.com": ("pending", 1, None)}
 
 
 def test_a_cleared_run_sends_what_failed_and_nothing_else(
