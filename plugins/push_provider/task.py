@@ -16,7 +16,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -39,6 +38,7 @@ from pydantic import (
     model_validator,
 )
 
+from push_provider.addresses import email_address, phone_number, shown
 from push_provider.exceptions import FieldError, InvalidTask
 
 CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -72,12 +72,6 @@ class _Broken(ValueError):
 # --- values -----------------------------------------------------------------------------------------
 
 
-def _shown(value: Any) -> str:
-    """What was given, for a message: a glance at it, however long it is."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"
-
-
 def _timezone(name: str) -> str:
     try:
         # What these name differs from machine to machine, or is not the time of day.
@@ -85,7 +79,7 @@ def _timezone(name: str) -> str:
             raise ValueError(name)
         ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{_shown(name)} is not a time zone; write one like 'Asia/Shanghai' or 'UTC'") from error
+        raise ValueError(f"{shown(name)} is not a time zone; write one like 'Asia/Shanghai' or 'UTC'") from error
     return name
 
 
@@ -98,49 +92,8 @@ def _one_line(text: str) -> str:
 def _include_path(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text or not path.parts:
-        raise ValueError(f"{_shown(text)} must be a path below include/, without '..'")
+        raise ValueError(f"{shown(text)} must be a path below include/, without '..'")
     return str(path)
-
-
-_PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
-"""Dot-atom of RFC 5322, section 3.2.3."""
-
-
-def email_address(text: str) -> str:
-    """Check one mail address and return it in its normal form (domain in lower case, RFC 5321, 6531).
-
-    :raises ValueError: it is not an address; the text says why.
-    """
-    address = text.strip()
-    mailbox, _, domain = address.partition("@")
-    # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong. One with
-    # capitals is none: some mailboxes mean the same without them (Postmaster: RFC 5321, 4.5.1), most may not.
-    if _PLAIN_MAILBOX.fullmatch(mailbox) and (known := _mail_domain(domain)):
-        plain = f"{mailbox}@{known}"
-        if len(plain) <= 254 and len(address) <= 254:
-            return plain
-    return _checked_address(address)
-
-
-@lru_cache(maxsize=65536)
-def _mail_domain(domain: str) -> str | None:
-    """The domain of an address in its normal form; None leaves it to the whole check to say what is wrong."""
-    try:
-        return _checked_address(f"x@{domain}").removeprefix("x@")
-    except ValueError:
-        return None
-
-
-def _checked_address(address: str) -> str:
-    # Imported here: it brings a DNS resolver that no DAG parse needs.
-    from email_validator import EmailNotValidError, validate_email
-
-    try:
-        checked = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=True)
-    except EmailNotValidError as error:
-        raise ValueError(f"{_shown(address)} is not a mail address: {error}") from error
-    # An ASCII mailbox can always be reached over plain SMTP, the domain as IDNA.
-    return checked.ascii_email or checked.normalized
 
 
 def _day_time(text: Any) -> Any:
@@ -156,7 +109,7 @@ def _moment(value: Any) -> datetime:
         try:
             value = datetime.fromisoformat(value.upper())
         except ValueError as error:
-            raise ValueError(f"{_shown(value)} does not exist; write a moment like {_MOMENT}") from error
+            raise ValueError(f"{shown(value)} does not exist; write a moment like {_MOMENT}") from error
     if not isinstance(value, datetime):
         raise ValueError(f"must be a moment (RFC 3339) like {_MOMENT}")
     if not 1970 <= value.year < 9000:
@@ -192,7 +145,7 @@ def _cron(text: str) -> str:
     chance = any(part[:1] in "RrHh" for field in fields for part in field.split(","))
     if len(fields) != 5 or len(text) > 250 or chance or not croniter.is_valid(" ".join(fields)):
         raise ValueError(
-            f"{_shown(text)} is not a cron expression; write five fields: minute hour day month weekday, "
+            f"{shown(text)} is not a cron expression; write five fields: minute hour day month weekday, "
             "like '30 9 * * mon-fri'"
         )
     return " ".join(fields)
@@ -243,7 +196,7 @@ def _storable(data: Any) -> Any:
                 if isinstance(key, str) and not _unstorable_text(key):
                     waiting.append((item, (key, way), depth + 1))
                 else:
-                    message = f"has the name {_shown(key)}; names must be text, without NUL or lone surrogates"
+                    message = f"has the name {shown(key)}; names must be text, without NUL or lone surrogates"
         elif isinstance(value, list):
             message = None
             waiting.extend((item, (index, way), depth + 1) for index, item in reversed([*enumerate(value)]))
@@ -386,7 +339,7 @@ def _recipient(value: Any) -> Any:
 
 Recipients = list[Annotated[Recipient, BeforeValidator(_recipient)]]
 
-_ADDRESS: Mapping[str, Callable[[str], str]] = {"email": email_address}
+_ADDRESS: Mapping[str, Callable[[str], str]] = {"email": email_address, "sms": phone_number}
 """How each channel checks an address."""
 
 
@@ -454,7 +407,7 @@ class PushTask(_Contract):
 
     code: str = Field(default_factory=_code, pattern=CODE_PATTERN)
     name: Name
-    channel: Literal["email"]
+    channel: Literal["email", "sms"]
     config: str | None = Field(default=None, min_length=1, max_length=250)
     execution: Execution = Once()
     schedule: Schedule = Now()
@@ -465,6 +418,8 @@ class PushTask(_Contract):
     content: str | None = Field(default=None, max_length=CONTENT_LIMIT)
     content_type: Literal["html", "markdown", "text"] = "html"
     template: IncludePath | None = None
+    template_code: Line | None = Field(default=None, min_length=1, max_length=100)
+    sign_name: Line | None = Field(default=None, min_length=1, max_length=100)
     variables: Variables = {}
     attachments: list[Attachment] = []
     on_unknown: Literal["resend", "hold"] | None = None
@@ -516,16 +471,73 @@ class PushTask(_Contract):
             errors.append(
                 FieldError("recipients", "name at least one; only a task with schedule kind 'manual' may have none")
             )
-        if not self.subject or not self.subject.strip():
-            errors.append(FieldError("subject", "an email needs one"))
-        if (self.content is None) == (self.template is None):
-            errors.append(FieldError("content", "give either content or template (a file of include/templates)"))
-        inline = sum(a.size for a in self.attachments if isinstance(a, InlineAttachment))
-        if inline > ATTACHMENTS_LIMIT:
-            errors.append(FieldError("attachments", f"are {inline} bytes in all; at most {ATTACHMENTS_LIMIT} fit"))
+        errors += _errors_of_email(self) if self.channel == "email" else _errors_of_sms(self)
         if errors:
             raise _Broken(errors)
         return self
+
+
+def _errors_of_email(task: PushTask) -> Iterator[FieldError]:
+    """What an email must have, and must not."""
+    if not task.subject or not task.subject.strip():
+        yield FieldError("subject", "an email needs one")
+    if (task.content is None) == (task.template is None):
+        yield FieldError("content", "give either content or template (a file of include/templates)")
+    inline = sum(a.size for a in task.attachments if isinstance(a, InlineAttachment))
+    if inline > ATTACHMENTS_LIMIT:
+        yield FieldError("attachments", f"are {inline} bytes in all; at most {ATTACHMENTS_LIMIT} fit")
+    for field in ("template_code", "sign_name"):
+        if getattr(task, field) is not None:
+            yield FieldError(field, "belongs to channel sms; leave it out")
+
+
+def _errors_of_sms(task: PushTask) -> Iterator[FieldError]:
+    """What an SMS must have, and must not: its text is the provider's approved template."""
+    try:
+        if task.content is not None:
+            template_parameters(task.content)
+    except ValueError as error:
+        yield FieldError("content", str(error))
+    if task.content_type != "html":
+        yield FieldError("content_type", "belongs to channel email; leave it out")
+    for field, value in (("subject", task.subject), ("template", task.template), ("attachments", task.attachments)):
+        if value:
+            hint = "; name the provider's template in template_code" if field == "template" else ""
+            yield FieldError(field, f"belongs to channel email; leave it out{hint}")
+
+
+def template_parameters(content: str) -> dict[str, str]:
+    """The content of an SMS: the parameters of the provider's template by their names.
+
+    Aliyun takes texts only (``isv.INVALID_JSON_PARAM``, https://help.aliyun.com/document_detail/101346.html).
+
+    :raises ValueError: it is not a JSON object of texts; says what is wrong.
+    """
+    like = """an SMS has the parameters of its template, a JSON object of texts like {"name": "{{ name }}"}"""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{shown(twice)} stands there twice")
+        return dict(pairs)
+
+    try:
+        parameters = json.loads(content, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON (line {error.lineno}: {error.msg}); {like}") from None
+    except RecursionError:
+        raise ValueError(f"is nested too deeply; {like}") from None
+    except ValueError as error:
+        raise ValueError(f"{error}; {like}") from None
+    if not isinstance(parameters, dict):
+        raise ValueError(f"is no JSON object; {like}")
+    for name, value in parameters.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{shown(name)} must be a text, in quotes; {like}")
+        if problem := _unstorable_text(name + value):
+            raise ValueError(f"{shown(name)} {problem}")
+    return parameters
 
 
 class Trigger(_Contract):
@@ -598,7 +610,7 @@ def _field_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[Fi
         elif kind == "extra_forbidden":
             yield FieldError(field, _not_a_field(str(loc[-1]), _model_at(loc[:-1], model)))
         elif kind == "union_tag_invalid":
-            given, known = _shown(context["tag"]), context["expected_tags"].replace("'", "")
+            given, known = shown(context["tag"]), context["expected_tags"].replace("'", "")
             yield FieldError(f"{field}.{context['discriminator'][1:-1]}", f"{given} is none of {known}")
         elif kind == "union_tag_not_found":
             name = context["discriminator"][1:-1]

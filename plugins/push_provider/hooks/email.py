@@ -9,26 +9,23 @@ never goes in clear to another machine unless ``ignore_tls`` says so.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import ssl
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from unicodedata import category
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import BaseHook
 
+from push_provider.addresses import email_address
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.hooks.fields import Fields, either, is_loopback
 from push_provider.hooks.services import Service, find_service, service_for_address, similar_services
 from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, SmtpConfig, Tls
 from push_provider.hooks.smtp_session import connect
-from push_provider.task import email_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from airflow.sdk import Connection
 
 CONN_TYPE = "push_email"
@@ -46,8 +43,6 @@ _OK = 250
 
 _NAMED_ADDRESS = re.compile(r'"?(?P<name>[^<>"]*)"?\s*<(?P<address>[^<>]+)>')
 """``Name <address>``, as the provider's hook takes it. Not parseaddr: it finds addresses within names."""
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
 
 
 def get_email_connection(config: str | None = None) -> Connection:
@@ -96,14 +91,11 @@ def email_config(connection: Connection) -> SmtpConfig:
     :raises ConfigurationError: wrong type, disabled, or a field is missing or wrong; the text names it.
     :raises ProviderUnavailable: the OAuth 2 server cannot be reached.
     """
-    fields = _Fields(connection)
+    fields = Fields(connection)
     resolve = {CONN_TYPE: _push_email_server, SmtpHook.conn_type: _smtp_server}.get(connection.conn_type or "")
     if resolve is None:
         raise fields.error("type", f"is {connection.conn_type!r}; email goes through {CONN_TYPE!r} or 'smtp'")
-    if fields.flag("enabled") is False:
-        raise ConfigurationError(
-            f"Connection {connection.conn_id!r} is disabled; enable it under Admin > Connections, field 'enabled'."
-        )
+    fields.require_enabled()
     server = resolve(fields)
     from_name, from_email = _sender(fields)
     token = _access_token(connection, fields) if server.oauth2 else None
@@ -112,7 +104,7 @@ def email_config(connection: Connection) -> SmtpConfig:
     if password and not user and connection.conn_type == CONN_TYPE:
         raise fields.error("login", "is empty but there is a password; enter the sender's address (authUser)")
     tls = server.tls
-    if tls is Tls.OPPORTUNISTIC and (password or token) and not _is_loopback(server.host):
+    if tls is Tls.OPPORTUNISTIC and (password or token) and not is_loopback(server.host):
         tls = Tls.REQUIRED
 
     return SmtpConfig(
@@ -128,7 +120,7 @@ def email_config(connection: Connection) -> SmtpConfig:
         from_name=from_name,
         max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
         timeout=fields.seconds("timeout") or DEFAULT_TIMEOUT,
-        ciphers=fields.ciphers(),
+        ciphers=_ciphers(fields),
         verify=fields.choice("ssl_context", ("default", "none")) != "none",
     )
 
@@ -257,11 +249,7 @@ class _Server(NamedTuple):
     oauth2: bool
 
 
-def _either(names: Iterable[str]) -> str:
-    return " or ".join(map(repr, names))
-
-
-def _push_email_server(fields: _Fields) -> _Server:
+def _push_email_server(fields: Fields) -> _Server:
     host = fields.host()
     service = _find_service(fields, host)
     port, secure = _port_and_secure(fields.port(), fields.flag("secure"), service)
@@ -282,14 +270,24 @@ def _push_email_server(fields: _Fields) -> _Server:
     )
 
 
-def _find_service(fields: _Fields, host: str | None) -> Service | None:
+def _ciphers(fields: Fields) -> str | None:
+    text = fields.text("ciphers")
+    if text:
+        try:
+            ssl.create_default_context().set_ciphers(text)
+        except ssl.SSLError:
+            raise fields.error("ciphers", f"is {text!r}, where OpenSSL finds no cipher") from None
+    return text
+
+
+def _find_service(fields: Fields, host: str | None) -> Service | None:
     """The service that is named; without one and without a host, the service of the login's domain."""
     name = fields.text("service")
     if name:
         service = find_service(name)
         if service is None:
             similar = similar_services(name)
-            meant = f"did you mean {_either(similar)}? Else" if similar else "choose one of the list, or"
+            meant = f"did you mean {either(similar)}? Else" if similar else "choose one of the list, or"
             raise fields.error("service", f"is {name!r}, no known service; {meant} leave it empty and enter a host")
         return service
     if host:
@@ -298,7 +296,7 @@ def _find_service(fields: _Fields, host: str | None) -> Service | None:
     service = service_for_address(login)
     if service is None:
         similar = similar_services(login.rpartition("@")[2]) if "@" in login else []
-        hint = f" (perhaps {_either(similar)})" if similar else ""
+        hint = f" (perhaps {either(similar)})" if similar else ""
         raise fields.error(
             "host", f"is empty, and no known service has the login's domain; enter a host or a service{hint}"
         )
@@ -326,7 +324,7 @@ def _port_and_secure(port: int | None, secure: bool | None, service: Service | N
     return port or (IMPLICIT_TLS_PORT if secure else SUBMISSION_PORT), secure
 
 
-def _smtp_server(fields: _Fields) -> _Server:
+def _smtp_server(fields: Fields) -> _Server:
     """As the SMTP provider's hook reads its connection: TLS from the start unless ``disable_ssl``."""
     host = fields.host()
     if host is None:
@@ -343,19 +341,10 @@ def _smtp_server(fields: _Fields) -> _Server:
     )
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether mail to this host stays on this machine; names are not resolved (RFC 6761 section 6.3)."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        name = host.rstrip(".").lower()
-        return name == "localhost" or name.endswith(".localhost")
-
-
 # --- who sends ----------------------------------------------------------------------------------------
 
 
-def _sender(fields: _Fields) -> tuple[str | None, str]:
+def _sender(fields: Fields) -> tuple[str | None, str]:
     """Display name and address of the sender."""
     name, given = fields.line("from_name"), fields.line("from_email")
     address = given or fields.login() or ""
@@ -373,7 +362,7 @@ def _sender(fields: _Fields) -> tuple[str | None, str]:
         raise fields.error("from_email", wrong) from None
 
 
-def _access_token(connection: Connection, fields: _Fields) -> str:
+def _access_token(connection: Connection, fields: Fields) -> str:
     """OAuth 2 bearer token: the one given, or a new one that the SMTP provider's hook fetches.
 
     :raises ConfigurationError: there are no credentials, or they are refused.
@@ -403,122 +392,3 @@ def _access_token(connection: Connection, fields: _Fields) -> str:
         raise fields.error("access_token", "takes text")
     mask_secret(token)
     return token
-
-
-# --- reading a connection's fields --------------------------------------------------------------------
-
-
-def _text(value: Any) -> str | None:
-    """A value of a form as text; empty counts as not given."""
-    return None if value is None else str(value).strip() or None
-
-
-class _Fields:
-    """A connection's fields, read leniently where the meaning is clear; None is "not given".
-
-    Airflow's form stores an untouched field as null or an empty string, ``airflow connections add`` and
-    URIs give everything as text.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        # Airflow's extra_dejson takes broken JSON for nothing at all; here it would lose settings silently.
-        try:
-            valid = isinstance(json.loads(connection.extra or "{}"), dict)
-        except ValueError:
-            valid = False
-        if not valid:
-            raise self.error("extra", "is not a JSON object")
-        self.extra: dict[str, Any] = connection.extra_dejson if connection.extra else {}
-
-    def error(self, field: str, message: str) -> ConfigurationError:
-        """The error that a field is wrong."""
-        return ConfigurationError(f"Connection {self._connection.conn_id!r}: field {field!r} {message}.")
-
-    def text(self, name: str) -> str | None:
-        value = self.extra.get(name)
-        if isinstance(value, bool | list | dict):
-            raise self.error(name, "takes text")
-        return _text(value)  # a number too: 163 is a service
-
-    def line(self, name: str) -> str | None:
-        text = self.text(name)
-        if text and any(category(c) == "Cc" for c in text):
-            raise self.error(name, "must be one line: a line break would start a new header field")
-        return text
-
-    def flag(self, name: str) -> bool | None:
-        value = self.extra.get(name)
-        word = (_text(value) or "").lower()
-        if word in _TRUE:
-            return True
-        if word in _FALSE:
-            return False
-        if word:
-            raise self.error(name, f"is {value!r}; it takes true or false")
-        return None
-
-    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
-        word = (self.text(name) or "").lower()
-        if word and word not in choices:
-            raise self.error(name, f"is {word!r}; it takes {_either(choices)}")
-        return word or None
-
-    def whole(self, name: str, *, maximum: int) -> int | None:
-        return self._whole(name, self.extra.get(name), maximum)
-
-    def seconds(self, name: str) -> float | None:
-        value = self.extra.get(name)
-        text = _text(value)
-        if text is None:
-            return None
-        try:
-            number = float("nan") if isinstance(value, bool) else float(text)
-        except ValueError:
-            number = float("nan")
-        if not 0 < number < float("inf"):
-            raise self.error(name, f"is {value!r}; it takes a number of seconds above 0")
-        return number
-
-    def port(self) -> int | None:
-        value = self._connection.port
-        # nodemailer, and Airflow's form, take 0 for none.
-        return None if _text(value) in (None, "0") else self._whole("port", value, 65535)
-
-    def login(self) -> str | None:
-        return _text(self._connection.login)
-
-    def host(self) -> str | None:
-        text = _text(self._connection.host)
-        if text is None:
-            return None
-        text = text.removeprefix("[").removesuffix("]")
-        try:
-            ipaddress.ip_address(text)
-        except ValueError:
-            if any(not (c.isalnum() or c in ".-_") for c in text):
-                raise self.error(
-                    "host", f"is {text!r}; it takes a name such as smtp.qq.com, and the port its own field"
-                ) from None
-        return text
-
-    def ciphers(self) -> str | None:
-        text = self.text("ciphers")
-        if text:
-            try:
-                ssl.create_default_context().set_ciphers(text)
-            except ssl.SSLError:
-                raise self.error("ciphers", f"is {text!r}, where OpenSSL finds no cipher") from None
-        return text
-
-    def _whole(self, name: str, value: Any, maximum: int) -> int | None:
-        text = _text(value)
-        if text is None:
-            return None
-        try:
-            number = -1.0 if isinstance(value, bool) else float(text)
-        except ValueError:
-            number = -1.0
-        if not (number.is_integer() and 1 <= number <= maximum):
-            raise self.error(name, f"is {value!r}; it takes a whole number from 1 to {maximum}")
-        return int(number)

@@ -1,0 +1,102 @@
+"""The address of a recipient, as each channel has it: checked, and brought into its normal form.
+
+Two ways to write the same address give the same text, so that the ledger finds a recipient by it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+
+def shown(value: Any) -> str:
+    """What was given, for a message: a glance at it, however long it is."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"
+
+
+# --- mail ---------------------------------------------------------------------------------------------
+
+_PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
+"""Dot-atom of RFC 5322, section 3.2.3."""
+
+
+def email_address(text: str) -> str:
+    """Check one mail address and return it in its normal form (domain in lower case, RFC 5321, 6531).
+
+    :raises ValueError: it is not an address; the text says why.
+    """
+    address = text.strip()
+    mailbox, _, domain = address.partition("@")
+    # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong. One with
+    # capitals is none: some mailboxes mean the same without them (Postmaster: RFC 5321, 4.5.1), most may not.
+    if _PLAIN_MAILBOX.fullmatch(mailbox) and (known := _mail_domain(domain)):
+        plain = f"{mailbox}@{known}"
+        if len(plain) <= 254 and len(address) <= 254:
+            return plain
+    return _checked_address(address)
+
+
+@lru_cache(maxsize=65536)
+def _mail_domain(domain: str) -> str | None:
+    """The domain of an address in its normal form; None leaves it to the whole check to say what is wrong."""
+    try:
+        return _checked_address(f"x@{domain}").removeprefix("x@")
+    except ValueError:
+        return None
+
+
+def _checked_address(address: str) -> str:
+    # Imported here: it brings a DNS resolver that no DAG parse needs.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        checked = validate_email(address, check_deliverability=False, test_environment=True, allow_smtputf8=True)
+    except EmailNotValidError as error:
+        raise ValueError(f"{shown(address)} is not a mail address: {error}") from error
+    # An ASCII mailbox can always be reached over plain SMTP, the domain as IDNA.
+    return checked.ascii_email or checked.normalized
+
+
+# --- telephone ----------------------------------------------------------------------------------------
+
+_MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
+"""A mobile number of mainland China, with or without its country code, in the forms that Aliyun takes
+(https://help.aliyun.com/document_detail/419273.html): 11 digits, of which the second is never 0, 1 or 2."""
+_SEPARATORS = re.compile(r"[\s().\-]+")
+
+
+def phone_number(text: str) -> str:
+    """Check one mobile number and return it in its normal form.
+
+    Mainland China: the 11 digits. Elsewhere: ``+``, country code and number (E.164), without separators. A number that
+    begins with 1 is one of the mainland; those of North America need their ``+``.
+
+    :raises ValueError: it is no such number; the text says why.
+    """
+    digits = _SEPARATORS.sub("", unicodedata.normalize("NFKC", text))
+    mainland = _MAINLAND.fullmatch(digits)
+    # A mistyped mainland number would pass for one of North America.
+    return mainland[1] if mainland else _elsewhere(text, "" if digits.startswith("1") else digits)
+
+
+def _elsewhere(text: str, digits: str) -> str:
+    import phonenumbers
+
+    international = "+" + digits.removeprefix("+").removeprefix("00")
+    problem = ValueError(
+        f"{shown(text)} is not a mobile number; write 11 digits for mainland China, like 13800138000, "
+        "else '+', country code and number, like +85290001234"
+    )
+    if not re.fullmatch(r"\+[1-9]\d{5,14}", international, re.ASCII):
+        raise problem
+    try:
+        number = phonenumbers.parse(international)
+    except phonenumbers.NumberParseException:
+        raise problem from None
+    # By its length alone: lists of the ranges in use are always older than the newest number.
+    if number.country_code == 86 or not phonenumbers.is_possible_number(number):
+        raise problem
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

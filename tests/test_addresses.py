@@ -1,0 +1,162 @@
+"""Addresses of each channel: what is one, and its normal form."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from push_provider.addresses import email_address, phone_number
+
+# --- mail -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("ann@example.com", "ann@example.com"),
+        (" ann@example.com\n", "ann@example.com"),
+        ("Ann@EXAMPLE.Com", "Ann@example.com"),
+        ("ann@exämple.de", "ann@xn--exmple-cua.de"),
+        ("ann@例子.公司", "ann@xn--fsqu00a.xn--55qx5d"),
+        ("ann@xn--fsqu00a.xn--55qx5d", "ann@xn--fsqu00a.xn--55qx5d"),
+        ("安@例子.公司", "安@例子.公司"),
+        ("a.b+c_d=e/f!#$%&'*?^`{|}~-@example.com", "a.b+c_d=e/f!#$%&'*?^`{|}~-@example.com"),
+        ("ann@mail.test", "ann@mail.test"),
+        ("x" * 64 + "@example.com", "x" * 64 + "@example.com"),
+    ],
+)
+def test_addresses(given: str, kept: str) -> None:
+    assert email_address(given) == kept
+    assert email_address(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "ann",
+        "ann@",
+        "@example.com",
+        "ann@@example.com",
+        "ann@example",
+        "ann@localhost",
+        "ann@-x.com",
+        "a b@example.com",
+        ".ann@example.com",
+        "ann.@example.com",
+        "a..b@example.com",
+        "Ann <ann@example.com>",
+        "ann@[127.0.0.1]",
+        "ann@" + "x" * 64 + ".com",
+        "ann@" + "x." * 125 + "com",
+        "a,b@example.com",
+        "ann@example.com\r\nBcc: b@example.com",
+        "ann@exa_mple.com",
+        '"a b"@example.com',
+        "ann@example.com.",
+        "x" * 60 + "@" + ".".join(["y" * 49] * 4) + ".com",
+        "ann\x00@example.com",
+        "ann@例子",
+    ],
+)
+def test_what_is_not_an_address(given: str) -> None:
+    with pytest.raises(ValueError, match="is not a mail address: "):
+        email_address(given)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(
+        st.emails(),
+        st.from_regex(r"[a-zA-Z0-9.!+_-]{1,66}@[a-zA-Z0-9.-]{1,30}\.(com|COM|test|local|c)", fullmatch=True),
+        st.builds("{}@{}".format, st.text(max_size=6), st.sampled_from(["example.com", "EXÄMPLE.de", "x"])),
+    )
+)
+@example("WWW@0.com")  # one of the mailboxes whose case is known not to matter (RFC 2142)
+@example("Postmaster@example.com")
+@example("Ann.Lee@example.com")
+def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
+    from email_validator import EmailNotValidError, validate_email
+
+    expected: str | None
+    try:
+        checked = validate_email(text.strip(), check_deliverability=False, test_environment=True)
+        expected = checked.ascii_email or checked.normalized
+    except EmailNotValidError:
+        expected = None
+    try:
+        got: str | None = email_address(text)
+    except ValueError:
+        got = None
+    assert got == expected
+
+
+# --- telephone ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("13800138000", "13800138000"),
+        ("+8613800138000", "13800138000"),
+        ("+86 138-0013-8000", "13800138000"),
+        ("008613800138000", "13800138000"),
+        ("8613800138000", "13800138000"),
+        (" 138 0013 8000\n", "13800138000"),
+        ("１３８００１３８０００", "13800138000"),  # full-width digits, as a Chinese keyboard gives them
+        ("19900001111", "19900001111"),
+        ("85290001234", "+85290001234"),
+        ("+852 9000 1234", "+85290001234"),
+        ("0085290001234", "+85290001234"),
+        ("+1 (415) 555-2671", "+14155552671"),
+        ("0014155552671", "+14155552671"),
+        ("447911123456", "+447911123456"),
+        ("+886912345678", "+886912345678"),
+        ("14155552671", "14155552671"),  # without a plus it is a mainland number
+    ],
+)
+def test_numbers(given: str, kept: str) -> None:
+    assert phone_number(given) == kept
+    assert phone_number(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "12345678901",
+        "12155552671",
+        "1380013800",
+        "138001380000",
+        "12800138000",
+        "+8612800138000",
+        "+8601088888888",
+        "861088888888",
+        "+999123456789",
+        "+852",
+        "+8521",
+        "+852900012345678",
+        "13800138000,13900139000",
+        "138001380oo",
+        "+1415555267",
+        "tel:13800138000",
+        "13800138000;ext=1",
+        "ann@example.com",
+        "++85290001234",
+        "٠١٢٣٤٥٦٧٨٩",
+        "1" * 400,
+    ],
+)
+def test_what_is_no_number(given: str) -> None:
+    with pytest.raises(ValueError, match="is not a mobile number; write 11 digits"):
+        phone_number(given)
+
+
+@given(st.text(alphabet="+0123456789 -()", max_size=20) | st.from_regex(r"(\\+|00)?[1-9][0-9]{6,13}", fullmatch=True))
+def test_a_number_s_normal_form_stays_as_it_is(text: str) -> None:
+    try:
+        kept = phone_number(text)
+    except ValueError:
+        return
+    assert phone_number(kept) == kept
