@@ -18,7 +18,12 @@ from push_provider import schedule, settings
 from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.operators.push import BrokenTaskOperator, EmailPushOperator, close_dead_execution
+from push_provider.operators.push import (
+    BrokenTaskOperator,
+    EmailPushOperator,
+    SmsPushOperator,
+    close_dead_execution,
+)
 from push_provider.task import DAG_PREFIX, PushTask, dag_id, parse_stored
 from push_provider.timetable import ClosedTimetable
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OPERATORS = {"email": EmailPushOperator}
+_OPERATORS = {"email": EmailPushOperator, "sms": SmsPushOperator}
 _MAX_RETRY_DELAY = timedelta(hours=1)
 
 

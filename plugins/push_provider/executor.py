@@ -19,6 +19,7 @@ _MODULES = (
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.bundles.local",
     "airflow.providers.smtp.hooks.smtp",
+    "alibabacloud_dysmsapi20170525.client",
     "psycopg_binary",
     "psycopg.types.json",
     "sqlalchemy.dialects.postgresql.psycopg",
@@ -28,6 +29,8 @@ _MODULES = (
     "push_provider.dag_factory",
     "push_provider.operators.push",
     "push_provider.channels.email",
+    "push_provider.channels.sms",
+    "push_provider.hooks.aliyun_sms",
     "push_provider.hooks.email",
     "push_provider.ledger.deliveries",
 )

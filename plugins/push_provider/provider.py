@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from push_provider.hooks import aliyun_config
 from push_provider.hooks.services import service_names
 from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 
@@ -21,10 +22,20 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Push",
         "description": "Push tasks: each is a DAG that sends messages, with every recipient on record.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["service"]}],
-        "hooks": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.hooks.email"]}],
-        "operators": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.operators.push"]}],
+        "hooks": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["push_provider.hooks.email", "push_provider.hooks.aliyun_sms"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["push_provider.operators.push", "push_provider.operators.receipts"],
+            }
+        ],
         "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
-        "connection-types": [_push_email()],
+        "connection-types": [_push_email(), _push_aliyun_sms()],
         "config": {"push": {"description": "The push platform.", "options": _options()}},
         "cli": ["push_provider.cli.definition.get_push_cli_commands"],
     }
@@ -114,6 +125,72 @@ def _push_email() -> dict[str, Any]:
     }
 
 
+def _push_aliyun_sms() -> dict[str, Any]:
+    return {
+        "connection-type": "push_aliyun_sms",
+        "hook-class-name": "push_provider.hooks.aliyun_sms.PushAliyunSmsHook",
+        "hook-name": "Push Aliyun SMS",
+        "conn-fields": {
+            "sign_name": _field(
+                "Signature (签名)",
+                "The approved signature, without 【】. A push task may name another one.",
+                kind="string",
+            ),
+            "template_code": _field(
+                "Template code (模板 CODE)",
+                "Of the approved template, like SMS_154950909. A push task may name another one.",
+                kind="string",
+            ),
+            "params_note": _field(
+                "Note on the parameters (参数说明)",
+                "For people: which parameters the template has and what belongs there.",
+                kind="string",
+            ),
+            "region": _field(
+                "Region",
+                "Chooses Aliyun's endpoint: cn-hangzhou for mainland China, ap-southeast-1 for Singapore.",
+                kind="string",
+                default=aliyun_config.DEFAULT_REGION,
+            ),
+            "endpoint": _field(
+                "Endpoint",
+                "Empty: that of the region. Otherwise a host, or https:// and a host.",
+                kind="string",
+            ),
+            "max_connections": _field(
+                "Calls at the same time",
+                "For one execution. Lower it if Aliyun answers Throttling.",
+                kind="integer",
+                default=aliyun_config.DEFAULT_MAX_CONNECTIONS,
+                minimum=1,
+            ),
+            "timeout": _field(
+                "Timeout in seconds",
+                "For connecting and for each answer. A call without an answer is never made again by itself.",
+                kind="number",
+                default=int(aliyun_config.DEFAULT_TIMEOUT),
+                minimum=1,
+            ),
+            "enabled": _field(
+                "Enabled (启用)", "Off: nothing is sent through this account.", kind="boolean", default=True
+            ),
+        },
+        "ui-field-behaviour": {
+            "hidden-fields": ["host", "schema", "extra"],
+            "relabeling": {
+                "login": "Access key id (accessKeyId)",
+                "password": "Access key secret (secretAccessKey)",
+                "port": "Port (443; Airflow's test needs one)",
+            },
+            "placeholders": {
+                "login": "LTAI…",
+                "password": "shown once by Aliyun, when the key is made",
+                "port": "443",
+            },
+        },
+    }
+
+
 def _field(label: str, description: str, *, kind: str, **schema: Any) -> dict[str, Any]:
     """One field of the form, which may stay empty."""
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
@@ -148,6 +225,13 @@ def _options() -> dict[str, Any]:
             kind="float",
             default="300",
             example="600",
+        ),
+        "receipt_days": _option(
+            "Days after a message was sent for which its receipt is asked for, of channels that have receipts. "
+            "Aliyun itself gives a message up after 3 days.",
+            kind="float",
+            default="3",
+            example="1",
         ),
     }
 

@@ -78,11 +78,24 @@ def missed_grace() -> timedelta:
 
     :raises ConfigurationError: it is not a number of seconds, zero or more.
     """
-    text = _get("missed_grace", "300")
+    return timedelta(seconds=_number("missed_grace", "300", "a number of seconds, zero or more"))
+
+
+def receipt_days() -> timedelta:
+    """How long after a message was sent its receipt is asked for.
+
+    :raises ConfigurationError: it is not a number of days, zero or more.
+    """
+    return timedelta(days=_number("receipt_days", "3", "a number of days, zero or more"))
+
+
+def _number(key: str, fallback: str, takes: str) -> float:
+    text = _get(key, fallback)
     try:
-        grace = timedelta(seconds=float(text))
+        number = float(text)
+        timedelta(days=number)
     except (ValueError, OverflowError):
-        grace = timedelta(-1)
-    if grace < timedelta(0):
-        raise ConfigurationError(f"[push] missed_grace is {text!r}; it takes a number of seconds, zero or more")
-    return grace
+        number = -1.0
+    if number < 0:
+        raise ConfigurationError(f"[{SECTION}] {key} is {text!r}; it takes {takes}")
+    return number

@@ -11,7 +11,10 @@ from push_provider.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from push_provider.channels.base import Channel
 
-CHANNELS: Mapping[str, str] = {"email": "push_provider.channels.email.EmailChannel"}
+CHANNELS: Mapping[str, str] = {
+    "email": "push_provider.channels.email.EmailChannel",
+    "sms": "push_provider.channels.sms.SmsChannel",
+}
 """Name as in the push task's ``channel`` -> path of the class."""
 
 

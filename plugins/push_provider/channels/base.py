@@ -6,7 +6,10 @@ A channel turns deliveries into outcomes and knows nothing of tasks, DAGs or the
         outcomes = sender.send(deliveries)
 
 Every delivery handed in comes back as exactly one :class:`Outcome`; ``send`` raises only when
-nothing of the chunk was handed to the provider.
+nothing of the chunk was handed to the provider. Where the provider later says what became of a message, the channel
+asks for these receipts::
+
+    receipts = channel.receipts(connection).read(questions)
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from push_provider.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from airflow.sdk import Connection
-
-    from push_provider.content import Content
 
 
 class Delivery(NamedTuple):
@@ -72,7 +76,8 @@ class Job(NamedTuple):
     """The execution a sender is opened for.
 
     :param execution: the ledger's number of the execution.
-    :param token: 32 hex digits, unique to the execution in the whole world; Message-IDs derive from it.
+    :param token: 32 hex digits, unique to the execution in the whole world; what identifies a message at the provider
+        derives from it.
     """
 
     execution: int
@@ -91,6 +96,64 @@ class Sender(AbstractContextManager["Sender"], ABC):
         """
 
 
+class Question(NamedTuple):
+    """A message whose fate is asked for.
+
+    :param id: the delivery's number.
+    :param to: the address.
+    :param token: of the execution, as in :class:`Job`.
+    :param provider_id: what the provider calls the message; None if its answer got lost.
+    :param tried_at: when the delivery was claimed to be sent.
+    """
+
+    id: int
+    to: str
+    token: str
+    provider_id: str | None
+    tried_at: datetime
+
+
+class Fate(StrEnum):
+    """What the provider knows of a message."""
+
+    DELIVERED = "delivered"
+    """It arrived."""
+    FAILED = "failed"
+    """It did not, and will not."""
+    WAITING = "waiting"
+    """It was accepted; nothing is known yet."""
+    ABSENT = "absent"
+    """The provider has no record of it."""
+
+
+class Receipt(NamedTuple):
+    """The provider's word on one message.
+
+    :param id: the delivery's number.
+    :param fate: see :class:`Fate`.
+    :param code: the provider's or carrier's code, for :attr:`Fate.FAILED`.
+    :param text: its words, or what is known of the code.
+    :param received_at: when it arrived or failed, if that is said.
+    """
+
+    id: int
+    fate: Fate
+    code: str | None = None
+    text: str | None = None
+    received_at: datetime | None = None
+
+
+class ReceiptReader(ABC):
+    """Asks one provider, for one account, what became of messages."""
+
+    @abstractmethod
+    def read(self, questions: Sequence[Question]) -> list[Receipt]:
+        """Ask for each message; those that could not be asked for just now are left out.
+
+        :raises ConfigurationError: the provider refuses the account.
+        """
+
+
 class Channel(ABC):
     """One kind of message: its limits as class attributes, and how to open a sender."""
 
@@ -100,6 +163,8 @@ class Channel(ABC):
     """Deliveries claimed, sent and recorded together."""
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
+    receipt_after: ClassVar[float | None] = None
+    """Seconds after a delivery is claimed at which its receipt is first asked for; None: the channel has none."""
 
     @abstractmethod
     def connection(self, config: str | None) -> Connection:
@@ -109,11 +174,21 @@ class Channel(ABC):
         """
 
     @abstractmethod
-    def open(self, connection: Connection, content: Content, job: Job) -> Sender:
+    def open(self, connection: Connection, content: Any, job: Job) -> Sender:
         """Open a sender.
 
         :param connection: the sender configuration, secrets in clear.
-        :param content: the compiled content of the execution.
+        :param content: the compiled content of the execution, as
+            :func:`push_provider.content.compile_content` makes it for the channel.
         :param job: the execution it is for.
         :raises ConfigurationError: the connection is of a wrong type, disabled or incomplete.
+        :raises ContentError: the content does not fit what the provider has.
+        :raises ProviderUnavailable: the provider had to be asked first, and cannot be reached.
         """
+
+    def receipts(self, connection: Connection) -> ReceiptReader:
+        """Give what reads receipts through this sender configuration.
+
+        :raises ConfigurationError: the connection is wrong, or the channel has no receipts.
+        """
+        raise ConfigurationError(f"Channel {self.name!r} has no receipts (connection {connection.conn_id!r}).")

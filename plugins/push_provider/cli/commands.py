@@ -89,13 +89,13 @@ def apply(args: Namespace) -> None:
 
 
 def _check_content(pushes: Sequence[PushTask]) -> None:
-    """Compile every template and look for every attachment, so that a fault shows now and not at night."""
-    from push_provider.content import Content, freeze
+    """Check what every task sends; :func:`push_provider.content.check` says why."""
+    from push_provider import content
 
     errors = []
     for task in pushes:
         try:
-            _ = Content(task, freeze(task)).attachments
+            content.check(task)
         except ContentError as error:
             errors.append(FieldError(f"{task.code}: {'template' if task.template else 'content'}", str(error)))
     if errors:

@@ -16,11 +16,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
-from airflow.sdk import BaseHook
 
 from push_provider.addresses import email_address
-from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.fields import Fields, either, is_loopback
+from push_provider.hooks.lookup import get_connection
 from push_provider.hooks.services import Service, find_service, service_for_address, similar_services
 from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, SmtpConfig, Tls
 from push_provider.hooks.smtp_session import connect
@@ -49,22 +49,13 @@ def get_email_connection(config: str | None = None) -> Connection:
     """Look up the connection that a push task sends through.
 
     :param config: the task's ``config``, a connection id; None or empty takes :data:`DEFAULT_CONNECTION`.
-        Airflow lets a task look up a connection by its id only, so the default is a fixed id.
     :raises ConfigurationError: there is no such connection; the text says how to make it.
     """
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    conn_id = config or DEFAULT_CONNECTION
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        named = "" if config else "The push task names no config, and the default one is missing: "
-        raise ConfigurationError(
-            f"{named}there is no connection {conn_id!r}. Create it in Airflow under Admin > Connections with "
-            f"type 'Push Email', or with: airflow connections add {conn_id} --conn-type {CONN_TYPE} "
-            "--conn-login <sender's address> --conn-password <authorisation code> "
-            """--conn-extra '{"service": "<such as QQ>"}'"""
-        ) from None
+    how = (
+        f"--conn-type {CONN_TYPE} --conn-login <sender's address> --conn-password <authorisation code> "
+        """--conn-extra '{"service": "<such as QQ>"}'"""
+    )
+    return get_connection(config, default=DEFAULT_CONNECTION, form="Push Email", options=how)
 
 
 def email_config(connection: Connection) -> SmtpConfig:

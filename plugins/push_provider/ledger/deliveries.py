@@ -26,6 +26,7 @@ class DeliveryRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None
+    received_at: datetime | None
 
 
 def find(

@@ -66,6 +66,8 @@ class Counts(NamedTuple):
 
     total: int
     sent: int
+    delivered: int
+    """Of those sent."""
     failed: int
     unknown: int
     cancelled: int
@@ -94,6 +96,7 @@ class ExecutionRow(NamedTuple):
     error: str | None
     total: int
     sent: int
+    delivered: int
     failed: int
     unknown: int
     cancelled: int
@@ -266,10 +269,15 @@ def sending(engine: Engine, code: str, execution: int, *, on_unknown: str) -> It
                 holder.commit()
 
 
-def claim(engine: Engine, execution: int, limit: int, *, after: int = 0) -> list[Delivery]:
-    """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids."""
+def claim(
+    engine: Engine, execution: int, limit: int, *, after: int = 0, receipt_after: float | None = None
+) -> list[Delivery]:
+    """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids.
+
+    :param receipt_after: seconds from now when receipts are first asked for, also if this process dies; None: never.
+    """
     with transaction(engine) as connection:
-        return _claim(connection, execution, limit, after)
+        return _claim(connection, execution, limit, after, receipt_after)
 
 
 def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
@@ -279,7 +287,13 @@ def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
 
 
 def record_and_claim(
-    engine: Engine, outcomes: Sequence[Outcome], execution: int, limit: int, *, after: int
+    engine: Engine,
+    outcomes: Sequence[Outcome],
+    execution: int,
+    limit: int,
+    *,
+    after: int,
+    receipt_after: float | None = None,
 ) -> list[Delivery]:
     """:func:`record` and :func:`claim` in one transaction: half the commits of a large execution.
 
@@ -287,7 +301,7 @@ def record_and_claim(
     """
     with transaction(engine) as connection:
         _record(connection, outcomes)
-        return _claim(connection, execution, limit, after)
+        return _claim(connection, execution, limit, after, receipt_after)
 
 
 def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> int:
@@ -329,20 +343,10 @@ def finish(
                 error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
                 error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
             )
-        counts = _count(connection, execution)
-        values: dict[str, Any] = {
-            "sent": counts.sent,
-            "failed": counts.failed,
-            "unknown": counts.unknown,
-            "cancelled": counts.cancelled,
-            "error": error,
-        }
+        counts = _write_counts(connection, execution, error=error)
         if not counts.pending:
-            values |= {
-                "state": counts.state,
-                "finished_at": func.coalesce(push_execution.c.finished_at, func.now()),
-            }
-        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**values))
+            ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
+            connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
         tasks.settle(connection, code)
     return counts
 
@@ -361,6 +365,17 @@ def close_dead(engine: Engine, code: str, run_id: str, *, error: str) -> None:
         execution = connection.execute(left_open).scalar()
     if execution is not None:
         finish(engine, execution, final=True, error=error)
+
+
+def recount(connection: Connection, execution: int) -> None:
+    """Bring the counts and the state of an execution up to date, after receipts changed some of its deliveries.
+
+    One that is under way is counted by whoever ends it. The caller has locked the task, and settles its status.
+    """
+    ended = select(push_execution.c.finished_at).where(push_execution.c.id == execution)
+    if connection.execute(ended).scalar() is not None:
+        counts = _write_counts(connection, execution)
+        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(state=counts.state))
 
 
 def find(
@@ -443,7 +458,9 @@ def _write_deliveries(connection: Connection, execution: int, recipients: Sequen
 
 
 _CLAIM = text("""
-    UPDATE push_delivery SET state = 'sending', attempts = attempts + 1, updated_at = now()
+    UPDATE push_delivery
+    SET state = 'sending', attempts = attempts + 1, updated_at = now(), tried_at = now(), receipt_checks = 0,
+        receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
     WHERE id = ANY (ARRAY (
         SELECT id FROM push_delivery
         WHERE execution_id = :execution AND id > :after AND state = 'pending'
@@ -452,17 +469,21 @@ _CLAIM = text("""
 """)
 
 
-def _claim(connection: Connection, execution: int, limit: int, after: int) -> list[Delivery]:
+def _claim(
+    connection: Connection, execution: int, limit: int, after: int, receipt_after: float | None
+) -> list[Delivery]:
     if not limit:
         return []
-    rows = connection.execute(_CLAIM, {"execution": execution, "after": after, "limit": limit})
+    values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after}
+    rows = connection.execute(_CLAIM, values)
     return sorted(Delivery(*row) for row in rows)
 
 
 _RECORD = text("""
     UPDATE push_delivery AS d
     SET state = o.state, provider_id = o.provider_id, error_code = o.code, error_text = o.reason,
-        updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END
+        updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END,
+        receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
     WHERE d.id = o.id AND d.state = 'sending'
@@ -503,6 +524,8 @@ def _move(connection: Connection, execution: int, before: DeliveryState, after: 
 
     :param values: columns that change with it.
     """
+    if after is not DeliveryState.UNKNOWN:  # of which alone something can still be learnt
+        values["receipt_due"] = None
     return connection.execute(
         update(push_delivery)
         .where(push_delivery.c.execution_id == execution, push_delivery.c.state == before)
@@ -543,6 +566,14 @@ def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, 
     )
 
 
+def _write_counts(connection: Connection, execution: int, **values: Any) -> Counts:
+    """Count the deliveries of an execution, and write the counts and ``values`` to its row."""
+    counts = _count(connection, execution)
+    numbers = {name: getattr(counts, name) for name in ("sent", "delivered", "failed", "unknown", "cancelled")}
+    connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**numbers, **values))
+    return counts
+
+
 def _count(connection: Connection, execution: int) -> Counts:
     rows = connection.execute(
         select(push_delivery.c.state, func.count().label("n"))
@@ -553,6 +584,7 @@ def _count(connection: Connection, execution: int) -> Counts:
     return Counts(
         total=sum(n.values()),
         sent=n.get(DeliveryState.SENT, 0) + n.get(DeliveryState.DELIVERED, 0),
+        delivered=n.get(DeliveryState.DELIVERED, 0),
         failed=n.get(DeliveryState.FAILED, 0),
         unknown=n.get(DeliveryState.UNKNOWN, 0),
         cancelled=n.get(DeliveryState.CANCELLED, 0),

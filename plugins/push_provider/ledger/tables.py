@@ -158,6 +158,7 @@ push_execution = Table(
     Column("error", Text),
     Column("total", Integer, nullable=False, server_default="0"),
     Column("sent", Integer, nullable=False, server_default="0"),
+    Column("delivered", Integer, nullable=False, server_default="0", comment="Of those sent"),
     Column("failed", Integer, nullable=False, server_default="0"),
     Column("unknown", Integer, nullable=False, server_default="0"),
     Column("cancelled", Integer, nullable=False, server_default="0"),
@@ -188,12 +189,18 @@ push_delivery = Table(
     Column("error_text", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("tried_at", DateTime(timezone=True), comment="When it was last claimed to be sent"),
     Column("sent_at", DateTime(timezone=True)),
+    Column("received_at", DateTime(timezone=True), comment="When it arrived, as the provider says"),
+    Column("receipt_due", DateTime(timezone=True), comment="When its receipt is asked for next; null: no more"),
+    Column("receipt_checks", SmallInteger, nullable=False, server_default="0"),
     _one_of("state", DeliveryState),
     # State is in no index on purpose: a delivery changes state three times, and with room left in its
     # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT).
     Index(None, "execution_id", "id"),
     Index(None, "recipient"),
+    # Only deliveries of channels that have receipts are in it, and those only while they wait for one.
+    Index(None, "receipt_due", postgresql_where=text("receipt_due IS NOT NULL")),
     comment="One recipient of one execution",
     postgresql_with={"fillfactor": 60},
 )

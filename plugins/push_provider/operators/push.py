@@ -153,16 +153,16 @@ class BasePushOperator(BaseOperator):
 
     def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, ahead: bool) -> None:
         from push_provider.channels.base import Job
-        from push_provider.content import Content
+        from push_provider.content import compile_content
         from push_provider.ledger import executions
 
-        pending = executions.claim(engine, plan.id, channel.chunk)
+        pending = executions.claim(engine, plan.id, channel.chunk, receipt_after=channel.receipt_after)
         if not pending:
             return
         try:
             if plan.error:
                 raise ContentError(plan.error)
-            content = Content(plan.task, plan.templates, variables=plan.variables, push=_facts(plan))
+            content = compile_content(plan.task, plan.templates, variables=plan.variables, push=_facts(plan))
             sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
         except PushError:
             executions.record(engine, _untouched(pending))
@@ -178,7 +178,9 @@ class BasePushOperator(BaseOperator):
         while chunk:
             outcomes = _hand_over(engine, sender, chunk)
             progress.add(len(chunk))
-            chunk = executions.record_and_claim(engine, outcomes, plan.id, channel.chunk, after=chunk[-1].id)
+            chunk = executions.record_and_claim(
+                engine, outcomes, plan.id, channel.chunk, after=chunk[-1].id, receipt_after=channel.receipt_after
+            )
 
     def _send_chunks_ahead(
         self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]
@@ -195,7 +197,15 @@ class BasePushOperator(BaseOperator):
         with ThreadPoolExecutor(1, "push-ledger") as clerk:
             while chunk:
                 more = channel.chunk if len(chunk) == channel.chunk else 0  # a smaller one is the last
-                turn = clerk.submit(executions.record_and_claim, engine, outcomes, plan.id, more, after=chunk[-1].id)
+                turn = clerk.submit(
+                    executions.record_and_claim,
+                    engine,
+                    outcomes,
+                    plan.id,
+                    more,
+                    after=chunk[-1].id,
+                    receipt_after=channel.receipt_after,
+                )
                 outcomes = _hand_over(engine, sender, chunk, turn)
                 progress.add(len(chunk))
                 chunk = turn.result()
@@ -224,6 +234,12 @@ class EmailPushOperator(BasePushOperator):
     """Sends one execution of a push task by email."""
 
     channel = "email"
+
+
+class SmsPushOperator(BasePushOperator):
+    """Sends one execution of a push task by SMS."""
+
+    channel = "sms"
 
 
 class BrokenTaskOperator(BaseOperator):

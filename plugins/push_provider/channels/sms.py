@@ -1,0 +1,178 @@
+"""The SMS channel: deliveries as messages through Aliyun, up to a hundred in a call."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from push_provider.channels import out_id
+from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender
+from push_provider.channels.sms_calls import Calls, Message
+from push_provider.exceptions import ConfigurationError, ContentError
+from push_provider.hooks.aliyun_client import BATCH, AliyunClient
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from push_provider.content import Parameters
+    from push_provider.hooks.aliyun_config import AliyunConfig
+
+log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"1[3-9]\d{9}|\+[1-9]\d{6,14}", re.ASCII)
+"""The normal form that :func:`push_provider.addresses.phone_number` gives."""
+
+
+class SmsChannel(Channel):
+    """SMS through Aliyun."""
+
+    name = "sms"
+    chunk = 1000
+    on_unknown = "hold"
+    receipt_after = 20.0
+
+    def connection(self, config: str | None) -> Connection:
+        """The Airflow connection of this id, or ``push_aliyun_sms_default``.
+
+        :raises ConfigurationError: there is no such connection.
+        """
+        from push_provider.hooks.aliyun_sms import get_sms_connection
+
+        return get_sms_connection(config)
+
+    def open(self, connection: Connection, content: Parameters, job: Job) -> SmsSender:
+        """Ask Aliyun for the template, where the account may, and hold the content against it.
+
+        :raises ConfigurationError: the connection is wrong, or there is no usable signature or template.
+        :raises ContentError: the content does not fit the template.
+        :raises ProviderUnavailable: Aliyun cannot be reached.
+        """
+        from push_provider.hooks.aliyun_sms import aliyun_config
+
+        config = aliyun_config(connection)
+        sign = _needed(content.sign_name or config.sign_name, "sign_name", config)
+        template = _needed(content.template_code or config.template_code, "template_code", config)
+        client = AliyunClient(config)
+        _learn_template(client, template, content)
+        return SmsSender(Calls(client, sign, template, job), content, config.max_connections)
+
+    def receipts(self, connection: Connection) -> ReceiptReader:
+        """What asks Aliyun for receipts through this connection.
+
+        :raises ConfigurationError: the connection is wrong.
+        """
+        from push_provider.channels.sms_receipts import SmsReceipts
+        from push_provider.hooks.aliyun_sms import aliyun_config
+
+        return SmsReceipts(AliyunClient(aliyun_config(connection)))
+
+
+def _needed(value: str | None, field: str, config: AliyunConfig) -> str:
+    if value is None:
+        raise ConfigurationError(
+            f"Connection {config.connection!r}: field {field!r} is empty, and the push task names none; enter it "
+            "there, or in the task."
+        )
+    return value
+
+
+def _learn_template(client: AliyunClient, code: str, content: Parameters) -> None:
+    """Ask which parameters the template has; where Aliyun does not say, go on and leave the check to it.
+
+    :raises ConfigurationError: there is no such template, or it is not approved.
+    :raises ContentError: the content has other parameters.
+    :raises ProviderUnavailable: there is no answer.
+    """
+    from push_provider.hooks.aliyun_codes import Fault, is_permission, meaning
+    from push_provider.hooks.aliyun_sms import APPROVED_TEMPLATE, ask, placeholders, refusal
+
+    answer = ask(client, client.template, code)
+    if not answer.ok:
+        if meaning(answer.code, answer.message).fault is Fault.ACCOUNT and not is_permission(answer.code):
+            raise refusal(client.config, answer)
+        log.info("Template %s is not checked beforehand: Aliyun answers %s", code, answer.code)
+        return
+    if str(answer.body.template_status) != APPROVED_TEMPLATE:
+        raise ConfigurationError(
+            f"Connection {client.config.connection!r}: template {code!r} is not approved (status "
+            f"{answer.body.template_status}); use one that is."
+        )
+    content.require(placeholders(answer.body.template_content or ""))
+
+
+class SmsSender(Sender):
+    """SMS of one execution to one account. One thread at a time may use it.
+
+    :param calls: how calls are made.
+    :param content: the compiled parameters.
+    :param threads: calls at the same time.
+    """
+
+    def __init__(self, calls: Calls, content: Parameters, threads: int) -> None:
+        self._calls = calls
+        self._content = content
+        self._pool = ThreadPoolExecutor(threads, "push-sms")
+
+    def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Send a chunk.
+
+        An outcome's ``provider_id`` is Aliyun's BizId. Its ``code`` is Aliyun's, or one of ``content`` (no parameters
+        can be made), ``number`` (no mobile number), ``connection``, ``timeout`` and ``protocol`` (no answer).
+
+        :raises ConfigurationError: Aliyun refuses the account, the signature or the template; nothing was sent.
+        :raises ContentError: Aliyun refuses one recipient after the other, and has accepted none.
+        :raises ProviderUnavailable: Aliyun cannot be reached; nothing was sent.
+        """
+        outcomes, messages = self._messages(deliveries)
+        batches = _batches(messages)
+        self._calls.begin()
+        # The first call alone: wrong keys must not be tried several times at once.
+        if not self._calls.proven and (first := next(batches, None)):
+            outcomes += self._calls.deliver(first)
+        for sent in self._pool.map(self._calls.deliver, batches):
+            outcomes += sent
+        self._calls.conclude()
+        return outcomes
+
+    def _messages(self, deliveries: Sequence[Delivery]) -> tuple[list[Outcome], list[Message]]:
+        outcomes, messages = [], []
+        for delivery in deliveries:
+            if not _NUMBER.fullmatch(delivery.to):
+                text = f"{delivery.to!r} is no mobile number"
+                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "number", text))
+                continue
+            try:
+                parameters = self._content.render(delivery.to, delivery.variables)
+            except ContentError as error:
+                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500]))
+                continue
+            messages.append(Message(delivery.id, delivery.to.removeprefix("+"), parameters))
+        return outcomes, messages
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Messages a call: as many as it takes, no number twice, and ids that one OutId can hold."""
+    waiting = list(messages)
+    while waiting:
+        batch: dict[str, Message] = {}
+        left: list[Message] = []
+        for message in waiting:
+            first = next(iter(batch.values()), message)
+            if message.to in batch:
+                left.append(message)
+                continue
+            if len(batch) == BATCH or message.id - first.id >= out_id.SPAN:
+                yield list(batch.values())
+                batch = {}
+            batch[message.to] = message
+        yield list(batch.values())
+        waiting = left

@@ -1,0 +1,123 @@
+"""Content of an SMS: the parameters of the provider's approved template, rendered for each recipient.
+
+The text itself is at the provider; a push task gives values for its ``${…}``. With ``content`` these are its names and
+values, of which each value is a Jinja template; without it they are the variables as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
+from push_provider.exceptions import ContentError
+from push_provider.task import PushTask, template_parameters
+
+VALUE_LIMIT = 1000
+"""Characters of one value: more than any SMS holds (500 with its signature, https://help.aliyun.com/document_detail/55324.html)."""
+
+
+class Parameters:
+    """The compiled parameters of one execution.
+
+    :param task: what to send.
+    :param variables: a trigger's; they win over the task's, and a recipient's win over both.
+    :param push: facts of the execution, ``{{ push.code }}`` and so on in templates.
+    :raises ContentError: a value cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        task: PushTask,
+        *,
+        variables: Mapping[str, Any] = {},
+        push: Mapping[str, Any] = {},
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.sign_name = task.sign_name
+        self.template_code = task.template_code
+        self._variables = {**task.variables, **variables}
+        self._push = dict(push)
+        self._wanted: frozenset[str] | None = None
+        self._values: dict[str, str | Callable[[Mapping[str, Any]], str]] | None = None
+        if task.content is not None:
+            try:
+                given = template_parameters(task.content)
+            except ValueError as error:
+                raise ContentError(f"content: {error}") from None
+            self._values = {name: _compiled(name, value, limits) for name, value in given.items()}
+
+    def require(self, names: frozenset[str]) -> None:
+        """Say which parameters the provider's template has, once they are known.
+
+        With ``content`` its names must be the same; otherwise only these of the variables are sent, and a recipient
+        for whom one is missing fails alone.
+
+        :raises ContentError: ``content`` does not fit the template.
+        """
+        if self._values is None:
+            self._wanted = names
+            return
+        given = self._values.keys()
+        problems = []
+        if missing := names - given:
+            problems.append(f"lacks {_listed(missing)}")
+        if unknown := given - names:
+            problems.append(f"has {_listed(unknown)}, which the template has not")
+        if problems:
+            raise ContentError(
+                f"content: {' and '.join(problems)}; template {self.template_code or 'of the configuration'} "
+                f"takes {_listed(names)}"
+            )
+
+    def render(self, to: str, variables: Mapping[str, Any]) -> dict[str, str]:
+        """The parameters of one recipient.
+
+        :param to: the address.
+        :param variables: the recipient's own.
+        :raises ContentError: one is missing, is no text, or is too long.
+        """
+        values = {**self._variables, **variables}
+        if self._values is None:
+            wanted = values.keys() if self._wanted is None else self._wanted
+            return {name: _checked(name, _text(name, values)) for name in wanted}
+        values |= {"push": self._push, "to": to}
+        return {
+            name: _checked(name, value if isinstance(value, str) else value(values))
+            for name, value in self._values.items()
+        }
+
+
+def _compiled(name: str, value: str, limits: Limits) -> str | Callable[[Mapping[str, Any]], str]:
+    if "{" not in value:
+        return value
+    return Sandbox({f"content.{name}": value}, autoescape=False, limits=limits).program(f"content.{name}")
+
+
+def _text(name: str, values: Mapping[str, Any]) -> str:
+    if name not in values:
+        raise ContentError(
+            f"the template's parameter {name!r} is missing; give it in the variables of the recipient, the trigger "
+            "or the task"
+        )
+    value = values[name]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise ContentError(f"the variable {name!r} must be a text or a number to be a parameter of an SMS")
+    return value
+
+
+def _checked(name: str, value: str) -> str:
+    if len(value) > VALUE_LIMIT:
+        raise ContentError(f"the parameter {name!r} has {len(value)} characters; an SMS takes at most {VALUE_LIMIT}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ContentError(f"the parameter {name!r} holds half a character (a lone surrogate)") from error
+    return value
+
+
+def _listed(names: frozenset[str] | set[str]) -> str:
+    return ", ".join(map(repr, sorted(names))) or "none"

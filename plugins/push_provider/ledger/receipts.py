@@ -1,0 +1,178 @@
+"""Receipts in the ledger: whose is due, and what it changes.
+
+``claim_due`` takes deliveries whose receipt is due and puts the next time on record, so that a process that dies costs
+one turn; ``settle`` writes what was learnt. What was sent becomes ``delivered`` or ``failed``; what nobody could tell
+becomes what it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+
+from push_provider.channels.base import Fate, Question, Receipt
+from push_provider.ledger import executions, tasks
+from push_provider.ledger.engine import transaction
+
+WAITS = (60, 120, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
+"""Seconds from one time of asking to the next; the last one holds for all further times."""
+
+
+class Due(NamedTuple):
+    """A delivery whose receipt is due."""
+
+    task: str
+    execution: int
+    channel: str
+    config: str | None
+    """Connection id that it was sent through; None: the channel's default one."""
+    unknown: bool
+    """Nobody could tell whether it was accepted."""
+    question: Question
+
+
+class Settled(NamedTuple):
+    """How many deliveries a settlement changed to what."""
+
+    delivered: int = 0
+    failed: int = 0
+    sent: int = 0
+    """Accepted after all, of those that nobody could tell."""
+    given_up: int = 0
+
+
+_CLAIM_DUE = text("""
+    WITH due AS (
+        SELECT id FROM push_delivery
+        WHERE receipt_due <= :now AND state IN ('sent', 'unknown')
+        ORDER BY receipt_due LIMIT :limit FOR UPDATE SKIP LOCKED)
+    UPDATE push_delivery AS d
+    SET receipt_checks = least(d.receipt_checks + 1, 32000),
+        receipt_due = CAST(:now AS timestamptz) + make_interval(
+            secs => (CAST(:waits AS integer[]))[least(d.receipt_checks + 1, cardinality(CAST(:waits AS integer[])))])
+    FROM due, push_execution AS e
+    WHERE d.id = due.id AND e.id = d.execution_id
+    RETURNING e.task_code, e.id AS execution, e.snapshot -> 'task' ->> 'channel' AS channel,
+              e.snapshot -> 'task' ->> 'config' AS config, replace(CAST(e.token AS text), '-', '') AS token,
+              d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown
+""")
+
+
+def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
+    """Take up to ``limit`` deliveries whose receipt is due, the longest waiting first.
+
+    :param now: the present moment.
+    """
+    with transaction(engine) as connection:
+        rows = connection.execute(_CLAIM_DUE, {"limit": limit, "now": now, "waits": list(WAITS)})
+        return [
+            Due(
+                row.task_code,
+                row.execution,
+                row.channel,
+                row.config,
+                row.unknown,
+                Question(row.id, row.recipient, row.token, row.provider_id, row.tried_at),
+            )
+            for row in rows
+        ]
+
+
+_SETTLE = text("""
+    UPDATE push_delivery AS d
+    SET state = r.state, error_code = r.code, error_text = r.reason, updated_at = :now,
+        received_at = r.received_at,
+        sent_at = CASE WHEN r.state <> 'failed' THEN coalesce(d.sent_at, d.tried_at) ELSE d.sent_at END,
+        receipt_due = CASE WHEN r.final THEN NULL ELSE d.receipt_due END
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:tries AS timestamptz[]), CAST(:states AS text[]),
+                CAST(:codes AS text[]), CAST(:reasons AS text[]), CAST(:times AS timestamptz[]),
+                CAST(:finals AS boolean[])) AS r (id, tried_at, state, code, reason, received_at, final)
+    WHERE d.id = r.id AND d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at
+    RETURNING d.id, d.state
+""")
+
+
+class _Change(NamedTuple):
+    due: Due
+    state: str
+    code: str | None
+    reason: str | None
+    received_at: datetime | None
+    final: bool
+
+
+def settle(
+    engine: Engine, due: Sequence[Due], receipts: Sequence[Receipt], *, now: datetime, patience: timedelta
+) -> Settled:
+    """Write what was learnt of deliveries that :func:`claim_due` gave.
+
+    A delivery that is being sent again meanwhile is left alone.
+
+    :param receipts: at most one for each; one without a receipt is asked for again at its next time.
+    :param patience: how long after a message was sent receipts are asked for. Then one that was accepted stays
+        ``sent``, and one that the provider knows nothing of has ``failed``: it was never accepted.
+    :returns: what changed.
+    """
+    known = {receipt.id: receipt for receipt in receipts}
+    by_task: dict[str, list[_Change]] = defaultdict(list)
+    for one in due:
+        receipt = known.get(one.question.id)
+        late = now - one.question.tried_at >= patience
+        if receipt and (change := _change(one, receipt, late=late)):
+            by_task[one.task].append(change)
+    total = Settled()
+    # In the order of their codes, so that no two processes wait for each other.
+    for code in sorted(by_task):
+        changes = by_task[code]
+        with transaction(engine) as connection:
+            tasks.lock(connection, code)
+            total = Settled(*map(sum, zip(total, _write(connection, changes, now), strict=True)))
+            for execution in sorted({change.due.execution for change in changes}):
+                executions.recount(connection, execution)
+            tasks.settle(connection, code)
+    return total
+
+
+def _change(due: Due, receipt: Receipt, *, late: bool) -> _Change | None:
+    match receipt.fate:
+        case Fate.DELIVERED:
+            return _Change(due, "delivered", None, None, receipt.received_at, final=True)
+        case Fate.FAILED:
+            return _Change(due, "failed", receipt.code, receipt.text, receipt.received_at, final=True)
+        case Fate.ABSENT if due.unknown:
+            words = "The provider has no record of it: it was never accepted. Clear the run to send it again"
+            return _Change(due, "failed", "no-record", words, None, final=True) if late else None
+        case _ if late:
+            words = "The provider never said whether it arrived"
+            return _Change(due, "sent", "no-receipt", words, None, final=True)
+        case Fate.WAITING if due.unknown:
+            return _Change(due, "sent", None, None, None, final=False)
+    return None
+
+
+def _write(connection: Connection, changes: Sequence[_Change], now: datetime) -> Settled:
+    rows = connection.execute(
+        _SETTLE,
+        {
+            "now": now,
+            "ids": [change.due.question.id for change in changes],
+            "tries": [change.due.question.tried_at for change in changes],
+            "states": [change.state for change in changes],
+            "codes": [change.code for change in changes],
+            "reasons": [change.reason for change in changes],
+            "times": [change.received_at for change in changes],
+            "finals": [change.final for change in changes],
+        },
+    )
+    final = {change.due.question.id for change in changes if change.final}
+    written = [(row.id, row.state) for row in rows]
+    return Settled(
+        delivered=sum(state == "delivered" for _, state in written),
+        failed=sum(state == "failed" for _, state in written),
+        sent=sum(state == "sent" and number not in final for number, state in written),
+        given_up=sum(state == "sent" and number in final for number, state in written),
+    )
