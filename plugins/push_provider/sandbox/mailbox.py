@@ -7,13 +7,12 @@ The index is also kept in memory. One process uses a folder at a time, and calls
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import getaddresses
@@ -23,6 +22,7 @@ from typing import Any, Self
 
 from push_provider.exceptions import ConfigurationError
 from push_provider.sandbox import message
+from push_provider.sandbox.journal import Journal, exclusive
 
 KEEP = 10_000
 """Mails kept; each further one removes the oldest."""
@@ -92,32 +92,21 @@ class Mailbox:
         self.folder = folder
         self.keep = keep
         self._mails: OrderedDict[str, Mail] = OrderedDict()
-        self._index_path = folder / "index.jsonl"
-        self._index: int | None = None
-        self._lines = 0
+        self._index = Journal(folder / "index.jsonl")
         self._number = 0
         self._changes = 0
         self._opened = time.time_ns()
+        self._owned = ExitStack()
+        self._owned.enter_context(exclusive(folder))
+        self._owned.callback(self._index.close)
         # Removing a file can take longer than all else that a mail costs, and nobody waits for it.
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="mailbox-remover")
+        self._owned.callback(self._remover.shutdown)
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise ConfigurationError(
-                f"The folder {folder} cannot be used ({error.strerror}); choose another with --folder"
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._load()
             self._rewrite_index()
-        except BlockingIOError:
-            os.close(self._lock)
-            raise ConfigurationError(
-                f"Another sandbox uses the folder {folder}; stop it or choose another with --folder"
-            ) from None
         except OSError as error:
-            os.close(self._lock)
+            self._owned.close()
             raise ConfigurationError(
                 f"The folder {folder} cannot be read ({error.strerror}); choose another with --folder"
             ) from error
@@ -138,11 +127,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Finish what is to be removed, and let another process use the folder."""
-        self._remover.shutdown()
-        if self._index is not None:
-            os.close(self._index)
-            self._index = None
-        os.close(self._lock)
+        self._owned.close()
 
     def add(self, content: bytes, *, mail_from: str, rcpt_to: Sequence[str]) -> Mail:
         """Keep a mail. When this returns, the mail outlives the process (but not the machine).
@@ -166,7 +151,7 @@ class Mailbox:
         path = self._path(mail.id)
         self._write(path, content)
         try:
-            self._append(mail)
+            self._index.append([mail.as_json()])
         except OSError:
             path.unlink(missing_ok=True)
             raise
@@ -175,8 +160,10 @@ class Mailbox:
         while len(self._mails) > self.keep:
             oldest, _ = self._mails.popitem(last=False)
             self._remover.submit(self._remove, [oldest])
-        if self._lines >= 2 * self.keep + 1000:
-            self._rewrite_index()
+        if self._index.lines >= 2 * self.keep + 1000:
+            # The mail is safe; a disk too full for a second index is tried again with the next one.
+            with suppress(OSError):
+                self._rewrite_index()
         return mail
 
     def find(
@@ -237,29 +224,9 @@ class Mailbox:
             part.unlink(missing_ok=True)
             raise
 
-    def _append(self, mail: Mail) -> None:
-        assert self._index is not None, "the mailbox is closed"
-        line = json.dumps(mail.as_json()).encode() + b"\n"
-        before = os.lseek(self._index, 0, os.SEEK_END)
-        try:
-            # A full disk may take a part of the line before it refuses the rest.
-            while line:
-                line = line[os.write(self._index, line) :]
-        except OSError:
-            os.ftruncate(self._index, before)
-            raise
-        self._lines += 1
-
     def _rewrite_index(self) -> None:
         """Write the index anew, without the lines of mails that are gone."""
-        part = self._index_path.with_suffix(".part")
-        part.write_text("".join(json.dumps(mail.as_json()) + "\n" for mail in self._mails.values()))
-        part.rename(self._index_path)
-        index = os.open(self._index_path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        if self._index is not None:
-            os.close(self._index)
-        self._index = index
-        self._lines = len(self._mails)
+        self._index.rewrite(mail.as_json() for mail in self._mails.values())
 
     def _load(self) -> None:
         files: dict[str, os.stat_result] = {}
@@ -281,13 +248,9 @@ class Mailbox:
 
     def _read_index(self, files: dict[str, os.stat_result]) -> list[Mail]:
         mails: dict[str, Mail] = {}
-        try:
-            lines = self._index_path.read_text("utf-8", "replace").splitlines()
-        except FileNotFoundError:
-            return []
-        for line in lines:
+        for entry in self._index.read():
             try:
-                mail = Mail.from_json(json.loads(line))
+                mail = Mail.from_json(entry)
             except (ValueError, KeyError, TypeError):
                 continue  # its mail is adopted
             if mail.id in files:
