@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,6 +28,9 @@ from push_provider.sandbox.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from push_provider.sandbox.sms_gateway import SmsGateway
+    from push_provider.sandbox.sms_store import Sms
 
 # The gate tries the same examples each time, so that what it says is about the change; people's runs try new ones.
 settings.register_profile("gate", derandomize=True)
@@ -80,3 +84,69 @@ def include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "templates").mkdir(parents=True)
     monkeypatch.setenv("AIRFLOW__PUSH__INCLUDE_DIR", str(folder))
     return folder
+
+
+class Aliyun:
+    """The sandbox's SMS gateway, served over HTTP, and what a test asks of it.
+
+    :param gateway: the gateway itself.
+    :param address: host and port.
+    """
+
+    KEY, SECRET = "LTAI5tOfTheTests", "a-secret-of-the-tests"
+    TEMPLATE = "SMS_100000001"
+    """Takes ``name`` and ``order``."""
+
+    def __init__(self, gateway: SmsGateway, address: str) -> None:
+        self.gateway = gateway
+        self.address = address
+
+    def fields(self, **extra: Any) -> dict[str, Any]:
+        """A connection of type ``push_aliyun_sms`` to this gateway; ``login``, ``password`` … or names of the extra."""
+        standard = {name: extra.pop(name) for name in ("conn_type", "login", "password", "port") if name in extra}
+        return {
+            "conn_type": "push_aliyun_sms",
+            "login": self.KEY,
+            "password": self.SECRET,
+            **standard,
+            "extra": {
+                "sign_name": "推送平台",
+                "template_code": self.TEMPLATE,
+                "endpoint": f"http://{self.address}",
+                "timeout": 1,
+                **extra,
+            },
+        }
+
+    def connect(self, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> None:
+        """Make it the default SMS configuration."""
+        monkeypatch.setenv("AIRFLOW_CONN_PUSH_ALIYUN_SMS_DEFAULT", json.dumps(self.fields(**extra)))
+
+    def fail(self, kind: str, **fields: Any) -> None:
+        """Let the next calls that send fail; see :class:`~push_provider.sandbox.sms_faults.Fault`."""
+        from push_provider.sandbox.sms_faults import Fault
+
+        self.gateway.faults.add(Fault.from_json({"kind": kind, **fields}))
+
+    @property
+    def sent(self) -> list[Sms]:
+        """All SMS that were accepted, oldest first."""
+        return self.gateway.store.find(limit=100_000)[0][::-1]
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How many calls there were of each action that sends."""
+        return {action: count for action, count in self.gateway.counts.items() if action.startswith("Send")}
+
+
+@pytest.fixture
+def aliyun(tmp_path: Path) -> Iterator[Aliyun]:
+    """Aliyun's SMS service, as the sandbox has it."""
+    from push_provider.sandbox.sms_gateway import SmsGateway
+    from push_provider.sandbox.sms_http import in_thread
+    from push_provider.sandbox.sms_store import SmsStore
+
+    with SmsStore(tmp_path / "sms") as store:
+        gateway = SmsGateway(store, {Aliyun.KEY: Aliyun.SECRET})
+        with in_thread(gateway) as address:
+            yield Aliyun(gateway, address)

@@ -10,7 +10,7 @@ import pytest
 
 # Airflow's modules that each one stands on, and all of ours that it may bring along.
 LOOKED_UP = {
-    "push_provider.provider": ((), {"hooks", "hooks.services", "hooks.smtp_config", "provider"}),
+    "push_provider.provider": ((), {"hooks", "hooks.aliyun_config", "hooks.services", "hooks.smtp_config", "provider"}),
     "push_provider.plugin": (("airflow.plugins_manager",), {"plugin"}),
     "push_provider.cli.definition": (("airflow.cli.cli_config",), {"cli", "cli.definition"}),
 }
@@ -20,11 +20,13 @@ HEAVY = {
     "alibabacloud_dysmsapi20170525",
     "alibabacloud_tea_openapi",
     "confluent_kafka",
+    "darabonba",
     "croniter",
     "email_validator",
     "jinja2",
     "markdown_it",
     "psycopg",
+    "phonenumbers",
     "pydantic",
     "requests",
     "smtplib",

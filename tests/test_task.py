@@ -75,6 +75,8 @@ def test_defaults() -> None:
         "content": "c",
         "content_type": "html",
         "template": None,
+        "template_code": None,
+        "sign_name": None,
         "variables": {},
         "attachments": [],
         "on_unknown": None,
@@ -241,7 +243,7 @@ REFUSED = [
     ({"name": "a\nb"}, "name", ONE_LINE),
     ({"name": 5}, "name", "must be text; put it in quotes"),
     ({"name": None}, "name", "must be text; put it in quotes"),
-    ({"channel": "pigeon"}, "channel", "must be 'email'"),
+    ({"channel": "pigeon"}, "channel", "must be 'email' or 'sms'"),
     ({"config": ""}, "config", "must not be empty"),
     ({"config": "x" * 251}, "config", "must have at most 250 characters"),
     ({"execution": "loop"}, "execution", "must be a mapping of fields"),
@@ -427,9 +429,64 @@ def test_all_broken_fields_are_named_at_once() -> None:
     assert [field for field, _ in errors] == ["name", "schedule.minute", "retries", "colour"]
 
 
+SMS = {"name": "n", "channel": "sms", "recipients": ["+86 138-0013-8000", "85290001234"]}
+
+
+def test_an_sms() -> None:
+    sms = parse({**SMS, "content": '{"name": "{{ name }}"}', "template_code": "SMS_1", "sign_name": "某公司"})
+    assert [recipient.to for recipient in sms.recipients] == ["13800138000", "+85290001234"]
+    assert (sms.template_code, sms.sign_name, sms.on_unknown) == ("SMS_1", "某公司", None)
+    assert parse(sms.spec()) == sms
+    assert parse(SMS).content is None
+
+
+A_PARAMETER_SET = """an SMS has the parameters of its template, a JSON object of texts like {"name": "{{ name }}"}"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"content": "Hello"}, "content", f"is not JSON (line 1: Expecting value); {A_PARAMETER_SET}"),
+        ({"content": "[]"}, "content", f"is no JSON object; {A_PARAMETER_SET}"),
+        ({"content": '"code"'}, "content", f"is no JSON object; {A_PARAMETER_SET}"),
+        ({"content": '{"code": 123}'}, "content", f"'code' must be a text, in quotes; {A_PARAMETER_SET}"),
+        ({"content": '{"code": null}'}, "content", f"'code' must be a text, in quotes; {A_PARAMETER_SET}"),
+        ({"content": '{"a": "1", "a": "2"}'}, "content", f"'a' stands there twice; {A_PARAMETER_SET}"),
+        ({"content": '{"a": "\\ud800"}'}, "content", f"'a' {NO_SURROGATE}"),
+        ({"content": "[" * 100_000}, "content", f"is nested too deeply; {A_PARAMETER_SET}"),
+        ({"content_type": "text"}, "content_type", "belongs to channel email; leave it out"),
+        ({"subject": "s"}, "subject", "belongs to channel email; leave it out"),
+        (
+            {"template": "a.html"},
+            "template",
+            "belongs to channel email; leave it out; name the provider's template in template_code",
+        ),
+        ({"attachments": ["a.pdf"]}, "attachments", "belongs to channel email; leave it out"),
+        ({"sign_name": "a\nb"}, "sign_name", ONE_LINE),
+        ({"template_code": ""}, "template_code", "must not be empty"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_is_no_sms(fields: dict[str, Any], field: str, message: str) -> None:
+    assert refusal({**SMS, **fields}) == [(field, message)]
+
+
+@pytest.mark.parametrize("field", ["template_code", "sign_name"])
+def test_what_an_email_has_not(field: str) -> None:
+    assert refusal({**SMALLEST, field: "x"}) == [(field, "belongs to channel sms; leave it out")]
+
+
+def test_numbers_of_a_trigger_are_checked_as_the_channel_wants_it() -> None:
+    trigger = parse_trigger({"recipients": ["+8613800138000"]}, channel="sms")
+    assert trigger.recipients is not None
+    assert trigger.recipients[0].to == "13800138000"
+    with pytest.raises(InvalidTask, match=r"recipients\[0\]\.to: 'a@example\.com' is not a mobile number"):
+        parse_trigger({"recipients": ["a@example.com"]}, channel="sms")
+
+
 def test_what_was_read_is_named_first() -> None:
-    with pytest.raises(InvalidTask, match=r"^tasks/order\.yaml: channel: must be 'email'$"):
-        parse({**SMALLEST, "channel": "sms"}, where="tasks/order.yaml")
+    with pytest.raises(InvalidTask, match=r"^tasks/order\.yaml: channel: must be 'email' or 'sms'$"):
+        parse({**SMALLEST, "channel": "fax"}, where="tasks/order.yaml")
 
 
 @pytest.mark.parametrize("levels", [DEPTH_LIMIT, 100_000])

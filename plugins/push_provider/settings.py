@@ -78,7 +78,7 @@ def missed_grace() -> timedelta:
 
     :raises ConfigurationError: it is not a number of seconds, zero or more.
     """
-    return timedelta(seconds=_number("missed_grace", "300", "a number of seconds, zero or more"))
+    return timedelta(seconds=_number("missed_grace", _get("missed_grace", "300"), "a number of seconds, zero or more"))
 
 
 def receipt_days() -> timedelta:
@@ -86,11 +86,10 @@ def receipt_days() -> timedelta:
 
     :raises ConfigurationError: it is not a number of days, zero or more.
     """
-    return timedelta(days=_number("receipt_days", "3", "a number of days, zero or more"))
+    return timedelta(days=_number("receipt_days", _get("receipt_days", "3"), "a number of days, zero or more"))
 
 
-def _number(key: str, fallback: str, takes: str) -> float:
-    text = _get(key, fallback)
+def _number(key: str, text: str, takes: str) -> float:
     try:
         number = float(text)
         timedelta(days=number)

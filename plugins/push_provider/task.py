@@ -161,6 +161,8 @@ Variables = Annotated[dict[str, JsonValue], AfterValidator(_variables)]
 Number = Annotated[int, Strict()]
 Line = Annotated[str, AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
+ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_one_line)]
+"""What a provider calls something of the sender's there."""
 Timezone = Annotated[str, AfterValidator(_timezone)]
 IncludePath = Annotated[str, AfterValidator(_include_path)]
 
@@ -418,8 +420,8 @@ class PushTask(_Contract):
     content: str | None = Field(default=None, max_length=CONTENT_LIMIT)
     content_type: Literal["html", "markdown", "text"] = "html"
     template: IncludePath | None = None
-    template_code: Line | None = Field(default=None, min_length=1, max_length=100)
-    sign_name: Line | None = Field(default=None, min_length=1, max_length=100)
+    template_code: ProviderName | None = None
+    sign_name: ProviderName | None = None
     variables: Variables = {}
     attachments: list[Attachment] = []
     on_unknown: Literal["resend", "hold"] | None = None

@@ -20,9 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
+from benchmarks.operator import operator
 from benchmarks.stage import free_port
 
 _HTML = (
@@ -58,53 +57,6 @@ def _server() -> Iterator[tuple[int, str]]:
 
 def _variables(number: int) -> dict[str, str]:
     return {"name": f"Customer {number}", "order": f"A-{number:06d}", "amount": f"{number % 900 + 99}.00"}
-
-
-class _Operator:
-    """Our operator on a ledger of its own."""
-
-    def __init__(self, folder: Path, port: int, count: int) -> None:
-        from push_provider.ledger.engine import get_engine
-        from push_provider.ledger.schema import migrate
-        from push_provider.sandbox.postgres import PostgresServer
-
-        self.postgres = PostgresServer(folder / "postgres")
-        self.postgres.start()
-        self.postgres.create_database("push")
-        os.environ["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"] = self.postgres.url("push")
-        os.environ["AIRFLOW_CONN_PUSH_EMAIL_DEFAULT"] = json.dumps(
-            {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@bench.example",
-             "extra": {"ignore_tls": True}}
-        )  # fmt: skip
-        self.engine = get_engine()
-        migrate(self.engine)
-        self.count = count
-        self.runs = 0
-
-    def __call__(self) -> float:
-        from datetime import UTC, datetime
-
-        from push_provider.ledger import tasks
-        from push_provider.operators.push import EmailPushOperator
-        from push_provider.task import parse
-
-        self.runs += 1
-        code = f"bench-{self.runs}"
-        recipients = [{"to": f"c{n}@bench.example", "variables": _variables(n)} for n in range(self.count)]
-        task = parse({"code": code, "name": "Bench", "channel": "email", "subject": _SUBJECT, "content": _HTML,
-                      "recipients": recipients})  # fmt: skip
-        tasks.apply(self.engine, task, now=datetime.now(UTC), default_timezone="UTC")
-        run = SimpleNamespace(
-            run_id=f"run-{self.runs}", conf={}, run_type="manual", logical_date=None, start_date=None,
-            triggering_user_name=None,
-        )  # fmt: skip
-        context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=1, max_tries=0)}
-        begun = time.perf_counter()
-        result = EmailPushOperator(task_id="send", code=code).execute(context)
-        seconds = time.perf_counter() - begun
-        if result["sent"] != self.count:
-            raise SystemExit(f"Only {result['sent']} of {self.count} were sent")
-        return self.count / seconds
 
 
 def _smtp_hook(port: int, count: int, *, keep: bool) -> Callable[[], float]:
@@ -226,10 +178,14 @@ def main() -> None:
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     with tempfile.TemporaryDirectory(prefix="push-bench-") as text, _server() as (port, server):
         folder = Path(text)
-        operator = _Operator(folder, port, arguments.mails)
-        try:
+        os.environ["AIRFLOW_CONN_PUSH_EMAIL_DEFAULT"] = json.dumps(
+            {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@bench.example",
+             "extra": {"ignore_tls": True}}
+        )  # fmt: skip
+        recipients = [{"to": f"c{n}@bench.example", "variables": _variables(n)} for n in range(arguments.mails)]
+        with operator(folder, "email", recipients, subject=_SUBJECT, content=_HTML) as push:
             senders: dict[str, Callable[[], float] | None] = {
-                "Push operator, ledger included": operator,
+                "Push operator, ledger included": push,
                 "Airflow's SmtpHook, once a mail": _smtp_hook(port, max(arguments.mails // 20, 100), keep=False),
                 "SmtpHook, one connection for all": _smtp_hook(port, max(arguments.mails // 20, 100), keep=True),
                 "nodemailer, pool of 4": _nodemailer(folder, port, max(arguments.mails // 4, 100)),
@@ -241,9 +197,6 @@ def main() -> None:
                     if sender:
                         print(f"round {number + 1} of {arguments.rounds}: {name} …", file=sys.stderr, flush=True)
                         rates[name].append(sender())
-        finally:
-            operator.engine.dispose()
-            operator.postgres.stop()
     print(f"Mails a second, median (min–max) of {arguments.rounds} rounds, into {server}:")
     ours = statistics.median(rates["Push operator, ledger included"])
     for name, values in rates.items():

@@ -178,9 +178,10 @@ def test_what_becomes_of_an_execution(
     assert (row.state, desk.status) == (state, status)
     assert (row.finished_at is not None) == (state != "running")
     assert row.started_at is not None
-    expected = Counts(3, *(states.count(name) for name in ("sent", "failed", "unknown", "cancelled", "pending")))
+    names = ("sent", "delivered", "failed", "unknown", "cancelled", "pending")
+    expected = Counts(3, *(states.count(name) for name in names))
     assert counts == expected
-    assert (row.total, row.sent, row.failed, row.unknown, row.cancelled) == expected[:5]
+    assert (row.total, row.sent, row.delivered, row.failed, row.unknown, row.cancelled) == expected[:6]
 
 
 def test_what_was_never_sent_says_why(desk: Desk, plan: Plan) -> None:
@@ -211,7 +212,7 @@ def test_delivered_counts_as_sent(desk: Desk, plan: Plan) -> None:
             connection.execute(
                 text("UPDATE push_delivery SET state = 'delivered' WHERE execution_id = :id"), {"id": plan.id}
             )
-        assert executions.finish(desk.engine, plan.id, final=True) == Counts(3, 3, 0, 0, 0, 0)
+        assert executions.finish(desk.engine, plan.id, final=True) == Counts(3, 3, 3, 0, 0, 0, 0)
 
 
 def test_a_loops_status_between_its_executions(desk: Desk) -> None:
@@ -314,7 +315,7 @@ def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown
             == []
         )
         counts = executions.finish(desk.engine, plan.id, final=final)
-    assert counts == Counts(3, 1, 0, 0, 2, 0)
+    assert counts == Counts(3, 1, 0, 0, 0, 2, 0)
     assert (desk.execution(plan).state, desk.status) == ("cancelled", "cancelled")
     ended = desk.execution(plan).finished_at
 

@@ -169,14 +169,15 @@ class AliyunClient:
         except AlibabaCloudException as error:
             if not error.code or error.code == "None":  # the SDK's text for an error that has none
                 raise NoAnswer("protocol", f"HTTP status {error.status_code} without an error code") from None
+            said = (error.data or {}).get("Message") or error.message
             wait = error.retry_after
-            return Answer(str(error.code), str(error.message), retry_after=wait / 1000 if wait else None)
+            return Answer(str(error.code), _line(said), retry_after=wait / 1000 if wait else None)
         except UnretryableException as error:
             raise self._lost(error.inner_exception) from None
         body = response.body
         if body is None or not body.code:
             raise NoAnswer("protocol", "Aliyun's answer has no code")
-        return Answer(str(body.code), str(body.message or ""), body)
+        return Answer(str(body.code), _line(body.message or ""), body)
 
     def _lost(self, error: BaseException) -> Exception:
         """What to make of a call without an answer, from the cause that the SDK keeps."""
@@ -216,6 +217,10 @@ def _chain(error: BaseException | None) -> list[BaseException]:
             found.append(link)
             waiting += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
     return found
+
+
+def _line(words: str) -> str:
+    return " ".join(str(words).split())
 
 
 def _json(value: Any) -> str:
