@@ -167,7 +167,8 @@ def test_no_other_site_is_let_in_by_a_preflight(sandbox, method):
 )
 def test_the_page_speaks_the_readers_language(sandbox, accepted, language):
     page = sandbox.request("/", headers={"Accept-Language": accepted}).body.decode()
-    assert f'<html lang="{language}" data-smtp="127.0.0.1:{sandbox.smtp_port}">' in page
+    assert f'<html lang="{language}" data-smtp="127.0.0.1:{sandbox.smtp_port}" ' in page
+    assert f'data-sms="127.0.0.1:{sandbox.sms_port}">' in page
 
 
 def test_the_page_needs_nothing_from_elsewhere(sandbox):

@@ -30,10 +30,11 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
         start_sandbox(tmp_path) as running,
         running.smtp() as client,
         socket.create_connection(("127.0.0.1", running.http_port)),
+        socket.create_connection(("127.0.0.1", running.sms_port)),
     ):
         assert client.ehlo()[0] == 250  # connections that are open must not hold it up
         assert running.stop(number) == 0
-        for port in (running.smtp_port, running.http_port):
+        for port in (running.smtp_port, running.sms_port, running.http_port):
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port), timeout=5)
         client.close()
@@ -41,7 +42,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
 
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "push_provider.sandbox", "--folder", str(tmp_path)]
-    ports = ["--smtp-port", "0", "--http-port", "0"]
+    ports = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0"]
     with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         # Its own modules come after the handlers are in place: pydantic is one of the first of the page.
@@ -54,12 +55,12 @@ def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     assert "Traceback" not in rest
 
 
-@pytest.mark.parametrize("option", ["--smtp-port", "--http-port"])
+@pytest.mark.parametrize("option", ["--smtp-port", "--http-port", "--sms-port"])
 def test_a_port_in_use_is_one_line_that_names_port_and_option(tmp_path, option):
-    other = "--http-port" if option == "--smtp-port" else "--smtp-port"
+    others = [f"--{name}-port=0" for name in ("smtp", "http", "sms") if name not in option]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _run("--folder", str(tmp_path), option, str(port), other, "0")
+        done = _run("--folder", str(tmp_path), option, str(port), *others)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -80,6 +81,7 @@ def test_only_loopback_addresses_are_listened_on(tmp_path, host):
         ("PUSH_SANDBOX_SMTP_PORT", "mail"),
         ("PUSH_SANDBOX_HTTP_PORT", "65536"),
         ("PUSH_SANDBOX_HTTP_PORT", "-1"),
+        ("PUSH_SANDBOX_SMS_PORT", "sms"),
     ],
 )
 def test_a_wrong_port_in_the_environment_is_refused(tmp_path, name, value):
@@ -88,23 +90,25 @@ def test_a_wrong_port_in_the_environment_is_refused(tmp_path, name, value):
     assert f"{value!r} is not a port" in done.stderr
 
 
-def test_the_environment_sets_the_ports(tmp_path):
+@pytest.mark.parametrize("name", ["SMTP", "HTTP", "SMS"])
+def test_the_environment_sets_the_ports(tmp_path, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _run("--folder", str(tmp_path), PUSH_SANDBOX_SMTP_PORT="0", PUSH_SANDBOX_HTTP_PORT=str(port))
+        ports = {f"PUSH_SANDBOX_{other}_PORT": "0" for other in ("SMTP", "HTTP", "SMS")}
+        done = _run("--folder", str(tmp_path), **{**ports, f"PUSH_SANDBOX_{name}_PORT": str(port)})
     assert f"Port {port} " in done.stderr
 
 
 def test_two_sandboxes_cannot_share_a_folder(start_sandbox, tmp_path):
     with start_sandbox(tmp_path):
-        done = _run("--folder", str(tmp_path), "--smtp-port", "0", "--http-port", "0")
+        done = _run("--folder", str(tmp_path), "--smtp-port", "0", "--http-port", "0", "--sms-port", "0")
     assert done.returncode == 2
     assert "Another sandbox uses the folder" in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    done = _run("--folder", str(tmp_path / "file" / "mails"), "--smtp-port", "0", "--http-port", "0")
+    done = _run("--folder", str(tmp_path / "file" / "mails"), "--smtp-port", "0", "--http-port", "0", "--sms-port", "0")
     assert done.returncode == 2
     assert str(tmp_path / "file" / "mails") in done.stderr
     assert done.stderr.count("\n") == 1

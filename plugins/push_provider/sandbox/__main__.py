@@ -45,17 +45,29 @@ async def _run(options: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         smtp_socket = stack.enter_context(_listen(options.host, options.smtp_port, "--smtp-port"))
         http_socket = stack.enter_context(_listen(options.host, options.http_port, "--http-port"))
+        sms_socket = stack.enter_context(_listen(options.host, options.sms_port, "--sms-port"))
         # Imported only now: they take a second, in which a signal must already end the process in order,
         # and for which a port in use need not wait.
         from push_provider.sandbox.mailbox import Mailbox
 
         mailbox = stack.enter_context(Mailbox(options.folder, keep=options.keep))
-        from push_provider.sandbox import page, smtp
+        from push_provider.sandbox.sms_gateway import SmsGateway
+        from push_provider.sandbox.sms_signature import access_key
+        from push_provider.sandbox.sms_store import SmsStore
 
-        smtp_address, http_address = _address(smtp_socket), _address(http_socket)
+        store = stack.enter_context(SmsStore(options.folder / "sms", keep=options.keep_sms))
+        gateway = SmsGateway(store, dict([access_key()]))
+        from push_provider.sandbox import page, sms_http, smtp
+
+        addresses = page.Addresses(smtp=_address(smtp_socket), sms=_address(sms_socket))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
-        await stack.enter_async_context(page.serve(http_socket, mailbox, smtp_address=smtp_address))
-        print(f"Sandbox is ready: smtp {smtp_address}, mailbox http://{http_address}/", flush=True)
+        await stack.enter_async_context(sms_http.serve(sms_socket, gateway))
+        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses))
+        print(
+            f"Sandbox is ready: smtp {addresses.smtp}, sms http://{addresses.sms}/, "
+            f"mailbox http://{_address(http_socket)}/",
+            flush=True,
+        )
         await stop.wait()
 
 
@@ -63,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
         prog="python -m push_provider.sandbox",
-        description="A mail server that keeps what it gets, and a page that shows it. For development.",
+        description="A mail server and an SMS gateway that keep what they get, and a page that shows it. "
+        "For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on")
@@ -79,8 +92,18 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("PUSH_SANDBOX_HTTP_PORT") or "8025",
         help="port of the mailbox's page; 0 takes a free one (environment: PUSH_SANDBOX_HTTP_PORT)",
     )
-    parser.add_argument("--folder", type=Path, default=home / "sandbox" / "mails", help="where the mails are kept")
+    parser.add_argument(
+        "--sms-port",
+        type=_port,
+        default=os.environ.get("PUSH_SANDBOX_SMS_PORT") or "8026",
+        help="port of the SMS gateway; 0 takes a free one (environment: PUSH_SANDBOX_SMS_PORT; its key: "
+        "PUSH_SANDBOX_SMS_KEY_ID, PUSH_SANDBOX_SMS_KEY_SECRET)",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=home / "sandbox" / "mails", help="where mails are kept, and SMS, in sms below it"
+    )
     parser.add_argument("--keep", type=_count, default="10000", help="mails kept; the oldest give way")
+    parser.add_argument("--keep-sms", type=_count, default="10000", help="SMS kept; the oldest give way")
     return parser
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import shlex
@@ -187,7 +188,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
-    :param sandbox: with a mail server that keeps all mail, and the example tasks.
+    :param sandbox: with a mail server and an SMS gateway that keep all they get, and the example tasks.
     :returns: the URL of Airflow's UI.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
@@ -198,10 +199,12 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
     port = _port("PUSH_PORT", 8080)
     smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
+    sms = _port("PUSH_SANDBOX_SMS_PORT", 8026)
     _free(port, "PUSH_PORT")
     if sandbox:
         _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
         _free(http, "PUSH_SANDBOX_HTTP_PORT")
+        _free(sms, "PUSH_SANDBOX_SMS_PORT")
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         note("Starting PostgreSQL …")
@@ -223,9 +226,9 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
         if sandbox:
             folder = str(home / "sandbox" / "mails")
-            options = ("--smtp-port", str(smtp), "--http-port", str(http), "--folder", folder)
-            start("sandbox", python, "-m", "push_provider.sandbox", *options)
-        _prepare(home, env, python, airflow, smtp if sandbox else None, root, note)
+            ports = ("--smtp-port", str(smtp), "--http-port", str(http), "--sms-port", str(sms))
+            start("sandbox", python, "-m", "push_provider.sandbox", *ports, "--folder", folder)
+        _prepare(home, env, python, airflow, (smtp, sms) if sandbox else None, root, note)
         note("Starting Airflow …")
         start("api-server", airflow, "api-server")
         start("dag-processor", airflow, "dag-processor")
@@ -247,14 +250,22 @@ def _prepare(
     env: Mapping[str, str],
     python: str,
     airflow: str,
-    smtp: int | None,
+    ports: tuple[int, int] | None,
     root: Path,
     note: Callable[[str], None],
 ) -> None:
-    """Migrate both databases and fill them, unless an earlier start did all that for this version."""
-    from push_provider import __version__
+    """Migrate both databases and fill them, unless an earlier start did all that for this version.
 
-    wanted = f"{__version__} {_airflow_version()} smtp={smtp}\n"
+    :param ports: of the sandbox's mail server and SMS gateway; None: there is no sandbox.
+    """
+    from push_provider import __version__
+    from push_provider.sandbox.sms_signature import access_key
+
+    smtp, sms = ports or (None, None)
+    # The SMS connection follows the gateway's key too; of the secret only so much that a change is noticed.
+    key_id, secret = access_key()
+    key = f"{key_id}/{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
+    wanted = f"{__version__} {_airflow_version()} smtp={smtp} sms={sms} key={key}\n"
     marker = home / "prepared"
     if marker.exists() and marker.read_text() == wanted:
         return
@@ -266,7 +277,7 @@ def _prepare(
             python,
             "-m",
             "push_provider.sandbox.prepare",
-            *([str(smtp), str(root / "include" / "tasks")] if smtp else []),
+            *([str(smtp), str(sms), str(root / "include" / "tasks")] if ports else []),
         ],
     ):
         result = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)
@@ -290,7 +301,7 @@ def _write_environment(home: Path, settings: Mapping[str, str]) -> None:
 def main() -> int:
     """Run the platform until Ctrl-C or SIGTERM; 0 then, 1 if a part ended, 2 if it cannot start."""
     parser = argparse.ArgumentParser(prog="./scripts/run", description="Run the push platform for development.")
-    parser.add_argument("--no-sandbox", action="store_true", help="without mailbox and example tasks")
+    parser.add_argument("--no-sandbox", action="store_true", help="without mailbox, SMS gateway and example tasks")
     arguments = parser.parse_args()
 
     def end(_signal: int, _frame: FrameType | None) -> None:

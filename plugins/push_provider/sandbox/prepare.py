@@ -1,42 +1,87 @@
-"""Fill a fresh platform: a sender configuration for the sandbox's mail server, and the example tasks.
+"""Fill a fresh platform: sender configurations for the sandbox's servers, and the example tasks.
 
-``python -m push_provider.sandbox.prepare [SMTP_PORT EXAMPLES]``, with Airflow's environment. It runs once for a
-platform; what people change afterwards stays as they left it.
+``python -m push_provider.sandbox.prepare [SMTP_PORT SMS_PORT EXAMPLES]``, with Airflow's environment. It runs once for
+a platform; what people change afterwards stays as they left it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-CONNECTION = "push_email_default"
+from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from push_provider.sandbox.sms_signature import access_key
+
 SENDER = "push@sandbox.example"
-_DESCRIPTION = "The sandbox's mail server: keeps all mail, sends nothing. Edit it to use your own account."
+_EDIT = "Edit it to use your own account."
+_OWN_ENDPOINT = "http://127.0.0.1:"
 
 
-def connect_sandbox(port: int) -> None:
-    """Create the default sender configuration, or let the sandbox's own one follow its port."""
+def email_connection(port: int) -> dict[str, Any]:
+    """The default sender configuration of email.
+
+    :param port: of the sandbox's mail server.
+    """
+    return {
+        "conn_id": "push_email_default",
+        "conn_type": "push_email",
+        "description": f"The sandbox's mail server: keeps all mail, sends nothing. {_EDIT}",
+        "host": "127.0.0.1",
+        "port": port,
+        "login": SENDER,
+        "extra": {"ignore_tls": True, "from_name": "Push sandbox", "enabled": True, "is_default": True},
+    }
+
+
+def sms_connection(port: int) -> dict[str, Any]:
+    """The default sender configuration of SMS.
+
+    :param port: of the sandbox's SMS gateway.
+    """
+    key_id, secret = access_key()
+    return {
+        "conn_id": "push_aliyun_sms_default",
+        "conn_type": "push_aliyun_sms",
+        "description": f"The sandbox's SMS gateway: keeps all SMS, sends nothing. {_EDIT}",
+        # Airflow's test of a connection fails where no port is stored; the endpoint is what is used.
+        "port": port,
+        "login": key_id,
+        "password": secret,
+        "extra": {
+            "sign_name": SIGN_NAME,
+            "template_code": TEMPLATE_CODE,
+            "endpoint": f"{_OWN_ENDPOINT}{port}",
+            "region": "cn-hangzhou",
+            "enabled": True,
+            "is_default": True,
+        },
+    }
+
+
+def connect(wanted: dict[str, Any]) -> None:
+    """Create a sender configuration, or let the sandbox's own one follow its port, and the gateway's its key."""
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
     with create_session() as session:
-        connection = session.scalar(select(Connection).where(Connection.conn_id == CONNECTION))
+        connection = session.scalar(select(Connection).where(Connection.conn_id == wanted["conn_id"]))
         if connection is None:
-            session.add(
-                Connection(
-                    conn_id=CONNECTION,
-                    conn_type="push_email",
-                    host="127.0.0.1",
-                    port=port,
-                    login=SENDER,
-                    description=_DESCRIPTION,
-                    extra={"ignore_tls": True, "from_name": "Push sandbox", "enabled": True, "is_default": True},
-                )
-            )
-        elif connection.description == _DESCRIPTION:
-            connection.port = port
+            session.add(Connection(**wanted))
+            return
+        if connection.description != wanted["description"]:
+            return
+        extra = connection.extra_dejson
+        if "endpoint" not in wanted["extra"]:
+            connection.port = wanted["port"]
+        elif str(extra.get("endpoint", "")).startswith(_OWN_ENDPOINT):
+            connection.port = wanted["port"]
+            connection.login = wanted["login"]
+            connection.set_password(wanted["password"])
+            connection.set_extra(json.dumps({**extra, "endpoint": wanted["extra"]["endpoint"]}))
 
 
 def apply_examples(folder: Path) -> None:
@@ -56,6 +101,7 @@ def apply_examples(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        connect_sandbox(int(sys.argv[1]))
-        apply_examples(Path(sys.argv[2]))
+    if len(sys.argv) == 4:
+        connect(email_connection(int(sys.argv[1])))
+        connect(sms_connection(int(sys.argv[2])))
+        apply_examples(Path(sys.argv[3]))
