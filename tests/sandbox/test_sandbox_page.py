@@ -173,12 +173,16 @@ def test_the_page_speaks_the_readers_language(sandbox, accepted, language):
 
 def test_the_page_needs_nothing_from_elsewhere(sandbox):
     page = sandbox.request("/").body.decode()
-    paths = re.findall(r'(?:src|href)="([^"#]+)"', page)
-    assert paths
-    for path in set(paths):
+    paths = set(re.findall(r'(?:src|href)="([^"#]+)"', page))
+    looked_into = set()
+    while paths - looked_into:
+        path = min(paths - looked_into)
+        looked_into.add(path)
         asset = sandbox.request(f"/{path}")
         assert asset.status == 200
+        paths |= {f"static/{name}" for name in re.findall(r'from "\./([^"]+)"', asset.body.decode())}
         assert not re.search(rb"(?:https?:)?//(?!www\.w3\.org)[a-z]", asset.body.replace(b"// ", b""))
+    assert {"static/sms.js", "static/mails.js", "static/words.js"} <= looked_into
 
 
 def test_a_mail_in_its_frame_may_do_nothing(sandbox):
@@ -190,7 +194,7 @@ def test_a_mail_in_its_frame_may_do_nothing(sandbox):
     assert "script-src" not in policy
     assert {"allow-scripts", "allow-same-origin", "allow-forms"}.isdisjoint(policy["sandbox"].split())
     assert answer.body.startswith(b'<!doctype html><base target="_blank">')
-    script = sandbox.request("/static/mailbox.js").body.decode()
+    script = sandbox.request("/static/mails.js").body.decode()
     (frame,) = re.findall(r'el\("iframe", \{ sandbox: "([^"]*)"', script)
     assert frame == "allow-popups allow-popups-to-escape-sandbox"
 
@@ -314,3 +318,102 @@ def test_the_page_shows_the_newest_mail_and_markup_in_it_as_text(sandbox, tmp_pa
     assert "您好" in shown
     assert "<title>Mailbox (1)</title>" in shown
     assert "ann@example.com" in shown
+
+
+@pytest.mark.e2e
+def test_the_page_shows_an_sms_and_markup_in_it_as_text(sandbox, tmp_path):
+    sandbox.send_sms("15912345678", code="<img src=x onerror=alert(1)>", out_id="<b>id</b>")
+    sandbox.send_sms("19900010001")
+    shown = _browse(tmp_path / "list", f"http://127.0.0.1:{sandbox.http_port}/#sms")
+    assert "<title>SMS (2)</title>" in shown
+    assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    assert '<span class="state failed">Failed</span>' in shown
+    assert "MOBILE_NOT_ON_SERVICE" in shown  # the newest is open
+    number = sandbox.request("/api/sms?to=159").json()["items"][0]["id"]
+    shown = _browse(tmp_path / "one", f"http://127.0.0.1:{sandbox.http_port}/#sms/{number}")
+    assert "&lt;b&gt;id&lt;/b&gt;" in shown
+    assert not re.search(r"<img[^>]*onerror|<b>id", shown)
+
+
+@pytest.mark.e2e
+def test_mails_and_sms_are_counted_beside_each_other(sandbox, tmp_path):
+    sandbox.send(_mail().as_bytes())
+    sandbox.send_sms()
+    sandbox.send_sms()
+    shown = _browse(tmp_path, f"http://127.0.0.1:{sandbox.http_port}/")
+    assert '<b id="tally-mails">1</b>' in shown
+    assert '<b id="tally-sms">2</b>' in shown
+    assert "<title>Mailbox (1)</title>" in shown
+
+
+@pytest.fixture
+def visit():
+    """Opens pages of the sandbox in a browser that a test drives; every script error fails the test."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here")
+    from playwright.sync_api import sync_playwright
+
+    errors = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+        def open_page(url, **options):
+            page = browser.new_context(**options).new_page()
+            page.set_default_timeout(10_000)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(url)
+            return page
+
+        yield open_page
+        browser.close()
+    assert errors == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("locale", "failed", "waiting"), [("en-GB", "Failed", "Waiting"), ("zh-CN", "失败", "等待回执")]
+)
+def test_sms_are_found_told_of_and_removed(sandbox, visit, locale, failed, waiting):
+    from playwright.sync_api import expect
+
+    page = visit(f"http://127.0.0.1:{sandbox.http_port}/", locale=locale)
+    page.keyboard.press("s")
+    page.wait_for_selector("#welcome code >> text=1990001")
+    sandbox.send_sms("13800000001", code="seven")
+    sandbox.send_sms("19900030001", code="eight")
+    page.wait_for_selector(f".row.sms .state.waiting >> text={waiting}")
+    page.fill("#search", "eight")
+    expect(page.locator(".row")).to_have_count(1)
+    page.click(".row")
+    page.wait_for_selector(f"#message .state.waiting >> text={waiting}")
+    # The receipt comes while the SMS is open.
+    assert sandbox.request("/control/sms/receipts", "POST", body={"code": "UNDELIV"}).json() == {"settled": 1}
+    page.wait_for_selector(f"#message .state.failed >> text={failed}")
+    page.wait_for_selector("#message code >> text=UNDELIV")
+    page.click("#view-mails")
+    page.wait_for_selector("#welcome:not([hidden]) >> text=bounce@example.com")
+    page.click("#view-sms")
+    expect(page.locator(".row.sms")).to_have_count(2)
+    assert page.input_value("#search") == ""
+    page.click("#delete")
+    page.click("#ask .red")
+    page.wait_for_selector("#welcome:not([hidden]) code >> text=1990001")
+    assert sandbox.request("/api/sms").json()["total_entries"] == 0
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("place", ["", "#sms", "#sms/{sms}", "#{mail}"])
+def test_nothing_hangs_over_the_edge(sandbox, visit, place):
+    mail = sandbox.send(_mail(subject="x" * 300).as_bytes())
+    sms = sandbox.send_sms(code="y" * 35, out_id="z" * 250)
+    page = visit(
+        f"http://127.0.0.1:{sandbox.http_port}/{place.format(mail=mail, sms=sms)}",
+        color_scheme="dark",
+    )
+    page.wait_for_selector(".row", state="attached")
+    over = "[...document.querySelectorAll('.bar > *')].filter((n) => n.getBoundingClientRect().right > innerWidth + 1)"
+    for width in (320, 390, 720, 730, 1000, 1400):
+        page.set_viewport_size({"width": width, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(f"{over}.map((n) => n.className)") == [], width

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _ASSETS = {
     "mailbox.css": "text/css",
     "mailbox.js": "text/javascript",
+    "elements.js": "text/javascript",
+    "mails.js": "text/javascript",
+    "sms.js": "text/javascript",
+    "words.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 
