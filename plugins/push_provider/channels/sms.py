@@ -31,7 +31,7 @@ class SmsChannel(Channel):
     """SMS through Aliyun."""
 
     name = "sms"
-    chunk = 1000
+    chunk = 800
     on_unknown = "hold"
     receipt_after = 20.0
 

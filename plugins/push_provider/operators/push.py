@@ -75,7 +75,7 @@ class BasePushOperator(BaseOperator):
         with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
             error: PushError | None = None
             try:
-                self._send_all(engine, channel, plan, ahead=resend)
+                self._send_all(engine, channel, plan, resend=resend)
             except PushError as fault:
                 error = fault
             final = last_try or isinstance(error, PermanentError)
@@ -151,12 +151,14 @@ class BasePushOperator(BaseOperator):
         if not executions.busy_at(engine, self.code, due):
             raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
-    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, ahead: bool) -> None:
+    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, resend: bool) -> None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content
         from push_provider.ledger import executions
 
-        pending = executions.claim(engine, plan.id, channel.chunk, receipt_after=channel.receipt_after)
+        # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
+        size = channel.chunk if resend else channel.chunk // 2
+        pending = executions.claim(engine, plan.id, size, receipt_after=channel.receipt_after)
         if not pending:
             return
         try:
@@ -168,35 +170,23 @@ class BasePushOperator(BaseOperator):
             executions.record(engine, _untouched(pending))
             raise
         with sender:
-            (self._send_chunks_ahead if ahead else self._send_chunks)(engine, channel, plan, sender, pending)
+            self._send_chunks(engine, channel, plan, sender, pending, size)
 
-    def _send_chunks(self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]) -> None:
-        """Send one chunk at a time: a process that dies leaves no more than that in doubt."""
-        from push_provider.ledger import executions
-
-        progress = _Progress(self.log, plan.total)
-        while chunk:
-            outcomes = _hand_over(engine, sender, chunk)
-            progress.add(len(chunk))
-            chunk = executions.record_and_claim(
-                engine, outcomes, plan.id, channel.chunk, after=chunk[-1].id, receipt_after=channel.receipt_after
-            )
-
-    def _send_chunks_ahead(
-        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, chunk: list[Delivery]
+    def _send_chunks(
+        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, pending: list[Delivery], size: int
     ) -> None:
         """Send chunk after chunk, while a second thread records the last one and claims the next.
 
-        A process that dies leaves two chunks in doubt, of which the second is sent again for the first time. Where
-        they are held instead, those would be people who get nothing: hence :meth:`_send_chunks`.
+        A process that dies leaves two chunks in doubt, of which the second was not sent yet.
         """
         from push_provider.ledger import executions
 
         progress = _Progress(self.log, plan.total)
+        chunk: list[Delivery] = pending
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(1, "push-ledger") as clerk:
             while chunk:
-                more = channel.chunk if len(chunk) == channel.chunk else 0  # a smaller one is the last
+                more = size if len(chunk) == size else 0  # a smaller one is the last
                 turn = clerk.submit(
                     executions.record_and_claim,
                     engine,
@@ -300,7 +290,7 @@ class _Progress:
 
 
 def _hand_over(
-    engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]] | None = None
+    engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]]
 ) -> list[Outcome]:
     """Send a chunk; if the provider cannot be used, give it back with what else is claimed."""
     from push_provider.ledger import executions
@@ -308,7 +298,7 @@ def _hand_over(
     try:
         return sender.send(chunk)
     except PushError:
-        executions.record(engine, _untouched([*chunk, *(claimed.result() if claimed else [])]))
+        executions.record(engine, _untouched([*chunk, *claimed.result()]))
         raise
 
 
