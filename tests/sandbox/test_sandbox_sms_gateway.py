@@ -584,6 +584,16 @@ def test_pipelined_requests_are_answered_in_their_order(address, gateway):
     assert sum(gateway.counts.values()) == 100
 
 
+def test_a_client_that_reads_nothing_is_read_no_further(address, gateway, client):
+    host, port = address.split(":")
+    request = b"GET /x HTTP/1.1\r\nHost: " + b"h" * 60_000 + b"\r\n\r\n"  # the answer repeats the host
+    with socket.create_connection((host, int(port)), timeout=3) as connection:
+        with pytest.raises(TimeoutError):
+            connection.sendall(request * 700)
+        assert sum(gateway.counts.values()) < 500
+        assert _send(client).code == "OK"
+
+
 # --- what stays -------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._is_busy = False
+        self._is_full = False
         self._timer: asyncio.TimerHandle | None = None
         self._begin()
 
@@ -67,6 +68,15 @@ class _Connection(asyncio.Protocol):
             self._write(Reply("answer", status, b"", "text/plain"), keep=False)
         else:
             self._go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._is_full = False
+        self._go_on()
 
     def abort(self) -> None:
         """Cut the connection, whatever it waits for."""
@@ -113,7 +123,7 @@ class _Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Carry out what waits, up to the first request whose reply has to wait."""
-        while self._waiting and not self._is_busy and self.transport is not None:
+        while self._waiting and not self._is_busy and not self._is_full and self.transport is not None:
             request, keep = self._waiting.popleft()
             reply = self.gateway.answer(request)
             if reply.then == "hang":
