@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -57,7 +58,7 @@ class Template:
     @property
     def placeholders(self) -> tuple[str, ...]:
         """Names of its parameters, each once, in their order."""
-        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.content)))
+        return _placeholders(self.content)
 
     def render(self, parameters: Mapping[str, str]) -> str:
         """The text that a phone shows, without the sign name; what a parameter holds is not looked into."""
@@ -131,6 +132,11 @@ class Account:
         except (KeyError, TypeError, ValueError):
             return False
         return True
+
+
+@lru_cache(maxsize=256)  # asked for with every SMS
+def _placeholders(content: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(content)))
 
 
 def _check(entry: Sign | Template) -> None:
