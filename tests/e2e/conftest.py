@@ -158,6 +158,21 @@ class Platform:
             if len(found) >= page["total_entries"] or not page["items"]:
                 return found
 
+    def sms(self, **filters: str) -> list[dict[str, Any]]:
+        """The newest thousand SMS on the sandbox's page that match (``to``, ``q``), newest first."""
+        query = urllib.parse.urlencode({"limit": 1000, **filters})
+        with urllib.request.urlopen(f"{self.mailbox}/api/sms?{query}", timeout=30) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["items"]
+        return found
+
+    def sms_control(self, what: str, body: Any = None, method: str | None = None) -> Any:
+        """Ask the sandbox's SMS gateway for its ``calls``, or tell it its ``faults``."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.mailbox}/control/sms/{what}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
     def await_mail(self, to: str, timeout: float = 60) -> EmailMessage:
         """Wait for a mail to ``to``, and return it as it arrived."""
         mail = self.eventually(lambda: next(iter(self.mails(to=to)), None), f"a mail to {to}", timeout)

@@ -58,6 +58,20 @@ def test_a_mail_account_is_a_form_with_a_list_of_services(page: Any) -> None:
     form.get_by_text("Mail service").first.wait_for()
 
 
+def test_an_sms_account_is_a_form(page: Any) -> None:
+    page.goto("/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("combobox").first.click()
+    page.keyboard.type("push")
+    page.get_by_role("option", name="Push Aliyun SMS").click()
+    for label in ("accessKeyId", "secretAccessKey"):
+        form.get_by_text(label).first.wait_for()
+    form.get_by_text("Extra Fields", exact=True).click()
+    for label in ("签名", "模板 CODE", "参数说明", "启用"):
+        form.get_by_text(label).first.wait_for()
+
+
 def test_a_finished_task_cannot_be_triggered(platform: Any, page: Any) -> None:
     platform.await_dag("welcome", timetable_summary="closed")
     page.goto("/dags/push__welcome")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 import readme
 
-TASK_FILE = "stock-report.yaml"
-
 
 class Reader:
     """Somebody who types the README's commands.
@@ -30,11 +29,14 @@ class Reader:
     def __init__(self, platform: Any, folder: Path) -> None:
         self.platform = platform
         self.folder = folder
-        (folder / TASK_FILE).write_text(readme.blocks("README.md", "yaml")[0], encoding="utf-8")
+        for block in readme.blocks("README.md", "yaml"):
+            code = re.search(r"^code: (.+)$", block, re.MULTILINE)
+            assert code
+            (folder / f"{code[1]}.yaml").write_text(block, encoding="utf-8")
 
     def airflow(self, arguments: list[str]) -> str:
         """Run one of the README's ``./scripts/airflow`` commands; its output."""
-        real = [str(self.folder / TASK_FILE) if word == TASK_FILE else word for word in arguments]
+        real = [str(self.folder / word) if word.endswith(".yaml") else word for word in arguments]
         result: subprocess.CompletedProcess[str] = self.platform.airflow(*real)
         assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
         return result.stdout
@@ -60,11 +62,13 @@ def commands() -> list[list[str]]:
 def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader whose push task has been applied, and whose DAG is there."""
     reader = Reader(platform, tmp_path_factory.mktemp("readme"))
-    dry, applied = reader.push("apply")
+    dry, applied, sms = reader.push("apply")
     assert "created (dry run)" in dry
-    assert "created" in applied
-    assert "dry run" not in applied
+    for output in (applied, sms):
+        assert "created" in output
+        assert "dry run" not in output
     platform.await_dag("stock-report")
+    platform.await_dag("delivery-notice")
     platform.await_dag("order-notice")
     yield reader
     # Last in the README too, and it must not fire at minute 45 of somebody else's test.
@@ -79,13 +83,14 @@ def test_the_first_mail_is_in_the_mailbox(platform: Any) -> None:
 def test_tasks_are_shown(reader: Reader) -> None:
     assert "stock-report" in reader.push("show")[0]
     (tasks,) = reader.push("tasks")
-    assert all(code in tasks for code in ("welcome", "order-notice", "daily-report", "stock-report"))
+    examples = ("welcome", "order-notice", "daily-report", "shipping-sms")
+    assert all(code in tasks for code in (*examples, "stock-report", "delivery-notice"))
 
 
 def test_triggers_on_the_command_line(reader: Reader) -> None:
     before = len(reader.platform.mails(to="buyer@example.com"))
     outputs = reader.push("trigger")
-    assert len(outputs) == 3
+    assert len(outputs) == 4
     assert reader.mails("lilei@example.com", 1) == ["Stock of Hangzhou, no. 1"]
     text = reader.platform.await_mail("lilei@example.com").get_body(("plain",)).get_content()
     assert text.startswith("Dear Li Lei,")
@@ -95,6 +100,18 @@ def test_triggers_on_the_command_line(reader: Reader) -> None:
     # The same key again begins no second execution.
     (keyed,) = [call for call in commands() if "--key" in call]
     assert json.loads(reader.airflow([*keyed, "--output", "json"]))[0]["new"] == "False"
+
+
+def test_sms(reader: Reader) -> None:
+    platform = reader.platform
+    platform.await_runs("delivery-notice", 1)
+    (sent,) = reader.push("deliveries", "--task", "delivery-notice")
+    assert "13800138000" in sent
+    texts = {sms["phone"]: sms["content"] for sms in platform.sms(to="1390013900") + platform.sms(to="13800138000")}
+    assert texts == {
+        "13800138000": "【推送平台】尊敬的顾客，您的订单B-2001已发货。",
+        "13900139000": "【推送平台】尊敬的韩梅梅，您的订单B-2002已发货。",
+    }
 
 
 def test_trigger_by_curl(reader: Reader) -> None:
@@ -118,7 +135,8 @@ def test_who_got_what(reader: Reader) -> None:
     reader.platform.await_runs("stock-report", 1)
     (executions,) = reader.push("executions")
     assert "succeeded" in executions
-    by_task, by_recipient = reader.push("deliveries")
+    (by_task,) = reader.push("deliveries", "--task", "stock-report")
+    (by_recipient,) = reader.push("deliveries", "--recipient")
     assert "lilei@example.com" in by_task
     assert "ops@example.com" in by_task
     rows = json.loads(by_recipient)
@@ -135,7 +153,7 @@ def test_mail_accounts(reader: Reader) -> None:
     # All of them in one call; "connections list" leaves the port out.
     stored = json.loads(reader.airflow(["connections", "export", "-", "--file-format", "json"]))
     for call in added:
-        assert stored[call[2]]["conn_type"] == "push_email"
+        assert stored[call[2]]["conn_type"] == call[call.index("--conn-type") + 1]
         assert str(stored[call[2]]["port"]) == call[call.index("--conn-port") + 1]
 
 

@@ -248,6 +248,7 @@ def list_executions(args: Namespace) -> None:
                 "state": row.state.value,
                 "total": row.total,
                 "sent": row.sent,
+                "delivered": row.delivered,
                 "failed": row.failed,
                 "unknown": row.unknown,
                 "cancelled": row.cancelled,

@@ -22,7 +22,7 @@ _FILES = Arg(("files",), metavar="FILE", nargs="+", help="YAML or JSON: push tas
 _DRY_RUN = Arg(("--dry-run",), action="store_true", help="Check everything, and change nothing")
 _CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
 _STATUS = Arg(("--status",), help="Only tasks of this status: pending, running, active, finished, failed, cancelled")
-_CHANNEL = Arg(("--channel",), help="Only tasks of this channel: email")
+_CHANNEL = Arg(("--channel",), help="Only tasks of this channel: email, sms")
 _APP = Arg(("--app",), help="Only tasks of this application")
 _STATE = Arg(("--state",), help="Only those in this state")
 _TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")

@@ -289,9 +289,7 @@ class _Progress:
             self._log.info("%s of %s done", self._done, self._total)
 
 
-def _hand_over(
-    engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]]
-) -> list[Outcome]:
+def _hand_over(engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]]) -> list[Outcome]:
     """Send a chunk; if the provider cannot be used, give it back with what else is claimed."""
     from push_provider.ledger import executions
 

@@ -1,0 +1,111 @@
+"""SMS on the running platform: from ``airflow push apply`` to the sandbox's page, and their receipts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def apply(platform: Any, folder: Path, **fields: Any) -> None:
+    """``airflow push apply`` of one SMS task."""
+    task = {
+        "name": "SMS",
+        "channel": "sms",
+        "template_code": "SMS_100000001",
+        "content": json.dumps({"name": "{{ name }}", "order": "{{ order }}"}),
+        **fields,
+    }
+    file = folder / f"{task['code']}.json"
+    file.write_text(json.dumps(task))
+    platform.push("apply", str(file))
+
+
+def people(*numbers: str) -> list[dict[str, Any]]:
+    return [{"to": number, "variables": {"name": f"N{number}", "order": f"A-{number[-4:]}"}} for number in numbers]
+
+
+def states(platform: Any, code: str) -> dict[str, tuple[str, str]]:
+    rows = platform.push("deliveries", "--task", code, "--limit", "1000")
+    return {row["recipient"]: (row["state"], row["code"]) for row in rows}
+
+
+@pytest.fixture(autouse=True)
+def _well_behaved(platform: Any) -> None:
+    platform.sms_control("faults", method="DELETE")
+    platform.sms_control("calls", method="DELETE")
+
+
+def test_two_hundred_with_their_own_parameters_are_two_calls_and_arrive(platform: Any, tmp_path: Path) -> None:
+    numbers = [f"1371{number:07d}" for number in range(198)]
+    apply(platform, tmp_path, code="two-hundred", recipients=people(*numbers, "19900010137", "19900030137"))
+    assert platform.await_runs("two-hundred", 1) == ["success"]
+    counts = platform.sms_control("calls")["counts"]
+    assert {action: count for action, count in counts.items() if action.startswith("Send") and count} == {
+        "SendBatchSms": 2
+    }
+    found = {sms["phone"]: sms["content"] for sms in platform.sms(to="1371")}
+    assert found == {n: f"【阿里云短信测试】尊敬的N{n}，您的订单A-{n[-4:]}已发货。" for n in numbers}
+
+    # The DAG of receipts runs by itself, and asks as soon as they are due.
+    def settled() -> dict[str, tuple[str, str]] | None:
+        now = states(platform, "two-hundred")
+        return now if Counter(state for state, _ in now.values())["delivered"] == 198 else None
+
+    now = platform.eventually(settled, "198 receipts", timeout=150)
+    assert now["19900010137"] == ("failed", "MOBILE_NOT_ON_SERVICE")
+    assert now["19900030137"] == ("sent", "")
+    (row,) = platform.push("executions", "--task", "two-hundred")
+    assert (row["state"], row["sent"], row["delivered"], row["failed"]) == ("partial", "199", "198", "1")
+
+
+def test_a_changed_secret_is_a_configuration_error_and_clearing_sends_once_it_is_mended(
+    platform: Any, tmp_path: Path
+) -> None:
+    _, connection = platform.call("/api/v2/connections/push_aliyun_sms_default")
+    extra = connection["extra"]
+    added = platform.airflow(
+        "connections", "add", "changed-sms", "--conn-type", "push_aliyun_sms", "--conn-login", connection["login"],
+        "--conn-password", "not-the-secret", "--conn-port", "443", "--conn-extra", extra,
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    apply(platform, tmp_path, code="changed", config="changed-sms", recipients=people("13720000001", "13720000002"))
+    assert platform.await_runs("changed", 1) == ["failed"]
+    assert set(states(platform, "changed").values()) == {("failed", "configuration")}
+    (row,) = platform.push("executions", "--task", "changed")
+    assert "SignatureDoesNotMatch" in row["error"]
+    assert "not-the-secret" not in json.dumps(row)
+    (run,) = platform.runs("changed")
+    log = platform.task_log("changed", run["dag_run_id"])
+    assert "correct the access key id (login) and its secret (password)" in log
+    assert "not-the-secret" not in log
+    assert platform.sms(to="1372") == []
+
+
+def test_an_answer_that_got_lost_is_held_and_settled(platform: Any, tmp_path: Path) -> None:
+    numbers = [f"1373{number:07d}" for number in range(150)]
+    platform.sms_control("faults", {"kind": "drop_after", "action": "SendBatchSms"})
+    apply(platform, tmp_path, code="lost-answer", recipients=people(*numbers))
+    assert platform.await_runs("lost-answer", 1) == ["failed"]
+    first = Counter(state for state, _ in states(platform, "lost-answer").values())
+    assert first["unknown"] == 100
+
+    def settled() -> bool | None:
+        return {state for state, _ in states(platform, "lost-answer").values()} == {"delivered"} or None
+
+    platform.eventually(settled, "receipts of all", timeout=150)
+    assert Counter(sms["phone"] for sms in platform.sms(to="1373")) == dict.fromkeys(numbers, 1)
+    (row,) = platform.push("executions", "--task", "lost-answer")
+    assert (row["state"], row["delivered"], row["unknown"]) == ("succeeded", "150", "0")
+
+
+def test_an_sms_account_is_tested_by_airflow(platform: Any) -> None:
+    _, connection = platform.call("/api/v2/connections/push_aliyun_sms_default")
+    assert connection["password"] == "***"
+    status, answer = platform.call("/api/v2/connections/test", connection, method="POST")
+    assert status == 200
+    assert answer["status"] is True, answer
+    assert "Access key: accepted. Signature '阿里云短信测试': approved." in answer["message"]
