@@ -1,6 +1,7 @@
 """SMS a second: 20,000 recipients with their own parameters, by the operator and by the SDK's SendSms in a loop.
 
-Both in one run, against the sandbox's gateway in a process of its own, which answers at once.
+Both in one run, against the sandbox's gateway in a process of its own: once answering at once, and once after some
+time, as any service does that is not on this machine.
 """
 
 from __future__ import annotations
@@ -44,9 +45,17 @@ class _Gateway:
         self._control("DELETE")
         return counts
 
-    def _control(self, method: str) -> Any:
-        url = f"http://127.0.0.1:{self.http}/control/sms/calls"
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+    def delay(self, seconds: float) -> None:
+        """Let every answer come so much later."""
+        self._control("DELETE", "faults")
+        if seconds:
+            self._control("POST", "faults", {"kind": "slow", "seconds": seconds, "times": None})
+
+    def _control(self, method: str, what: str = "calls", body: Any = None) -> Any:
+        url = f"http://127.0.0.1:{self.http}/control/sms/{what}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
 
@@ -108,11 +117,30 @@ def _loop(gateway: _Gateway, count: int) -> Callable[[], float]:
     return run
 
 
+def _measure(gateway: _Gateway, senders: dict[str, tuple[Callable[[], float], int]], rounds: int) -> None:
+    """Measure all in turn, and print medians, calls and ratios."""
+    rates: dict[str, list[float]] = {name: [] for name in senders}
+    calls: dict[str, dict[str, int]] = {}
+    for number in range(rounds):
+        for name, (sender, _) in senders.items():
+            print(f"round {number + 1} of {rounds}: {name} …", file=sys.stderr, flush=True)
+            gateway.calls()
+            rates[name].append(sender())
+            calls[name] = {action: count for action, count in gateway.calls().items() if count}
+    ours = statistics.median(rates[_OURS])
+    for name, values in rates.items():
+        median = statistics.median(values)
+        made = ", ".join(f"{count:,} {action}" for action, count in calls[name].items())
+        print(f"  {name:32}{median:9,.0f}  ({min(values):,.0f}–{max(values):,.0f})   ours is {ours / median:.1f} times")
+        print(f"  {'':32}{senders[name][1]:,} messages in {made}", flush=True)
+
+
 def main() -> None:
-    """Measure both in turn, several rounds, and print medians, calls and the ratio."""
+    """Measure both in turn, several rounds, without and with a delay."""
     parser = argparse.ArgumentParser(prog="./scripts/bench sms", description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--delay", type=float, default=0.02, help="seconds that each answer takes in the second part")
     arguments = parser.parse_args()
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     from push_provider.sandbox.sms_signature import ACCESS_KEY_ID, ACCESS_KEY_SECRET
@@ -125,24 +153,16 @@ def main() -> None:
         recipients = [{"to": _number(n), "variables": _variables(n)} for n in range(arguments.messages)]
         content = json.dumps({"name": "{{ name }}", "order": "{{ order }}"})
         with operator(Path(text), "sms", recipients, content=content) as push:
-            singles = max(arguments.messages // 10, 50)
-            senders = {_OURS: push, "SDK, SendSms in a loop": _loop(gateway, singles)}
-            rates: dict[str, list[float]] = {name: [] for name in senders}
-            calls: dict[str, dict[str, int]] = {}
-            for number in range(arguments.rounds):
-                for name, sender in senders.items():
-                    print(f"round {number + 1} of {arguments.rounds}: {name} …", file=sys.stderr, flush=True)
-                    gateway.calls()
-                    rates[name].append(sender())
-                    calls[name] = {action: count for action, count in gateway.calls().items() if count}
-    print(f"SMS a second, median (min–max) of {arguments.rounds} rounds, into the sandbox's gateway:")
-    ours = statistics.median(next(iter(rates.values())))
-    for name, values in rates.items():
-        median = statistics.median(values)
-        sent = arguments.messages if name == _OURS else singles
-        made = ", ".join(f"{count:,} {action}" for action, count in calls[name].items())
-        print(f"  {name:32}{median:9,.0f}  ({min(values):,.0f}–{max(values):,.0f})   ours is {ours / median:.1f} times")
-        print(f"  {'':32}{sent:,} messages in {made}")
+            for delay, part in ((0.0, 10), (arguments.delay, 100)):
+                gateway.delay(delay)
+                singles = max(arguments.messages // part, 50)
+                what = f"that answers after {delay * 1000:.0f} ms" if delay else "that answers at once"
+                print(
+                    f"SMS a second, median (min–max) of {arguments.rounds} rounds, into a gateway {what}:", flush=True
+                )
+                looped = (_loop(gateway, singles), singles)
+                senders = {_OURS: (push, arguments.messages), "SDK, SendSms in a loop": looped}
+                _measure(gateway, senders, arguments.rounds)
 
 
 if __name__ == "__main__":
