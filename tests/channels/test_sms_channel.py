@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -382,59 +382,50 @@ def test_a_gateway_that_is_not_there(aliyun: Any) -> None:
 
 
 @contextmanager
-def mortal(aliyun: Any) -> Iterator[tuple[str, threading.Event]]:
-    """A way to the gateway that ends when it is told to: from then on nobody listens there."""
+def mortal(aliyun: Any) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A way to the gateway, and what ends it: from then on nobody listens there, and open connections are cut."""
     listener = socket.create_server(("127.0.0.1", 0))
-    dead = threading.Event()
     host, _, port = aliyun.address.partition(":")
     pairs: list[socket.socket] = []
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for one in (source, sink):
-                one.close()
 
     def serve() -> None:
-        while True:
-            try:
+        with suppress(OSError):
+            while True:
                 client, _ = listener.accept()
                 upstream = socket.create_connection((host, int(port)))
-            except OSError:
-                return
-            pairs.extend((client, upstream))
-            for source, sink in ((client, upstream), (upstream, client)):
-                threading.Thread(target=pump, args=(source, sink), daemon=True).start()
+                pairs.extend((client, upstream))
+                for source, sink in ((client, upstream), (upstream, client)):
+                    threading.Thread(target=pump, args=(source, sink), daemon=True).start()
 
-    def bury() -> None:
-        dead.wait()
-        listener.shutdown(socket.SHUT_RDWR)
+    def kill() -> None:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for one in pairs:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
-    threads = [threading.Thread(target=serve, daemon=True), threading.Thread(target=bury)]
-    for thread in threads:
-        thread.start()
+    threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", dead
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", kill
     finally:
-        dead.set()
-        threads[1].join()
+        kill()
+        for one in pairs:
+            one.close()
 
 
 def test_a_gateway_that_dies_between_chunks_leaves_the_rest_for_a_later_try(aliyun: Any) -> None:
     with (
-        mortal(aliyun) as (endpoint, dead),
+        mortal(aliyun) as (endpoint, kill),
         SmsChannel().open(connection(aliyun, endpoint=endpoint, max_connections=1), content(), JOB) as sender,
     ):
         assert results(sender.send(people(100))) == [SENT] * 100
-        dead.set()
+        kill()
         with suppress(ProviderUnavailable):  # the open connection may be used once more: that call is in doubt
             assert set(results(sender.send(people(100, first=101)))) == {UNKNOWN}
         with pytest.raises(ProviderUnavailable, match="cannot be reached"):
@@ -443,10 +434,10 @@ def test_a_gateway_that_dies_between_chunks_leaves_the_rest_for_a_later_try(aliy
 
 
 def test_a_gateway_that_dies_in_the_middle_of_a_call(aliyun: Any) -> None:
-    with mortal(aliyun) as (endpoint, dead):
+    with mortal(aliyun) as (endpoint, kill):
         aliyun.fail("slow", action="SendBatchSms", seconds=0.0)
         aliyun.fail("hang", action="SendBatchSms", times=None)
-        timer = threading.Timer(0.3, dead.set)
+        timer = threading.Timer(0.3, kill)
         timer.start()
         outcomes = send(aliyun, people(1000), endpoint=endpoint, max_connections=2, timeout=5)
         timer.join()
