@@ -30,6 +30,10 @@ _MODULES = (
     "push_provider.channels.email",
     "push_provider.hooks.email",
     "push_provider.ledger.deliveries",
+    "airflow.providers.apache.kafka.hooks.base",
+    "push_provider.kafka.drain",
+    "push_provider.sensors.kafka",
+    "push_provider.triggers.kafka",
 )
 
 

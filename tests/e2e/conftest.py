@@ -197,13 +197,14 @@ def free_ports(count: int) -> list[int]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The whole platform with its sandbox, on ports of its own."""
     home = tmp_path_factory.mktemp("platform") / "home"
-    api, smtp, http = free_ports(3)
+    api, smtp, http, kafka = free_ports(4)
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
         "PUSH_PORT": str(api),
         "PUSH_SANDBOX_SMTP_PORT": str(smtp),
         "PUSH_SANDBOX_HTTP_PORT": str(http),
+        "PUSH_SANDBOX_KAFKA_PORT": str(kafka),
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "push_provider.sandbox.platform"]

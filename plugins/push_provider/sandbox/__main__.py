@@ -45,6 +45,7 @@ async def _run(options: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         smtp_socket = stack.enter_context(_listen(options.host, options.smtp_port, "--smtp-port"))
         http_socket = stack.enter_context(_listen(options.host, options.http_port, "--http-port"))
+        kafka_socket = stack.enter_context(_listen(options.host, options.kafka_port, "--kafka-port"))
         # Imported only now: they take a second, in which a signal must already end the process in order,
         # and for which a port in use need not wait.
         from push_provider.sandbox.mailbox import Mailbox
@@ -55,7 +56,11 @@ async def _run(options: argparse.Namespace) -> None:
         smtp_address, http_address = _address(smtp_socket), _address(http_socket)
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
         await stack.enter_async_context(page.serve(http_socket, mailbox, smtp_address=smtp_address))
-        print(f"Sandbox is ready: smtp {smtp_address}, mailbox http://{http_address}/", flush=True)
+        from push_provider.sandbox import kafka
+
+        await stack.enter_async_context(kafka.serve(kafka_socket))
+        ready = f"smtp {smtp_address}, mailbox http://{http_address}/, kafka {_address(kafka_socket)}"
+        print(f"Sandbox is ready: {ready}", flush=True)
         await stop.wait()
 
 
@@ -63,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
         prog="python -m push_provider.sandbox",
-        description="A mail server that keeps what it gets, and a page that shows it. For development.",
+        description="A mail server that keeps what it gets, a page that shows it, and Kafka. For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on")
@@ -78,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=os.environ.get("PUSH_SANDBOX_HTTP_PORT") or "8025",
         help="port of the mailbox's page; 0 takes a free one (environment: PUSH_SANDBOX_HTTP_PORT)",
+    )
+    parser.add_argument(
+        "--kafka-port",
+        type=_port,
+        default=os.environ.get("PUSH_SANDBOX_KAFKA_PORT") or "9092",
+        help="port of Kafka; 0 takes a free one (environment: PUSH_SANDBOX_KAFKA_PORT)",
     )
     parser.add_argument("--folder", type=Path, default=home / "sandbox" / "mails", help="where the mails are kept")
     parser.add_argument("--keep", type=_count, default="10000", help="mails kept; the oldest give way")

@@ -187,7 +187,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
-    :param sandbox: with a mail server that keeps all mail, and the example tasks.
+    :param sandbox: with a mail server that keeps all mail, with Kafka, and the example tasks.
     :returns: the URL of Airflow's UI.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
@@ -198,10 +198,12 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
     port = _port("PUSH_PORT", 8080)
     smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
+    kafka = _port("PUSH_SANDBOX_KAFKA_PORT", 9092)
     _free(port, "PUSH_PORT")
     if sandbox:
         _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
         _free(http, "PUSH_SANDBOX_HTTP_PORT")
+        _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         note("Starting PostgreSQL …")
@@ -223,9 +225,9 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
         if sandbox:
             folder = str(home / "sandbox" / "mails")
-            options = ("--smtp-port", str(smtp), "--http-port", str(http), "--folder", folder)
-            start("sandbox", python, "-m", "push_provider.sandbox", *options)
-        _prepare(home, env, python, airflow, smtp if sandbox else None, root, note)
+            ports = ("--smtp-port", str(smtp), "--http-port", str(http), "--kafka-port", str(kafka))
+            start("sandbox", python, "-m", "push_provider.sandbox", *ports, "--folder", folder)
+        _prepare(home, env, python, airflow, (smtp, kafka) if sandbox else (), root, note)
         note("Starting Airflow …")
         start("api-server", airflow, "api-server")
         start("dag-processor", airflow, "dag-processor")
@@ -237,6 +239,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         _await(lambda: _is_healthy(_health(url)), children, deadline, logs)
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
+            note(f"Kafka: {_LOOPBACK}:{kafka} (topic task.push.info; in memory, ends with this)")
         note("A development start: loopback only, no login, everybody is an admin.")
         note(f"Push is ready: {url}")
         yield url
@@ -247,14 +250,14 @@ def _prepare(
     env: Mapping[str, str],
     python: str,
     airflow: str,
-    smtp: int | None,
+    ports: Sequence[int],
     root: Path,
     note: Callable[[str], None],
 ) -> None:
     """Migrate both databases and fill them, unless an earlier start did all that for this version."""
     from push_provider import __version__
 
-    wanted = f"{__version__} {_airflow_version()} smtp={smtp}\n"
+    wanted = f"{__version__} {_airflow_version()} ports={','.join(map(str, ports))}\n"
     marker = home / "prepared"
     if marker.exists() and marker.read_text() == wanted:
         return
@@ -266,7 +269,7 @@ def _prepare(
             python,
             "-m",
             "push_provider.sandbox.prepare",
-            *([str(smtp), str(root / "include" / "tasks")] if smtp else []),
+            *([*map(str, ports), str(root / "include" / "tasks")] if ports else []),
         ],
     ):
         result = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)

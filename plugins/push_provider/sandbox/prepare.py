@@ -1,17 +1,20 @@
-"""Fill a fresh platform: a sender configuration for the sandbox's mail server, and the example tasks.
+"""Fill a fresh platform: connections to the sandbox's mail server and Kafka, and the example tasks.
 
-``python -m push_provider.sandbox.prepare [SMTP_PORT EXAMPLES]``, with Airflow's environment. It runs once for a
-platform; what people change afterwards stays as they left it.
+``python -m push_provider.sandbox.prepare [SMTP_PORT KAFKA_PORT EXAMPLES]``, with Airflow's environment. It runs once
+for a platform; what people change afterwards stays as they left it.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 CONNECTION = "push_email_default"
 SENDER = "push@sandbox.example"
+KAFKA_CONNECTION = "kafka_default"
+_KAFKA_DESCRIPTION = "The sandbox's Kafka: in memory, for trying out. Edit it to use your own."
 _DESCRIPTION = "The sandbox's mail server: keeps all mail, sends nothing. Edit it to use your own account."
 
 
@@ -39,6 +42,22 @@ def connect_sandbox(port: int) -> None:
             connection.port = port
 
 
+def connect_kafka(port: int) -> None:
+    """Create the connection to the sandbox's Kafka, or let it follow its port."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    extra = json.dumps({"bootstrap.servers": f"127.0.0.1:{port}"})
+    with create_session() as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == KAFKA_CONNECTION))
+        if connection is None:
+            made = Connection(conn_id=KAFKA_CONNECTION, conn_type="kafka", description=_KAFKA_DESCRIPTION, extra=extra)
+            session.add(made)
+        elif connection.description == _KAFKA_DESCRIPTION:
+            connection.extra = extra
+
+
 def apply_examples(folder: Path) -> None:
     """Create the example tasks that do not exist yet."""
     from push_provider import settings
@@ -56,6 +75,7 @@ def apply_examples(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) == 4:
         connect_sandbox(int(sys.argv[1]))
-        apply_examples(Path(sys.argv[2]))
+        connect_kafka(int(sys.argv[2]))
+        apply_examples(Path(sys.argv[3]))
