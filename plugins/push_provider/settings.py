@@ -115,15 +115,15 @@ def kafka_batch_size() -> int:
 def kafka_linger() -> float:
     """Seconds that a worker waits for more messages before it leaves the waiting to the triggerer.
 
-    :raises ConfigurationError: it is not a number of seconds from 0 to 300.
+    :raises ConfigurationError: it is not a number of seconds from 0 to 3600.
     """
     text = _get("kafka_linger", "1")
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= 300:
-        raise ConfigurationError(f"[push] kafka_linger is {text!r}; it takes a number of seconds from 0 to 300")
+    if not 0 <= seconds <= 3600:
+        raise ConfigurationError(f"[push] kafka_linger is {text!r}; it takes a number of seconds from 0 to 3600")
     return seconds
 
 

@@ -63,8 +63,11 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the consumer go."""
+        """Let the consumer go, and wait for its threads."""
         self._consumer.close()
+        # Threads that are left when a task's process ends make its end slow, and Airflow takes the late news of it for
+        # news of the next one, which has begun meanwhile (see push_provider.executor).
+        del self._consumer
 
     @property
     def partitions(self) -> frozenset[tuple[str, int]]:

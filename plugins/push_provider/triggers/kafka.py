@@ -28,7 +28,7 @@ _ONE_MESSAGE = {
     "queued.min.messages": 1,
     "queued.max.messages.kbytes": 64,
     "max.partition.fetch.bytes": 1024,
-    "fetch.wait.max.ms": 1000,
+    "fetch.wait.max.ms": 100,
 }
 
 
