@@ -134,6 +134,16 @@ class Topics:
         except re.error as error:
             raise ConfigurationError(f"[push] kafka_topics holds no regular expression: {error}") from error
 
+    def first_name(self) -> str:
+        """The first that is a name: where one sends to.
+
+        :raises ConfigurationError: all are expressions.
+        """
+        for name in self.names:
+            if not name.startswith("^"):
+                return name
+        raise ConfigurationError("[push] kafka_topics holds expressions alone, and no name to send to; name a topic")
+
     def among(self, known: Mapping[str, Any]) -> list[str]:
         """Those of the broker's topics that are meant."""
         return [

@@ -6,7 +6,7 @@ It joins no group: a join takes seconds, and there is one reader. Partitions are
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
@@ -20,6 +20,7 @@ _REQUEST_SECONDS = 10.0
 _SLICE_SECONDS = 0.02
 _GATHER_SECONDS = 0.2
 _SILENCE_SECONDS = 15.0
+_COORDINATOR = ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS", "_WAIT_COORD")
 
 
 class Record(NamedTuple):
@@ -112,7 +113,7 @@ class Reader:
         if not places:
             return
         try:
-            places = self._consumer.committed(places, timeout=_REQUEST_SECONDS)
+            places = _patient(self._consumer.committed, places, timeout=_REQUEST_SECONDS)
             old = {place.topic for place in places if place.offset >= 0}
             pinned = []
             for place in places:
@@ -130,7 +131,7 @@ class Reader:
                         "and auto.offset.reset is 'error'; set it to earliest or latest"
                     )
             if pinned:
-                self._consumer.commit(offsets=pinned, asynchronous=False)
+                _patient(self._consumer.commit, offsets=pinned, asynchronous=False)
             self._consumer.assign(places)
         except KafkaException as error:
             self._refuse(error)
@@ -184,7 +185,7 @@ class Reader:
             return
         places = [TopicPartition(*place, offset + 1) for place, offset in sorted(self._read.items())]
         try:
-            for place in self._consumer.commit(offsets=places, asynchronous=False) or ():
+            for place in _patient(self._consumer.commit, offsets=places, asynchronous=False) or ():
                 if place.error:
                     raise KafkaException(place.error)
         except KafkaException as error:
@@ -223,3 +224,17 @@ class Reader:
             kafka.refuse(self._conn_id, error)
         except BrokerUnavailable as away:
             raise BrokerUnavailable(f"{away} ({self._complaint})") from error
+
+
+def _patient(ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Ask the group's coordinator, and again while the brokers agree on who that is."""
+    from confluent_kafka import KafkaException
+    from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and error.args[0].name() in _COORDINATOR
+
+    asking = Retrying(
+        retry=retry_if_exception(passes), stop=stop_after_delay(_REQUEST_SECONDS), wait=wait_fixed(0.2), reraise=True
+    )
+    return asking(ask, *arguments, **options)

@@ -115,8 +115,8 @@ class _Watch:
             try:
                 why = self._watch(told)
             except PushError as error:
-                # Once for each new reason: it may take a weekend.
-                if not told or not isinstance(error, BrokerUnavailable):
+                # Said once: it may take a weekend, in which the reason changes between "refused" and "timed out".
+                if not told or (str(error) != told and not isinstance(error, BrokerUnavailable)):
                     log.warning("%s. Waiting until it can be used.", error)
                 told = str(error)
             except Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 _POM = Path(__file__).with_name("pom.xml")
 _HEAP = "256m"
+_numbers = itertools.count()
 
 
 def free_port() -> int:
@@ -57,8 +60,10 @@ class ApacheKafka:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.port = port or free_port()
-        self._controller = free_port()
+        self._controller, self._sasl = free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
+        self.sasl_address = f"127.0.0.1:{self._sasl}"
+        """Wants a login: SASL PLAIN, user ``push``, password ``sesame``."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -84,10 +89,17 @@ class ApacheKafka:
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "listeners": f"PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.sasl_address},"
+            f"CONTROLLER://127.0.0.1:{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},SASL_PLAINTEXT://{self.sasl_address}",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain."
+            'PlainLoginModule required user_push="sesame";',
+            # A broker that was killed is let in again when its old self is given up.
+            "broker.session.timeout.ms": "1000",
+            "broker.heartbeat.interval.ms": "200",
             "log.dirs": str(self.folder / "data"),
             "num.partitions": "4",
             "offsets.topic.num.partitions": "4",
@@ -142,11 +154,64 @@ class ApacheKafka:
         return AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
     def _command(self) -> list[str]:
-        return ["java", f"-Xmx{_HEAP}", f"-Xms{_HEAP}", "-cp", f"{self._jars}/*", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]  # fmt: skip
+        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+        return ["java", f"-Xmx{_HEAP}", f"-Xms{_HEAP}", "-cp", f"{self._jars}/*", quiet]
 
     def _java(self, *arguments: str) -> None:
         done = subprocess.run([*self._command(), *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Topic:
+    """A topic of the test's own, and what is sent to it.
+
+    :param broker: where it is made.
+    :param partitions: how many it has, where the broker lets one choose.
+    """
+
+    def __init__(self, broker: ApacheKafka | MockKafka, partitions: int = 4) -> None:
+        self.broker = broker
+        self.name = f"push-{next(_numbers)}"
+        broker.create_topic(self.name, partitions)
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Take a producer that knows nothing yet."""
+        from confluent_kafka import Producer
+
+        self._producer = Producer(
+            {"bootstrap.servers": self.broker.address, "log_level": 0, "message.max.bytes": 16 * 1024 * 1024}
+        )
+
+    def send(self, *values: Any, partition: int = -1) -> None:
+        """Send messages, bytes as they are and all else as JSON, and wait until the broker has them."""
+        failed: list[Any] = []
+        for value in values:
+            raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+            self._producer.produce(
+                self.name,
+                raw,
+                partition=partition,
+                on_delivery=lambda fault, _: failed.append(fault) if fault else None,
+            )
+            self._producer.poll(0)
+        assert self._producer.flush(30) == 0
+        assert not failed
+
+    def values(self, count: int) -> list[Any]:
+        """What stands in it: messages, in no order."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "look", "log_level": 0})
+        partitions = consumer.list_topics(self.name, timeout=10).topics[self.name].partitions
+        consumer.assign([TopicPartition(self.name, number, 0) for number in partitions])
+        found: list[Any] = []
+        for _ in range(100):
+            found += [message for message in consumer.consume(count, 0.2) if not message.error()]
+            if len(found) >= count:
+                break
+        consumer.close()
+        return found
 
 
 def _fetched() -> Path:
