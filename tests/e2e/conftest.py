@@ -42,11 +42,13 @@ class Platform:
     :param url: Airflow's UI and API.
     :param mailbox: the sandbox's page.
     :param home: AIRFLOW_HOME.
+    :param kafka: the sandbox's broker.
     """
 
-    def __init__(self, url: str, mailbox: str, home: Path) -> None:
+    def __init__(self, url: str, mailbox: str, home: Path, kafka: str) -> None:
         self.url = url
         self.mailbox = mailbox
+        self.kafka = kafka
         self.home = home
         lines = (home / "environment").read_text().splitlines()
         settings = {key: shlex.split(value)[0] for key, _, value in (line.partition("=") for line in lines)}
@@ -217,7 +219,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                     break
             else:
                 pytest.fail("the platform did not start")
-            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home)
+            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home, f"127.0.0.1:{kafka}")
         finally:
             process.terminate()
             process.wait(60)

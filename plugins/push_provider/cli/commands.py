@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import sys
@@ -379,19 +378,27 @@ def replay(args: Namespace) -> None:
 def _make_runs() -> None:
     """Make the DAG runs of executions that messages have begun; those that cannot be made now, push_kafka makes."""
     from airflow.api.common.trigger_dag import trigger_dag
-    from airflow.exceptions import AirflowException
+    from airflow.exceptions import DagRunAlreadyExists
+    from airflow.sdk.exceptions import AirflowException
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     from push_provider.kafka import runs
     from push_provider.ledger import messages
     from push_provider.ledger.engine import get_engine
 
-    for execution, code in messages.waiting(get_engine()):
-        with contextlib.suppress(AirflowException, ValueError):
+    engine = get_engine()
+    for execution, code in messages.waiting(engine):
+        run_id = runs.run_id(execution)
+        try:
             trigger_dag(
                 dag_id(code),
                 triggered_by=DagRunTriggeredByType.CLI,
                 run_type=DagRunType.OPERATOR_TRIGGERED,
-                run_id=runs.run_id(execution),
+                run_id=run_id,
                 conf={"execution": execution},
             )
+        except DagRunAlreadyExists:
+            pass
+        except (AirflowException, ValueError):
+            continue
+        messages.run_made(engine, execution, run_id)

@@ -27,7 +27,7 @@ def push_kafka() -> DAG:
             "owner": "push",
             # A run that failed would be followed by the next one at once, and so on; a try waits.
             "retries": 100_000,
-            "retry_delay": timedelta(seconds=30),
+            "retry_delay": timedelta(seconds=10),
         },
     )
     with dag:
