@@ -50,7 +50,7 @@ def test_the_file_fits_the_compose_specification() -> None:
 )
 def test_docker_compose_reads_it(tmp_path: Path) -> None:
     env = tmp_path / "env"
-    subprocess.run([str(ROOT / "scripts" / "compose-env"), str(env)], check=True, capture_output=True)
+    subprocess.run([str(ROOT / "scripts" / "secrets"), str(env)], check=True, capture_output=True)
     command = ["docker", "compose", "--env-file", str(env), "--profile", "mail", "config", "--quiet"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
@@ -78,7 +78,7 @@ def test_the_script_fills_in_every_secret_once(tmp_path: Path) -> None:
     for name in ("one", "two"):
         target = tmp_path / name
         for _ in range(2):  # the second time, it stays as it is
-            subprocess.run([str(ROOT / "scripts" / "compose-env"), str(target)], check=True, capture_output=True)
+            subprocess.run([str(ROOT / "scripts" / "secrets"), str(target)], check=True, capture_output=True)
         assert target.stat().st_mode & 0o077 == 0
         lines = [line for line in target.read_text().splitlines() if line and not line.startswith("#")]
         made.append(dict(line.partition("=")[::2] for line in lines))
