@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-_READY = re.compile(r"Sandbox is ready: smtp 127\.0\.0\.1:(\d+), mailbox http://127\.0\.0\.1:(\d+)/\n")
+_READY = re.compile(
+    r"Sandbox is ready: smtp 127\.0\.0\.1:(\d+), mailbox http://127\.0\.0\.1:(\d+)/, kafka 127\.0\.0\.1:\d+\n"
+)
 
 
 @dataclass
@@ -70,7 +72,7 @@ Starter = Callable[..., AbstractContextManager[RunningSandbox]]
 @contextmanager
 def _start(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[RunningSandbox]:
     command = [*prefix, sys.executable, "-m", "push_provider.sandbox", "--folder", str(folder)]
-    ports = ["--smtp-port", "0", "--http-port", "0"]
+    ports = ["--smtp-port", "0", "--http-port", "0", "--kafka-port", "0"]
     with subprocess.Popen([*command, *ports, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -41,7 +41,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
 
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "push_provider.sandbox", "--folder", str(tmp_path)]
-    ports = ["--smtp-port", "0", "--http-port", "0"]
+    ports = ["--smtp-port", "0", "--http-port", "0", "--kafka-port", "0"]
     with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         # Its own modules come after the handlers are in place: pydantic is one of the first of the page.
@@ -97,14 +97,16 @@ def test_the_environment_sets_the_ports(tmp_path):
 
 def test_two_sandboxes_cannot_share_a_folder(start_sandbox, tmp_path):
     with start_sandbox(tmp_path):
-        done = _run("--folder", str(tmp_path), "--smtp-port", "0", "--http-port", "0")
+        done = _run("--folder", str(tmp_path), "--smtp-port", "0", "--http-port", "0", "--kafka-port", "0")
     assert done.returncode == 2
     assert "Another sandbox uses the folder" in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    done = _run("--folder", str(tmp_path / "file" / "mails"), "--smtp-port", "0", "--http-port", "0")
+    done = _run(
+        "--folder", str(tmp_path / "file" / "mails"), "--smtp-port", "0", "--http-port", "0", "--kafka-port", "0"
+    )
     assert done.returncode == 2
     assert str(tmp_path / "file" / "mails") in done.stderr
     assert done.stderr.count("\n") == 1

@@ -31,7 +31,7 @@ _WAITED_FOR = frozenset(
 
 
 def find(conn_id: str) -> Connection | None:
-    """The connection, in a task or on the command line; None if there is none of this id."""
+    """The connection, in a task; None if there is none of this id."""
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 

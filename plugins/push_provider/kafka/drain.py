@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _BATCH_BYTES = 16 * 1024 * 1024
 _RUNS_SECONDS = 2.0
 """While messages wait, runs are made so often: few, large executions are sent faster than many small ones."""
+_DAG_SECONDS = 5.0
 
 
 class Drained(NamedTuple):
@@ -76,7 +77,11 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
                 dead_letters.forward(engine, connection)
             if time.monotonic() > until:
                 break
-    return total._replace(waiting=runs.make_waiting(engine))
+    # A task that has just been injected is a DAG in about a second: worth a moment's wait.
+    patience = time.monotonic() + _DAG_SECONDS
+    while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
+        time.sleep(0.3)
+    return total._replace(waiting=waiting)
 
 
 def _add(total: Drained, read: int, taken: Taken) -> Drained:

@@ -32,13 +32,17 @@ def make_waiting(engine: Engine) -> int:
     from push_provider.ledger import messages
 
     left = 0
+    refused: set[str] = set()
     for execution, code in messages.waiting(engine):
-        refusal = make(code, execution)
-        if refusal is None:
-            messages.run_made(engine, execution, run_id(execution))
-        else:
-            left += 1
+        if code not in refused:
+            refusal = make(code, execution)
+            if refusal is None:
+                messages.run_made(engine, execution, run_id(execution))
+                continue
+            # And the others of this DAG would hear the same.
+            refused.add(code)
             log.info("Execution %s of push task %s waits for its DAG run: %s", execution, code, refusal)
+        left += 1
     return left
 
 

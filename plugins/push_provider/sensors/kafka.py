@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUN_TIME = timedelta(hours=1)
 """After this the run ends and its successor begins: with new code, if there is any, and a log of its own."""
 _LOOK_SECONDS = 300.0
-_RETRY_SECONDS = 5.0
+_RETRY_SECONDS = 15.0
 
 
 class PushKafkaSensor(BaseOperator):
