@@ -147,8 +147,7 @@ def test_settings_read_the_options_that_are_described(monkeypatch: pytest.Monkey
 
     def note(key: str, fallback: str = "") -> str:
         read.append(key)
-        values = {"sql_alchemy_conn": "postgresql://push@db/push", "missed_grace": "60", "receipt_days": "1"}
-        return values.get(key, "/x")
+        return OPTIONS[key]["example"]
 
     monkeypatch.setattr(settings, "_get", note)
     for name in OPTIONS:
@@ -173,6 +172,9 @@ def test_no_option_is_left_undescribed() -> None:
 def test_a_described_default_is_the_default() -> None:
     assert settings.missed_grace().total_seconds() == float(OPTIONS["missed_grace"]["default"])
     assert settings.receipt_days().days == float(OPTIONS["receipt_days"]["default"])
+    for name in ("kafka_conn_id", "kafka_topics", "kafka_batch_size", "kafka_linger", "dead_letter_topic"):
+        default = OPTIONS[name]["default"]
+        assert getattr(settings, name)() == type(getattr(settings, name)())(default), name
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 

@@ -99,3 +99,17 @@ def test_what_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch
     option(monkeypatch, "missed_grace", value)
     with pytest.raises(ConfigurationError, match=r"\[push\] missed_grace is .*seconds"):
         settings.missed_grace()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１"])
+def test_a_batch_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "kafka_batch_size", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] kafka_batch_size is .*whole number"):
+        settings.kafka_batch_size()
+
+
+@pytest.mark.parametrize("value", ["-1", "3601", "nan", "soon"])
+def test_how_long_a_worker_lingers_has_limits(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "kafka_linger", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] kafka_linger is .*0 to 3600"):
+        settings.kafka_linger()

@@ -81,8 +81,9 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         params=_params(row),
         doc_md=_doc(task, row),
         is_paused_upon_creation=False,
-        # Airflow then refuses to trigger a finished or cancelled task, and says so at once.
-        allowed_run_types=None if row.open else DagRunType.SCHEDULED,
+        # Airflow then refuses to trigger a finished or cancelled task, and says so at once. Runs by operator are those
+        # of executions that messages have begun already: of the last ones, after the task was closed.
+        allowed_run_types=None if row.open else [DagRunType.SCHEDULED, DagRunType.OPERATOR_TRIGGERED],
         on_failure_callback=close_dead_execution,
         default_args={
             "owner": task.owner or task.app or "push",

@@ -8,13 +8,15 @@
     │   ├── UnknownTask         no push task has this code
     │   ├── TaskClosed          the push task is finished or cancelled and takes no execution
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
+    │   ├── UnknownMessage      no rejected message has this id
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
     │   └── DeliveryFailed      the execution ended and some recipients have not got the message
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
         ├── ExecutionBusy       another process is still sending this execution
-        └── ProviderUnavailable the mail server or gateway cannot be used just now
+        ├── ProviderUnavailable the mail server or gateway cannot be used just now
+        └── BrokerUnavailable   Kafka cannot be reached or used just now
 
 A message names the field or recipient and the remedy, and never holds a secret.
 """
@@ -77,6 +79,13 @@ class UnknownExecution(PermanentError):
     """No execution has this id, or it belongs to another push task."""
 
 
+class UnknownMessage(PermanentError):
+    """No rejected message has this id."""
+
+    def __init__(self, rejected: int) -> None:
+        super().__init__(f"There is no rejected message {rejected}. 'airflow push rejected' lists those that exist.")
+
+
 class ConfigurationError(PermanentError):
     """A sender configuration or an option is wrong; the text names it and the remedy."""
 
@@ -106,3 +115,7 @@ class ProviderUnavailable(TransientError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BrokerUnavailable(TransientError):
+    """Kafka cannot be reached or used just now."""

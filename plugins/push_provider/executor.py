@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
+from airflow.utils.state import TaskInstanceState
+
+if TYPE_CHECKING:
+    from airflow.executors.workloads import ExecutorWorkload
+    from airflow.executors.workloads.types import WorkloadKey, WorkloadState
 
 _MODULES = (
     "airflow.sdk.execution_time.supervisor",
@@ -33,7 +41,14 @@ _MODULES = (
     "push_provider.hooks.aliyun_sms",
     "push_provider.hooks.email",
     "push_provider.ledger.deliveries",
+    "airflow.providers.apache.kafka.hooks.base",
+    "push_provider.kafka.drain",
+    "push_provider.sensors.kafka",
+    "push_provider.triggers.kafka",
 )
+
+
+_ENDED = (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED)
 
 
 class WarmLocalExecutor(LocalExecutor):
@@ -41,8 +56,29 @@ class WarmLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Import, then start as LocalExecutor does."""
+        self._under_way: Counter[WorkloadKey] = Counter()
         for module in _MODULES:
             # A module that another version has renamed only costs its head start.
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
         super().start()
+
+    def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
+        self._under_way.update(workload.key for workload in workload_list)
+        super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
+
+    def change_state(
+        self, key: WorkloadKey, state: WorkloadState, info: Any = None, remove_running: bool = True
+    ) -> None:
+        """Hand an event on, unless it is the end of a process whose task has gone on in another one since.
+
+        A task that defers may be woken before the executor has heard that its first process has ended: Airflow's
+        supervisor, if it misses that moment, sleeps for ``[workers] min_heartbeat_interval`` (5 s). The scheduler would
+        take the late news for the end of the second process, say that somebody has killed the task, and fail it.
+        """
+        if state in _ENDED:
+            self._under_way[key] -= 1
+            if self._under_way[key] > 0:
+                return
+            del self._under_way[key]
+        super().change_state(key, state, info, remove_running)

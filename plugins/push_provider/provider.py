@@ -34,6 +34,8 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["push_provider.operators.push", "push_provider.operators.receipts"],
             }
         ],
+        "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.sensors.kafka"]}],
+        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.triggers.kafka"]}],
         "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
         "connection-types": [_push_email(), _push_aliyun_sms()],
         "config": {"push": {"description": "The push platform.", "options": _options()}},
@@ -232,6 +234,40 @@ def _options() -> dict[str, Any]:
             kind="float",
             default="3",
             example="1",
+        ),
+        **_kafka_options(),
+    }
+
+
+def _kafka_options() -> dict[str, Any]:
+    return {
+        "kafka_conn_id": _option(
+            "Connection (type Apache Kafka) of the broker whose messages start executions.",
+            default="kafka_default",
+            example="kafka_push",
+        ),
+        "kafka_topics": _option(
+            "Topics that are read: names, or regular expressions that begin with ^, separated by commas.",
+            default="task.push.info",
+            example="^push[.].*",
+        ),
+        "kafka_batch_size": _option(
+            "At most so many messages are taken in one transaction.",
+            kind="integer",
+            default="5000",
+            example="1000",
+        ),
+        "kafka_linger": _option(
+            "Seconds that a worker waits for more messages before it leaves the waiting to the triggerer.",
+            kind="float",
+            default="1",
+            example="10",
+        ),
+        "dead_letter_topic": _option(
+            "Topic that rejected messages are forwarded to, with the reason as a header. Empty: none; they are in the "
+            "ledger in any case.",
+            default="",
+            example="task.push.rejected",
         ),
     }
 

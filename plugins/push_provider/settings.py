@@ -98,3 +98,47 @@ def _number(key: str, text: str, takes: str) -> float:
     if number < 0:
         raise ConfigurationError(f"[{SECTION}] {key} is {text!r}; it takes {takes}")
     return number
+
+
+# --- Kafka ----------------------------------------------------------------------------------------------
+
+
+def kafka_conn_id() -> str:
+    """The Airflow connection of the broker that messages come from."""
+    return _get("kafka_conn_id", "kafka_default")
+
+
+def kafka_topics() -> str:
+    """Topics that are read: names, or regular expressions that begin with ``^``, separated by commas."""
+    return _get("kafka_topics", "task.push.info")
+
+
+def kafka_batch_size() -> int:
+    """At most so many messages become one transaction.
+
+    :raises ConfigurationError: it is not a whole number above zero.
+    """
+    text = _get("kafka_batch_size", "5000")
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ConfigurationError(f"[push] kafka_batch_size is {text!r}; it takes a whole number above zero")
+    return int(text)
+
+
+def kafka_linger() -> float:
+    """Seconds that a worker waits for more messages before it leaves the waiting to the triggerer.
+
+    :raises ConfigurationError: it is not a number of seconds from 0 to 3600.
+    """
+    text = _get("kafka_linger", "1")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise ConfigurationError(f"[push] kafka_linger is {text!r}; it takes a number of seconds from 0 to 3600")
+    return seconds
+
+
+def dead_letter_topic() -> str:
+    """The topic that rejected messages are forwarded to; empty for none."""
+    return _get("dead_letter_topic")

@@ -27,7 +27,7 @@ from push_provider.sandbox.sms_faults import NUMBERS
 from push_provider.task import PushTask, Schedule, parse
 
 IMAGE_LIMIT = 300 * 1024
-KNOWN_LANGUAGES = {"bash", "yaml", "text", "ini"}
+KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini"}
 
 # Commands that are neither ours nor Airflow's: each is known here, and a new one must be looked at.
 KNOWN_OTHERS = (
@@ -35,6 +35,7 @@ KNOWN_OTHERS = (
     r"\.venv/bin/python -m pip install -r requirements\.txt",
     r"\.venv/bin/python -m pip install --no-deps --editable \.",
     r"TOKEN=\$\(curl -s http://127\.0\.0\.1:8080/auth/token \| sed .+\)",
+    r"docker compose( --profile mail)? up --build --detach",
     r"curl -s -X POST http://127\.0\.0\.1:8080/api/v2/dags/push__[a-z-]+/dagRuns .+",
 )
 each_page = pytest.mark.parametrize("page", readme.PAGES)
@@ -191,6 +192,23 @@ def test_options_of_push_are_listed(page: str) -> None:
         assert not default or row[2] == f"`{default}`", row
 
 
+@each_readme
+def test_kafka_messages_are_understood(page: str) -> None:
+    from push_provider.kafka import messages
+    from push_provider.ledger.messages import Define, Start
+
+    (block,) = readme.blocks(page, "json")
+    produced = [call[2] for call in readme.airflow_arguments(page) if call[:2] == ["push", "produce"]]
+    orders = [order for text in [block, *produced] for order in messages.read("t", 0, 0, text.encode())]
+    assert [type(order) for order in orders] == [Start, Start, Define, Start]
+    known = {task.code for task in documents.read([str(path) for path in EXAMPLES])}
+    for order in orders:
+        if isinstance(order, Start):
+            assert order.code in known
+        elif isinstance(order, Define):
+            renders(order.task)
+
+
 # --- tables -------------------------------------------------------------------------------------------
 
 
@@ -267,7 +285,7 @@ def test_47_services() -> None:
 def test_both_languages_say_the_same() -> None:
     english, chinese = readme.READMES
     assert readme.commands(english) == readme.commands(chinese)
-    for language in ("yaml", "ini", "text"):
+    for language in ("yaml", "json", "ini", "text"):
         assert readme.blocks(english, language) == readme.blocks(chinese, language)
     lengths = [[len(table) for table in readme.tables(page)] for page in readme.READMES]
     assert lengths[0] == lengths[1]

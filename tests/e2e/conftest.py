@@ -42,11 +42,13 @@ class Platform:
     :param url: Airflow's UI and API.
     :param mailbox: the sandbox's page.
     :param home: AIRFLOW_HOME.
+    :param kafka: the sandbox's broker.
     """
 
-    def __init__(self, url: str, mailbox: str, home: Path) -> None:
+    def __init__(self, url: str, mailbox: str, home: Path, kafka: str) -> None:
         self.url = url
         self.mailbox = mailbox
+        self.kafka = kafka
         self.home = home
         lines = (home / "environment").read_text().splitlines()
         settings = {key: shlex.split(value)[0] for key, _, value in (line.partition("=") for line in lines)}
@@ -212,7 +214,7 @@ def free_ports(count: int) -> list[int]:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The whole platform with its sandbox, on ports of its own."""
     home = tmp_path_factory.mktemp("platform") / "home"
-    api, smtp, http, sms = free_ports(4)
+    api, smtp, http, sms, kafka = free_ports(5)
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -220,6 +222,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         "PUSH_SANDBOX_SMTP_PORT": str(smtp),
         "PUSH_SANDBOX_HTTP_PORT": str(http),
         "PUSH_SANDBOX_SMS_PORT": str(sms),
+        "PUSH_SANDBOX_KAFKA_PORT": str(kafka),
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "push_provider.sandbox.platform"]
@@ -232,7 +235,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
                     break
             else:
                 pytest.fail("the platform did not start")
-            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home)
+            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home, f"127.0.0.1:{kafka}")
         finally:
             process.terminate()
             process.wait(60)

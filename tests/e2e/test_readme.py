@@ -130,6 +130,29 @@ def test_trigger_by_curl(reader: Reader) -> None:
     )
 
 
+def test_kafka(reader: Reader) -> None:
+    (produced,) = reader.push("produce")
+    assert "task.push.info" in produced
+    assert reader.mails("shopper@example.com", 1) == ["Order A-1004 / 订单 A-1004：Shipped / 已发货"]
+    (block,) = readme.blocks("README.md", "json")
+    reader.airflow(["push", "produce", block])
+    reader.mails("shopper@example.com", 2)
+    reader.mails("han@example.com", 1)
+    reader.platform.await_dag("flash-sale")
+
+    # What it says of rejected messages: list them, mend the cause, try again.
+    reader.airflow(["push", "produce", '{"task": "late", "recipients": ["late@example.com"]}'])
+    listed = reader.platform.eventually(
+        lambda: next((rows for rows in reader.push("rejected") if "late" in rows), None), "the rejected message"
+    )
+    assert "There is no push task" in " ".join(listed.split())
+    late = {"code": "late", "name": "Late", "subject": "Late", "content": "x", "schedule": {"kind": "manual"}}
+    reader.platform.apply({**late, "execution": {"type": "loop"}})
+    reader.platform.await_dag("late")
+    assert "taken" in reader.push("replay")[0]
+    assert reader.mails("late@example.com", 1) == ["Late"]
+
+
 def test_who_got_what(reader: Reader) -> None:
     reader.mails("lilei@example.com", 1)
     reader.platform.await_runs("stock-report", 1)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+PORTS = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0"]
+
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -42,8 +44,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
 
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "push_provider.sandbox", "--folder", str(tmp_path)]
-    ports = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0"]
-    with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen([*command, *PORTS], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         # Its own modules come after the handlers are in place: pydantic is one of the first of the page.
         for line in process.stderr:
@@ -90,25 +91,25 @@ def test_a_wrong_port_in_the_environment_is_refused(tmp_path, name, value):
     assert f"{value!r} is not a port" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["SMTP", "HTTP", "SMS"])
+@pytest.mark.parametrize("name", ["SMTP", "HTTP", "SMS", "KAFKA"])
 def test_the_environment_sets_the_ports(tmp_path, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ports = {f"PUSH_SANDBOX_{other}_PORT": "0" for other in ("SMTP", "HTTP", "SMS")}
+        ports = {f"PUSH_SANDBOX_{other}_PORT": "0" for other in ("SMTP", "HTTP", "SMS", "KAFKA")}
         done = _run("--folder", str(tmp_path), **{**ports, f"PUSH_SANDBOX_{name}_PORT": str(port)})
     assert f"Port {port} " in done.stderr
 
 
 def test_two_sandboxes_cannot_share_a_folder(start_sandbox, tmp_path):
     with start_sandbox(tmp_path):
-        done = _run("--folder", str(tmp_path), "--smtp-port", "0", "--http-port", "0", "--sms-port", "0")
+        done = _run("--folder", str(tmp_path), *PORTS)
     assert done.returncode == 2
     assert "Another sandbox uses the folder" in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    done = _run("--folder", str(tmp_path / "file" / "mails"), "--smtp-port", "0", "--http-port", "0", "--sms-port", "0")
+    done = _run("--folder", str(tmp_path / "file" / "mails"), *PORTS)
     assert done.returncode == 2
     assert str(tmp_path / "file" / "mails") in done.stderr
     assert done.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings
-from push_provider.exceptions import ContentError, FieldError, InvalidTask, PushError
+from push_provider.exceptions import ConfigurationError, ContentError, FieldError, InvalidTask, PushError
 from push_provider.task import PushTask, dag_id, parse_trigger
 
 if TYPE_CHECKING:
@@ -296,3 +296,116 @@ def list_deliveries(args: Namespace) -> None:
         ],
         args,
     )
+
+
+# --- Kafka ----------------------------------------------------------------------------------------------
+
+
+@_command
+def produce(args: Namespace) -> None:
+    """Send messages to the topic that executions are started from."""
+    from airflow.models.connection import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from push_provider.kafka import connection as kafka
+    from push_provider.kafka import producer
+
+    conn_id = settings.kafka_conn_id()
+    try:
+        # Not by the SDK's way, which leads through a task's supervisor.
+        connection: Any = Connection.get_connection_from_secrets(conn_id)
+    except AirflowNotFoundException:
+        raise ConfigurationError(kafka.missing(conn_id)) from None
+    topic = args.topic or kafka.Topics(settings.kafka_topics()).first_name()
+    values = [sys.stdin.buffer.read() if message == "-" else message.encode() for message in args.messages]
+    key = args.key.encode() if args.key is not None else None
+    answers = producer.send(connection, [producer.Outgoing(topic, value, key) for value in values])
+    _print([answer._asdict() for answer in answers if isinstance(answer, producer.Place)], args)
+    refused = [answer for answer in answers if isinstance(answer, str)]
+    if refused:
+        sys.exit(f"{len(refused)} of {len(answers)} were not taken by topic {topic}: {refused[0]}")
+
+
+@_command
+def list_rejected(args: Namespace) -> None:
+    """List messages that could not be used, newest first."""
+    from push_provider.ledger import rejected
+    from push_provider.ledger.engine import get_engine
+
+    rows = rejected.find(get_engine(), task=args.task, replayed=args.all, limit=args.limit, offset=args.offset)
+    _print(
+        [
+            {
+                "id": row.id,
+                "topic": row.topic,
+                "partition": row.partition,
+                "offset": row.offset,
+                "element": "" if row.element is None else row.element,
+                "task": row.task_code or "",
+                "reason": row.reason,
+                "bytes": "" if row.size is None else row.size,
+                "sent": _time(row.sent_at),
+                "rejected": _time(row.rejected_at),
+                "replayed": _time(row.replayed_at),
+            }
+            for row in rows
+        ],
+        args,
+    )
+
+
+@_command
+def replay(args: Namespace) -> None:
+    """Try rejected messages again."""
+    from push_provider.kafka import intake, messages
+    from push_provider.ledger import rejected
+    from push_provider.ledger.engine import get_engine
+
+    engine = get_engine()
+    rows, left = [], 0
+    for number in args.ids:
+        message = rejected.get(engine, number)
+        taken = intake.take(engine, messages.orders(message), replay=message.position)
+        left += len(taken.rejected)
+        rows.append(
+            {
+                "id": number,
+                "action": "rejected" if taken.rejected else "taken before" if taken.repeated else "taken",
+                "deliveries": taken.deliveries,
+                "push_tasks": taken.defined,
+                "reason": "; ".join(refused.reason for refused in taken.rejected),
+            }
+        )
+    _make_runs()
+    _print(rows, args)
+    if left:
+        sys.exit(1)
+
+
+def _make_runs() -> None:
+    """Make the DAG runs of executions that messages have begun; those that cannot be made now, push_kafka makes."""
+    from airflow.api.common.trigger_dag import trigger_dag
+    from airflow.exceptions import DagRunAlreadyExists
+    from airflow.sdk.exceptions import AirflowException
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    from push_provider.kafka import runs
+    from push_provider.ledger import messages
+    from push_provider.ledger.engine import get_engine
+
+    engine = get_engine()
+    for execution, code in messages.waiting(engine):
+        run_id = runs.run_id(execution)
+        try:
+            trigger_dag(
+                dag_id(code),
+                triggered_by=DagRunTriggeredByType.CLI,
+                run_type=DagRunType.OPERATOR_TRIGGERED,
+                run_id=run_id,
+                conf={"execution": execution},
+            )
+        except DagRunAlreadyExists:
+            pass
+        except (AirflowException, ValueError):
+            continue
+        messages.run_made(engine, execution, run_id)

@@ -42,6 +42,16 @@ _RECIPIENTS = Arg(
 _VARIABLES = Arg(("--variables",), metavar="JSON", help='Template variables of this execution: \'{"order": "A-7"}\'')
 _KEY = Arg(("--key",), help="Idempotency key: the same key again begins no second execution")
 
+_MESSAGES = Arg(
+    ("messages",), metavar="MESSAGE", nargs="+", help='JSON, like \'{"task": "report"}\'; - reads one from stdin'
+)
+_TOPIC = Arg(("--topic",), help="The topic; without it, the first that [push] kafka_topics names")
+_MESSAGE_KEY = Arg(("--key",), help="Key of the messages, by which Kafka chooses the partition")
+_ALL = Arg(("--all",), action="store_true", help="Also those that a replay has taken")
+_REJECTED = Arg(
+    ("ids",), metavar="ID", nargs="+", type=positive_int(allow_zero=False), help="Ids, as 'airflow push rejected' lists"
+)
+
 
 def get_push_cli_commands() -> list[CLICommand]:
     """The command group that provider.py registers with Airflow."""
@@ -97,6 +107,24 @@ def get_push_cli_commands() -> list[CLICommand]:
                     help="List deliveries, newest first: who got what, and why not",
                     func=lazy_load_command(f"{_COMMANDS}.list_deliveries"),
                     args=(_TASK, _EXECUTION, _RECIPIENT, _STATE, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="produce",
+                    help="Send messages to the Kafka topic that executions are started from",
+                    func=lazy_load_command(f"{_COMMANDS}.produce"),
+                    args=(_MESSAGES, _TOPIC, _MESSAGE_KEY, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="rejected",
+                    help="List Kafka messages that could not be used, newest first, with the reason",
+                    func=lazy_load_command(f"{_COMMANDS}.list_rejected"),
+                    args=(_TASK, _ALL, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="replay",
+                    help="Try rejected messages again",
+                    func=lazy_load_command(f"{_COMMANDS}.replay"),
+                    args=(_REJECTED, ARG_OUTPUT, ARG_VERBOSE),
                 ),
             ),
         )

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.strict_json import distinct
 from push_provider.task import PushTask, parse
 
 SIZE_LIMIT = 64 * 1024 * 1024
@@ -82,7 +83,7 @@ def _load(name: str, text: str) -> list[Any]:
         # JSON on stdin too: YAML takes most of it, but neither its tabs nor its surrogate pairs.
         if name.endswith(".json") or text.lstrip().startswith(("{", "[")):
             try:
-                return [json.loads(text, object_pairs_hook=_distinct)]
+                return [json.loads(text, object_pairs_hook=distinct)]
             except json.JSONDecodeError as error:
                 if name.endswith(".json"):
                     fault = FieldError(name, f"is not JSON: {error.msg}, line {error.lineno}")
@@ -110,16 +111,6 @@ class _Loader(_YAML):  # type: ignore[misc]
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The same for JSON."""
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
-    return document
 
 
 def _refuse_traps(text: str) -> None:

@@ -8,7 +8,7 @@ and a process may die between any two: what it claimed and did not record is in 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from push_provider.ledger.tables import (
     push_delivery,
     push_execution,
 )
-from push_provider.task import PushTask, Recipient, Trigger, parse_stored
+from push_provider.task import PushTask, Trigger, parse_stored
 
 _COPY = "COPY push_delivery (execution_id, recipient, variables) FROM STDIN"
 _LOCK_SPACE = 0x7075  # "pu": keeps our advisory locks apart from others in the database
@@ -139,38 +139,21 @@ def plan(
         existing = _existing(connection, code, run_id, key)
         if existing:
             return _plan(existing, new=False)
-        task = row.task()
-        number = tasks.count_execution(connection, row)
-        try:
-            templates, error = dict(freeze(task)), None
-        except ContentError as fault:
-            templates, error = {}, _storable(str(fault))
-        snapshot = {
-            "task": {**row.spec, "recipients": []},
-            "templates": templates,
-            "variables": dict(trigger.variables),
-            # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
-            "error": error,
-        }
-        inserted = connection.execute(
-            insert(push_execution)
-            .values(
-                task_code=code,
-                number=number,
-                run_id=run_id,
-                source=source,
-                triggered_by=triggered_by,
-                idempotency_key=key,
-                snapshot=snapshot,
-                error=error,
-                scheduled_for=scheduled_for,
-            )
-            .returning(push_execution.c.id)
-        ).scalar_one()
+        inserted, number = reserve(
+            connection,
+            row,
+            source=source,
+            freeze=freeze,
+            variables=trigger.variables,
+            run_id=run_id,
+            key=key,
+            triggered_by=triggered_by,
+            scheduled_for=scheduled_for,
+        )
         if trigger.recipients is None:
-            total = connection.execute(_COPY_OWN, {"execution": inserted, "code": code}).rowcount
+            total = copy_own(connection, inserted, code)
         else:
-            total = _write_deliveries(connection, inserted, trigger.recipients)
+            total = write_deliveries(connection, ((inserted, one.to, one.variables) for one in trigger.recipients))
         if not total:  # and with this error nothing of the above has happened
             raise InvalidTask(
                 [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
@@ -181,6 +164,57 @@ def plan(
         if number == row.max_executions:
             tasks.changed(connection, code)  # its DAG loses its schedule
         return _plan(planned, new=True)
+
+
+def reserve(
+    connection: Connection,
+    row: tasks.TaskRow,
+    *,
+    source: str,
+    freeze: Callable[[PushTask], Mapping[str, str]],
+    variables: Mapping[str, Any],
+    run_id: str | None = None,
+    key: str | None = None,
+    triggered_by: str | None = None,
+    scheduled_for: datetime | None = None,
+) -> tuple[int, int]:
+    """Count an execution of a locked task and write it down, without deliveries; parameters as :func:`plan` has them.
+
+    :param row: the task, without its recipients.
+    :param variables: the trigger's.
+    :returns: its id, and its number in the task.
+    :raises TaskClosed: the task is cancelled, or all its executions have begun. Nothing has changed then.
+    :raises InvalidTask: another version wrote the task and this one cannot read it. Nothing has changed then.
+    """
+    task = row.task()
+    number = tasks.count_execution(connection, row)
+    try:
+        templates, error = dict(freeze(task)), None
+    except ContentError as fault:
+        templates, error = {}, storable(str(fault))
+    snapshot = {
+        "task": {**row.spec, "recipients": []},
+        "templates": templates,
+        "variables": dict(variables),
+        # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
+        "error": error,
+    }
+    inserted = connection.execute(
+        insert(push_execution)
+        .values(
+            task_code=row.code,
+            number=number,
+            run_id=run_id,
+            source=source,
+            triggered_by=triggered_by,
+            idempotency_key=key,
+            snapshot=snapshot,
+            error=error,
+            scheduled_for=scheduled_for,
+        )
+        .returning(push_execution.c.id)
+    ).scalar_one()
+    return inserted, number
 
 
 def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
@@ -308,7 +342,7 @@ def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> i
     """Fail all that is pending, for a reason that concerns the whole execution; returns how many."""
     with transaction(engine) as connection:
         _lock_task_of(connection, execution)
-        words = {"error_code": code, "error_text": _storable(reason)[:500]}
+        words = {"error_code": code, "error_text": storable(reason)[:500]}
         return _move(connection, execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
 
 
@@ -324,7 +358,7 @@ def finish(
     :param resend_unknown: unless this is final, what nobody can tell is pending again, for the next try.
     :raises UnknownExecution: there is none of this id.
     """
-    error = _storable(error) if error else None
+    error = storable(error) if error else None
     with transaction(engine) as connection:
         code, standing = _lock_task_of(connection, execution)
         cancelled = standing.status == TaskStatus.CANCELLED
@@ -434,27 +468,39 @@ def _plan(row: Row[Any], *, new: bool) -> Plan:
 
 _COPY_OWN = text("""
     INSERT INTO push_delivery (execution_id, recipient, variables)
-    SELECT :execution, r.value ->> 'to', coalesce(r.value -> 'variables', CAST('{}' AS jsonb))
+    SELECT :execution, r.value ->> 'to',
+        CAST(:variables AS jsonb) || coalesce(r.value -> 'variables', CAST('{}' AS jsonb))
     FROM push_task, jsonb_array_elements(spec -> 'recipients') WITH ORDINALITY AS r
     WHERE code = :code ORDER BY r.ordinality
 """)
 """A task's own recipients become deliveries without leaving the database."""
 
 
-def _write_deliveries(connection: Connection, execution: int, recipients: Sequence[Recipient]) -> int:
+def copy_own(connection: Connection, execution: int, code: str, variables: Mapping[str, Any] | None = None) -> int:
+    """Write a delivery for each of the task's own recipients; returns how many.
+
+    :param variables: for all of them; a recipient's own win.
+    """
+    given = {"execution": execution, "code": code, "variables": json.dumps(variables or {})}
+    return connection.execute(_COPY_OWN, given).rowcount
+
+
+def write_deliveries(connection: Connection, rows: Iterable[tuple[int, str, Mapping[str, Any]]]) -> int:
+    """Write deliveries: execution, recipient and variables of each; returns how many."""
     import psycopg
 
     driver = connection.connection.driver_connection
     assert driver is not None
+    count = 0
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for recipient in recipients:
-                variables = json.dumps(recipient.variables) if recipient.variables else "{}"
-                copy.write_row((execution, recipient.to, variables))
+            for execution, recipient, variables in rows:
+                copy.write_row((execution, recipient, json.dumps(variables) if variables else "{}"))
+                count += 1
     except psycopg.OperationalError as error:
         # SQLAlchemy knows no COPY; to the caller a lost connection is the same here as in any statement.
         raise OperationalError(_COPY, None, error) from error
-    return len(recipients)
+    return count
 
 
 _CLAIM = text("""
@@ -500,13 +546,14 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
             "states": [_RECORDED[o.result].value for o in outcomes],
             "provider_ids": [o.provider_id for o in outcomes],
             # The words of an accepted message ("250 queued as …") are worth nothing later; those of a refusal are.
-            "codes": [None if o.result is Result.SENT or not o.code else _storable(o.code) for o in outcomes],
-            "reasons": [None if o.result is Result.SENT or not o.text else _storable(o.text)[:500] for o in outcomes],
+            "codes": [None if o.result is Result.SENT or not o.code else storable(o.code) for o in outcomes],
+            "reasons": [None if o.result is Result.SENT or not o.text else storable(o.text)[:500] for o in outcomes],
         },
     )
 
 
-def _storable(words: str) -> str:
+def storable(words: str) -> str:
+    """Words of others, as PostgreSQL can keep them."""
     # PostgreSQL's text holds neither NUL nor lone surrogates, and a provider may send either.
     return words.replace("\0", "").encode("utf-8", "replace").decode()
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Sequence,
     SmallInteger,
@@ -172,6 +173,8 @@ push_execution = Table(
     UniqueConstraint("task_code", "idempotency_key"),
     Index(None, "task_code", "finished_at"),  # which are under way, among a hundred thousand that are not
     Index(None, "created_at"),
+    # The few that wait for a DAG run.
+    Index(None, "id", postgresql_where=text("run_id IS NULL AND finished_at IS NULL")),
     comment="One run of a push task",
 )
 
@@ -203,4 +206,35 @@ push_delivery = Table(
     Index(None, "receipt_due", postgresql_where=text("receipt_due IS NOT NULL")),
     comment="One recipient of one execution",
     postgresql_with={"fillfactor": 60},
+)
+
+push_message = Table(
+    "push_message",
+    metadata,
+    Column("key", UUID, primary_key=True),
+    Column("taken_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Index(None, "taken_at"),
+    comment="Every message that became deliveries or a task, so that the second time it comes changes nothing",
+)
+
+push_rejected = Table(
+    "push_rejected",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("position", UUID, nullable=False, comment="Where it stands in its topic, and what stands there"),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("element", Integer, comment="Which of an array, from 0; null for a message that is none"),
+    Column("sent_at", DateTime(timezone=True), comment="Its time, if the broker knows it"),
+    Column("task_code", Text, comment="The push task it speaks of, if it can be told"),
+    Column("value", LargeBinary, comment="Whole; null for a tombstone"),
+    Column("reason", Text, nullable=False),
+    Column("rejected_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("replayed_at", DateTime(timezone=True), comment="When a replay took it after all"),
+    Column("forward_to", Text, comment="The dead-letter topic, if one was set"),
+    Column("forwarded_at", DateTime(timezone=True)),
+    UniqueConstraint("position"),
+    Index(None, "forward_to", "id", postgresql_where=text("forward_to IS NOT NULL AND forwarded_at IS NULL")),
+    comment="Messages that could not become an execution or a task, with the reason",
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule
@@ -141,6 +141,20 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
     :raises InvalidTask: the schedule cannot fire.
     :raises TaskClosed: the task of this code is cancelled.
     """
+    with explained(), engine.connect() as connection, connection.begin() as begun:
+        applied = put(connection, task, now=now, default_timezone=default_timezone)
+        if applied.action != Action.UNCHANGED:
+            changed(connection, task.code)
+        if dry_run:
+            begun.rollback()
+        return applied
+
+
+def put(connection: Connection, task: PushTask, *, now: datetime, default_timezone: str) -> Applied:
+    """:func:`apply` in a transaction of the caller, who calls :func:`changed` at its end unless nothing has changed.
+
+    After an error the caller rolls back.
+    """
     spec = task.spec()
     values: dict[str, Any] = {
         "name": task.name,
@@ -152,42 +166,31 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
         "execution_type": task.execution.type,
         "max_executions": task.execution.limit,
     }
-    with explained(), engine.connect() as connection, connection.begin() as begun:
-        # Two at once: the second waits here for the first, and then updates.
-        created = connection.execute(
-            upsert(push_task)
-            .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **values)
-            .on_conflict_do_nothing()
-            .returning(push_task.c.code)
-        ).first()
-        if created:
-            schedule.check_new(task, now, default_timezone)
-            action = Action.CREATED
-        else:
-            before = locked(connection, task.code)
-            if before.status == TaskStatus.CANCELLED:
-                raise TaskClosed(before.why_closed())
-            if before.spec == spec:
-                action = Action.UNCHANGED
-            else:
-                action = Action.UPDATED
-                if before.spec.get("schedule") != spec["schedule"]:
-                    schedule.check_new(task, now, default_timezone)
-                    values["schedule_since"] = now
-                # No smaller limit can undo what has begun.
-                if task.execution.limit is not None:
-                    values["max_executions"] = max(task.execution.limit, before.executions)
-                after = Standing(before.status, before.executions, values["max_executions"])
-                values["status"] = _settled(connection, task.code, after)
-                connection.execute(
-                    update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values)
-                )
-        row = locked(connection, task.code)
-        if action != Action.UNCHANGED:
-            changed(connection, task.code)
-        if dry_run:
-            begun.rollback()
-        return Applied(action, row)
+    # Two at once: the second waits here for the first, and then updates.
+    created = connection.execute(
+        upsert(push_task)
+        .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **values)
+        .on_conflict_do_nothing()
+        .returning(push_task.c.code)
+    ).first()
+    if created:
+        schedule.check_new(task, now, default_timezone)
+        return Applied(Action.CREATED, locked(connection, task.code))
+    before = locked(connection, task.code)
+    if before.status == TaskStatus.CANCELLED:
+        raise TaskClosed(before.why_closed())
+    if before.spec == spec:
+        return Applied(Action.UNCHANGED, before)
+    if before.spec.get("schedule") != spec["schedule"]:
+        schedule.check_new(task, now, default_timezone)
+        values["schedule_since"] = now
+    # No smaller limit can undo what has begun.
+    if task.execution.limit is not None:
+        values["max_executions"] = max(task.execution.limit, before.executions)
+    after = Standing(before.status, before.executions, values["max_executions"])
+    values["status"] = _settled(connection, task.code, after)
+    connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
+    return Applied(Action.UPDATED, locked(connection, task.code))
 
 
 def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
@@ -197,7 +200,7 @@ def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
     :raises UnknownTask: there is none of this code.
     """
     with transaction(engine) as connection:
-        return _one(connection, code, _query(code, recipients=recipients))
+        return _one(connection, code, _query(push_task.c.code == code, recipients=recipients))
 
 
 def find(
@@ -306,13 +309,22 @@ def locked(connection: Connection, code: str, *, recipients: bool = True) -> Tas
     :param recipients: with them; there may be many, and who plans leaves them in the database.
     :raises UnknownTask: there is none of this code.
     """
-    return _one(connection, code, _query(code, recipients=recipients).with_for_update())
+    return _one(connection, code, _query(push_task.c.code == code, recipients=recipients).with_for_update())
 
 
-def _query(code: str, *, recipients: bool) -> Select[Any]:
+def locked_all(connection: Connection, codes: Sequence[str]) -> dict[str, TaskRow]:
+    """The same for many tasks, without their recipients; those that do not exist are left out.
+
+    Each transaction that locks several tasks must have the right to alone: two could wait for each other.
+    """
+    query = _query(push_task.c.code.in_(codes), recipients=False).order_by(push_task.c.code).with_for_update()
+    return {row.code: _row(row) for row in connection.execute(query)}
+
+
+def _query(which: ColumnElement[bool], *, recipients: bool) -> Select[Any]:
     spec = push_task.c.spec if recipients else push_task.c.spec.op("-")("recipients")
     columns = [spec.label("spec") if column is push_task.c.spec else column for column in _COLUMNS]
-    return select(*columns).where(push_task.c.code == code)
+    return select(*columns).where(which)
 
 
 def _one(connection: Connection, code: str, query: Select[Any]) -> TaskRow:

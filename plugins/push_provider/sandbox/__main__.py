@@ -46,6 +46,7 @@ async def _run(options: argparse.Namespace) -> None:
         smtp_socket = stack.enter_context(_listen(options.host, options.smtp_port, "--smtp-port"))
         http_socket = stack.enter_context(_listen(options.host, options.http_port, "--http-port"))
         sms_socket = stack.enter_context(_listen(options.host, options.sms_port, "--sms-port"))
+        kafka_socket = stack.enter_context(_listen(options.host, options.kafka_port, "--kafka-port"))
         # Imported only now: they take a second, in which a signal must already end the process in order,
         # and for which a port in use need not wait.
         from push_provider.sandbox.mailbox import Mailbox
@@ -63,9 +64,12 @@ async def _run(options: argparse.Namespace) -> None:
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
         await stack.enter_async_context(sms_http.serve(sms_socket, gateway))
         await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses))
+        from push_provider.sandbox import kafka
+
+        await stack.enter_async_context(kafka.serve(kafka_socket))
         print(
             f"Sandbox is ready: smtp {addresses.smtp}, sms http://{addresses.sms}/, "
-            f"mailbox http://{_address(http_socket)}/",
+            f"mailbox http://{_address(http_socket)}/, kafka {_address(kafka_socket)}",
             flush=True,
         )
         await stop.wait()
@@ -75,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
         prog="python -m push_provider.sandbox",
-        description="A mail server and an SMS gateway that keep what they get, and a page that shows it. "
+        description="A mail server and an SMS gateway that keep what they get, a page that shows it, and Kafka. "
         "For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -98,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("PUSH_SANDBOX_SMS_PORT") or "8026",
         help="port of the SMS gateway; 0 takes a free one (environment: PUSH_SANDBOX_SMS_PORT; its key: "
         "PUSH_SANDBOX_SMS_KEY_ID, PUSH_SANDBOX_SMS_KEY_SECRET)",
+    )
+    parser.add_argument(
+        "--kafka-port",
+        type=_port,
+        default=os.environ.get("PUSH_SANDBOX_KAFKA_PORT") or "9092",
+        help="port of Kafka; 0 takes a free one (environment: PUSH_SANDBOX_KAFKA_PORT)",
     )
     parser.add_argument(
         "--folder", type=Path, default=home / "sandbox" / "mails", help="where mails are kept, and SMS, in sms below it"

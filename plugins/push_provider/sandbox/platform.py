@@ -188,7 +188,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
-    :param sandbox: with a mail server and an SMS gateway that keep all they get, and the example tasks.
+    :param sandbox: with a mail server and an SMS gateway that keep all they get, with Kafka, and the example tasks.
     :returns: the URL of Airflow's UI.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
@@ -200,11 +200,13 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
     port = _port("PUSH_PORT", 8080)
     smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
     sms = _port("PUSH_SANDBOX_SMS_PORT", 8026)
+    kafka = _port("PUSH_SANDBOX_KAFKA_PORT", 9092)
     _free(port, "PUSH_PORT")
     if sandbox:
         _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
         _free(http, "PUSH_SANDBOX_HTTP_PORT")
         _free(sms, "PUSH_SANDBOX_SMS_PORT")
+        _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as parts:
         note("Starting PostgreSQL …")
@@ -226,9 +228,10 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
 
         if sandbox:
             folder = str(home / "sandbox" / "mails")
-            ports = ("--smtp-port", str(smtp), "--http-port", str(http), "--sms-port", str(sms))
-            start("sandbox", python, "-m", "push_provider.sandbox", *ports, "--folder", folder)
-        _prepare(home, env, python, airflow, (smtp, sms) if sandbox else None, root, note)
+            ports = {"--smtp-port": smtp, "--http-port": http, "--sms-port": sms, "--kafka-port": kafka}
+            options = [word for option, number in ports.items() for word in (option, str(number))]
+            start("sandbox", python, "-m", "push_provider.sandbox", *options, "--folder", folder)
+        _prepare(home, env, python, airflow, (smtp, sms, kafka) if sandbox else (), root, note)
         note("Starting Airflow …")
         start("api-server", airflow, "api-server")
         start("dag-processor", airflow, "dag-processor")
@@ -240,6 +243,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         _await(lambda: _is_healthy(_health(url)), children, deadline, logs)
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
+            note(f"Kafka: {_LOOPBACK}:{kafka} (topic task.push.info; in memory, ends with this)")
         note("A development start: loopback only, no login, everybody is an admin.")
         note(f"Push is ready: {url}")
         yield url
@@ -250,22 +254,21 @@ def _prepare(
     env: Mapping[str, str],
     python: str,
     airflow: str,
-    ports: tuple[int, int] | None,
+    ports: Sequence[int],
     root: Path,
     note: Callable[[str], None],
 ) -> None:
     """Migrate both databases and fill them, unless an earlier start did all that for this version.
 
-    :param ports: of the sandbox's mail server and SMS gateway; None: there is no sandbox.
+    :param ports: of the sandbox's mail server, SMS gateway and Kafka; empty: there is no sandbox.
     """
     from push_provider import __version__
     from push_provider.sandbox.sms_signature import access_key
 
-    smtp, sms = ports or (None, None)
     # The SMS connection follows the gateway's key too; of the secret only so much that a change is noticed.
     key_id, secret = access_key()
     key = f"{key_id}/{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
-    wanted = f"{__version__} {_airflow_version()} smtp={smtp} sms={sms} key={key}\n"
+    wanted = f"{__version__} {_airflow_version()} ports={','.join(map(str, ports))} key={key}\n"
     marker = home / "prepared"
     if marker.exists() and marker.read_text() == wanted:
         return
@@ -277,7 +280,7 @@ def _prepare(
             python,
             "-m",
             "push_provider.sandbox.prepare",
-            *([str(smtp), str(sms), str(root / "include" / "tasks")] if ports else []),
+            *([*map(str, ports), str(root / "include" / "tasks")] if ports else []),
         ],
     ):
         result = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=False)

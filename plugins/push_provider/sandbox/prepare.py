@@ -1,7 +1,7 @@
-"""Fill a fresh platform: sender configurations for the sandbox's servers, and the example tasks.
+"""Fill a fresh platform: connections to the sandbox's servers, and the example tasks.
 
-``python -m push_provider.sandbox.prepare [SMTP_PORT SMS_PORT EXAMPLES]``, with Airflow's environment. It runs once for
-a platform; what people change afterwards stays as they left it.
+``python -m push_provider.sandbox.prepare [SMTP_PORT SMS_PORT KAFKA_PORT EXAMPLES]``, with Airflow's environment. It
+runs once for a platform; what people change afterwards stays as they left it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from push_provider.sandbox.sms_signature import access_key
 SENDER = "push@sandbox.example"
 _EDIT = "Edit it to use your own account."
 _OWN_ENDPOINT = "http://127.0.0.1:"
+KAFKA_CONNECTION = "kafka_default"
+_KAFKA_DESCRIPTION = "The sandbox's Kafka: in memory, for trying out. Edit it to use your own."
 
 
 def email_connection(port: int) -> dict[str, Any]:
@@ -84,6 +86,22 @@ def connect(wanted: dict[str, Any]) -> None:
             connection.set_extra(json.dumps({**extra, "endpoint": wanted["extra"]["endpoint"]}))
 
 
+def connect_kafka(port: int) -> None:
+    """Create the connection to the sandbox's Kafka, or let it follow its port."""
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    extra = json.dumps({"bootstrap.servers": f"127.0.0.1:{port}"})
+    with create_session() as session:
+        connection = session.scalar(select(Connection).where(Connection.conn_id == KAFKA_CONNECTION))
+        if connection is None:
+            made = Connection(conn_id=KAFKA_CONNECTION, conn_type="kafka", description=_KAFKA_DESCRIPTION, extra=extra)
+            session.add(made)
+        elif connection.description == _KAFKA_DESCRIPTION:
+            connection.extra = extra
+
+
 def apply_examples(folder: Path) -> None:
     """Create the example tasks that do not exist yet."""
     from push_provider import settings
@@ -101,7 +119,8 @@ def apply_examples(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
+    if len(sys.argv) == 5:
         connect(email_connection(int(sys.argv[1])))
         connect(sms_connection(int(sys.argv[2])))
-        apply_examples(Path(sys.argv[3]))
+        connect_kafka(int(sys.argv[3]))
+        apply_examples(Path(sys.argv[4]))

@@ -1,0 +1,5 @@
+"""An Airflow DAG file: Kafka messages start executions and inject push tasks."""
+
+from push_provider.kafka.dag import push_kafka
+
+push_kafka()

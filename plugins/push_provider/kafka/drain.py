@@ -1,0 +1,111 @@
+"""The loop that empties the topics: read a batch, take it into the ledger, make the DAG runs, commit.
+
+A process may die between any two of these. What was taken and not committed is read again, and the ledger knows it; an
+execution whose run was not made gets it the next time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from push_provider import settings
+from push_provider.kafka import dead_letters, intake, messages, runs
+from push_provider.kafka.connection import Topics
+from push_provider.kafka.reader import Reader
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from sqlalchemy import Engine
+
+    from push_provider.ledger.messages import Taken
+
+log = logging.getLogger(__name__)
+_BATCH_BYTES = 16 * 1024 * 1024
+_RUNS_SECONDS = 2.0
+"""While messages wait, runs are made so often: few, large executions are sent faster than many small ones."""
+_DAG_SECONDS = 5.0
+
+
+class Drained(NamedTuple):
+    """What one draining did."""
+
+    messages: int
+    deliveries: int
+    executions: int
+    defined: int
+    repeated: int
+    rejected: int
+    waiting: int
+    """Executions that wait for their DAG run."""
+
+
+def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
+    """Empty the topics; only in a task.
+
+    :param connection: of the broker.
+    :param until: moment of the monotonic clock after which no further batch is begun.
+    :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds.
+    :raises BrokerUnavailable: the broker cannot be used just now. What was taken is taken.
+    :raises LedgerUnavailable: the batch at hand was not taken, and comes again.
+    :raises ConfigurationError: the connection or an option has to be changed.
+    """
+    limit, linger = settings.kafka_batch_size(), settings.kafka_linger()
+    total = Drained(0, 0, 0, 0, 0, 0, runs.make_waiting(engine))
+    dead_letters.forward(engine, connection)
+    made_at = time.monotonic()
+    with Reader(connection, Topics(settings.kafka_topics())) as reader:
+        reader.open()
+        while records := reader.read(limit, _BATCH_BYTES, wait=linger):
+            orders = [
+                order
+                for record in records
+                for order in messages.read(
+                    record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp
+                )
+            ]
+            taken = intake.take(engine, orders)
+            total = _add(total, len(records), taken)
+            full = len(records) == limit
+            if not full or time.monotonic() - made_at > _RUNS_SECONDS:
+                total = total._replace(waiting=runs.make_waiting(engine))
+                made_at = time.monotonic()
+            reader.commit()
+            _log(len(records), taken)
+            if taken.rejected:
+                dead_letters.forward(engine, connection)
+            if time.monotonic() > until:
+                break
+    # A task that has just been injected is a DAG in about a second: worth a moment's wait.
+    patience = time.monotonic() + _DAG_SECONDS
+    while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
+        time.sleep(0.3)
+    return total._replace(waiting=waiting)
+
+
+def _add(total: Drained, read: int, taken: Taken) -> Drained:
+    return Drained(
+        total.messages + read,
+        total.deliveries + taken.deliveries,
+        total.executions + taken.executions,
+        total.defined + taken.defined,
+        total.repeated + taken.repeated,
+        total.rejected + len(taken.rejected),
+        total.waiting,
+    )
+
+
+def _log(read: int, taken: Taken) -> None:
+    log.info(
+        "%s messages: %s deliveries, %s executions begun, %s push tasks injected, %s taken before, %s rejected",
+        read,
+        taken.deliveries,
+        taken.executions,
+        taken.defined,
+        taken.repeated,
+        len(taken.rejected),
+    )
+    for message, code, reason in taken.rejected[:20]:
+        where = f"{message.topic} [{message.partition}] at {message.offset}"
+        log.warning("Rejected: %s%s: %s", where, f", push task {code}" if code else "", reason)

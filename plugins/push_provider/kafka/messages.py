@@ -1,0 +1,131 @@
+"""What a message says: from bytes to orders.
+
+A message is JSON in UTF-8: ``{"task": code, "recipients": […], "variables": {…}, "id": …}`` starts an execution,
+``{"define": {…}}`` injects a push task, and an array holds many of both. Whatever cannot be used becomes a
+:class:`~push_provider.ledger.messages.Refused` with the reason; nothing that a message holds raises an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from push_provider import strict_json
+from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.ledger.messages import Define, Message, Order, Refused, Start
+from push_provider.task import CODE_PATTERN, parse
+
+SIZE_LIMIT = 5 * 1024 * 1024
+"""Bytes of one message. Kafka's own default is 1 MiB (``message.max.bytes``)."""
+_ID_LIMIT = 200
+_START_FIELDS = ("task", "recipients", "variables", "id")
+
+
+def read(topic: str, partition: int, offset: int, value: bytes | None, *, timestamp: int | None = None) -> list[Order]:
+    """Read one message of a topic.
+
+    :param value: None for a tombstone.
+    :param timestamp: milliseconds since 1970, if the broker knows it.
+    :returns: an order for each thing that it asks for; one, unless it is an array.
+    """
+    # A topic that is made anew begins again at offset 0: what stands there tells the old from the new.
+    position = _uuid(f"{topic}\n{partition}\n{offset}\n{timestamp}\n".encode(), b"-" if value is None else value)
+    return orders(Message(topic, partition, offset, None, _moment(timestamp), value, position))
+
+
+def orders(message: Message) -> list[Order]:
+    """The same of a message, or an element of one, whose place is known."""
+    value = message.value
+    if value is None:
+        return [Refused(message, None, "The message has no value (a tombstone)")]
+    if len(value) > SIZE_LIMIT:
+        reason = f"The message has {len(value)} bytes; at most {SIZE_LIMIT} are read. Send it in parts"
+        return [Refused(message, None, reason)]
+    try:
+        document = strict_json.loads(value)
+    except ValueError as error:
+        return [Refused(message, None, f"The message {error}")]
+    if not isinstance(document, list) or message.element is not None:
+        return [_order(message, document)]
+    if not document:
+        return [Refused(message, None, "The message is an empty array")]
+    return [_order(_element(message, number, item), item) for number, item in enumerate(document)]
+
+
+def _element(message: Message, number: int, item: Any) -> Message:
+    position = _uuid(message.position.bytes, str(number).encode())
+    return message._replace(element=number, value=json.dumps(item).encode(), position=position)
+
+
+def _order(message: Message, document: Any) -> Order:
+    code = document.get("task") if isinstance(document, dict) else None
+    try:
+        if not isinstance(document, dict):
+            raise InvalidTask([FieldError("(message)", f"must be an object, {_FORMS}")])
+        if "define" in document:
+            return _define(message, document)
+        return _start(message, document)
+    except InvalidTask as error:
+        return Refused(message, code if isinstance(code, str) else None, str(error))
+
+
+_FORMS = 'like {"task": code, "recipients": […], "variables": {…}} or {"define": {…}}'
+
+
+def _define(message: Message, document: dict[str, Any]) -> Define | Refused:
+    if others := [key for key in document if key != "define"]:
+        raise InvalidTask([FieldError(others[0][:60], "cannot stand beside define; send it as a message of its own")])
+    try:
+        return Define(message, message.position, parse(document["define"]))
+    except InvalidTask as error:
+        given = document["define"]
+        code = given.get("code") if isinstance(given, dict) else None
+        # Everything wrong with it, each with the way to it.
+        fields = [FieldError(f"define.{fault.field}", fault.message) for fault in error.errors]
+        return Refused(message, code if isinstance(code, str) else None, str(InvalidTask(fields)))
+
+
+def _start(message: Message, document: dict[str, Any]) -> Start:
+    errors = [FieldError(key[:60], _unknown(key)) for key in document if key not in _START_FIELDS]
+    code, name = document.get("task"), document.get("id")
+    if "task" not in document:
+        errors.append(FieldError("task", f"is required; a message is {_FORMS}"))
+    elif not isinstance(code, str) or not re.fullmatch(CODE_PATTERN[1:-1], code):
+        errors.append(FieldError("task", "must be the code of a push task"))
+    if name is not None and not _is_id(name):
+        errors.append(FieldError("id", f"must be text of 1 to {_ID_LIMIT} characters, or a whole number"))
+    if errors:
+        raise InvalidTask(errors)
+    assert isinstance(code, str)
+    key = message.position if name is None else _uuid(f"id\n{code}\n{name}".encode())
+    said = {field: document[field] for field in ("recipients", "variables") if document.get(field) is not None}
+    return Start(message, key, code, said)
+
+
+def _is_id(name: Any) -> bool:
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        return False
+    text = str(name)
+    return 0 < len(text) <= _ID_LIMIT and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _unknown(key: str) -> str:
+    close = difflib.get_close_matches(key[:60], [*_START_FIELDS, "define"], n=1)
+    return f"is not a field here; {f'did you mean {close[0]!r}?' if close else f'a message is {_FORMS}'}"
+
+
+def _uuid(*parts: bytes) -> UUID:
+    # 128 bits of SHA-256: no two of them meet by accident, and nobody finds two on purpose.
+    return UUID(bytes=hashlib.sha256(b"".join(parts)).digest()[:16])
+
+
+def _moment(timestamp: int | None) -> datetime | None:
+    try:
+        return None if timestamp is None else datetime.fromtimestamp(timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # a sender may write any number
+        return None

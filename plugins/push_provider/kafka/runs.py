@@ -1,0 +1,75 @@
+"""Makes the DAG runs of executions that messages have begun.
+
+The one place that uses Airflow's task-to-supervisor protocol for it, as TriggerDagRunOperator does, which makes one run
+and ends. It is no public API: Airflow is pinned, and a test holds it to what is used here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from push_provider.task import dag_id
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+log = logging.getLogger(__name__)
+
+
+def run_id(execution: int) -> str:
+    """The DAG run of an execution that a message has begun."""
+    return f"kafka__{execution}"
+
+
+def make_waiting(engine: Engine) -> int:
+    """Make the runs of all executions that have none; only in a task.
+
+    A process that dies between making a run and noting it makes it again, and Airflow says that it is there.
+
+    :returns: how many still wait: their DAG is not there yet, or Airflow cannot be asked.
+    """
+    from push_provider.ledger import messages
+
+    left = 0
+    refused: set[str] = set()
+    for execution, code in messages.waiting(engine):
+        if code not in refused:
+            refusal = make(code, execution)
+            if refusal is None:
+                messages.run_made(engine, execution, run_id(execution))
+                continue
+            # And the others of this DAG would hear the same.
+            refused.add(code)
+            log.info("Execution %s of push task %s waits for its DAG run: %s", execution, code, refusal)
+        left += 1
+    return left
+
+
+def make(code: str, execution: int) -> str | None:
+    """Make one run, unless it is there.
+
+    :returns: why not; None if it is there.
+    """
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+
+    # No logical date: two runs with one would be the same to Airflow, and the second a message that is lost.
+    asked = TriggerDagRun(dag_id=dag_id(code), run_id=run_id(execution), conf={"execution": execution})
+    try:
+        answer = task_runner.SUPERVISOR_COMMS.send(asked)
+    except AirflowRuntimeError as error:
+        return _reason(error)
+    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
+        return f"{answer.error.value}: {answer.detail}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    fault = getattr(error, "error", None)
+    detail = getattr(fault, "detail", None) or {}
+    inner = detail.get("detail") or {}
+    inner = inner.get("detail", inner) if isinstance(inner, dict) else {}
+    message = inner.get("message") if isinstance(inner, dict) else None
+    return str(message or detail.get("message") or error)

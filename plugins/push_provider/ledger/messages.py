@@ -1,0 +1,353 @@
+"""A batch of messages in the ledger: one transaction, in which each becomes deliveries, a push task, or a rejection.
+
+A message joins the execution of its push task that nobody has begun to send yet, or begins one. Messages may come
+again, after a crash or because their sender was not sure: each is taken once, whatever has become of it since.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from push_provider.exceptions import FieldError, InvalidTask, PermanentError, UnknownTask
+from push_provider.ledger import executions, tasks
+from push_provider.ledger.engine import transaction
+from push_provider.ledger.tables import push_execution, push_message, push_rejected, push_task, shard_of
+from push_provider.ledger.tasks import Action, TaskRow
+from push_provider.task import PushTask, Trigger, parse_trigger
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+SOURCE = "kafka"
+_LOCK = 0x7075_6D73  # "pums": one batch at a time
+_MERGED_LIMIT = 1024 * 1024
+"""Characters of variables that one message may write into deliveries; with more it has an execution of its own."""
+_JOIN_MINUTES = 10
+"""A planned execution that is older is not joined: its run may be waiting for something that never comes."""
+
+
+class Message(NamedTuple):
+    """A message as it came, or one element of an array."""
+
+    topic: str
+    partition: int
+    offset: int
+    element: int | None
+    """Which of an array, from 0; None if the message is none."""
+    sent_at: datetime | None
+    value: bytes | None
+    """None for a tombstone."""
+    position: UUID
+    """Stands for the place in the topic and for what is there: the same whenever it is read again."""
+
+
+class Start(NamedTuple):
+    """Start an execution, or join one."""
+
+    message: Message
+    key: UUID
+    """The same for what is the same message, however often it was sent."""
+    code: str
+    said: Mapping[str, Any]
+    """``recipients`` and ``variables``, not checked yet: that takes the task's channel."""
+
+
+class Define(NamedTuple):
+    """Inject a push task, or update it."""
+
+    message: Message
+    key: UUID
+    task: PushTask
+
+    @property
+    def code(self) -> str:
+        """The task's code."""
+        return self.task.code
+
+
+class Refused(NamedTuple):
+    """What cannot be used, and why."""
+
+    message: Message
+    code: str | None
+    reason: str
+
+
+Order = Start | Define | Refused
+
+
+class Taken(NamedTuple):
+    """What became of a batch."""
+
+    deliveries: int
+    executions: int
+    """That have begun; the others were joined."""
+    defined: int
+    repeated: int
+    """Messages that had been taken before."""
+    rejected: Sequence[Refused]
+
+
+def take(
+    engine: Engine,
+    orders: Sequence[Order],
+    *,
+    freeze: Callable[[PushTask], Mapping[str, str]],
+    now: datetime,
+    default_timezone: str,
+    forward_to: str | None = None,
+    replay: UUID | None = None,
+) -> Taken:
+    """Take a batch of messages, all or none.
+
+    :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`).
+    :param now: the present moment, for the schedules of injected tasks.
+    :param default_timezone: the clock of a schedule that names none.
+    :param forward_to: the topic that rejected messages are to be forwarded to.
+    :param replay: position of the rejected message that these are, and that is tried again.
+    :raises LedgerUnavailable: nothing has been taken.
+    """
+    with transaction(engine) as connection:
+        # One batch at a time: whoever locks several tasks could wait for another who does.
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        fresh = _fresh(connection, orders, replay=replay is not None)
+        batch = _Batch(connection, freeze, now, default_timezone)
+        batch.take(fresh)
+        batch.write()
+        rejected = batch.rejected
+        if rejected:
+            _reject(connection, rejected, forward_to)
+        if replay is not None and all(refused.message.position != replay for refused in rejected):
+            _settle(connection, replay)
+        # Last: from here on others wait.
+        for code in sorted(batch.changed, key=lambda code: (shard_of(code), code)):
+            tasks.changed(connection, code)
+    return Taken(batch.deliveries, batch.begun, batch.defined, len(orders) - len(fresh), rejected)
+
+
+def waiting(engine: Engine) -> list[tuple[int, str]]:
+    """Executions that messages began and that no DAG run has been made for: id and task, oldest first."""
+    query = (
+        select(push_execution.c.id, push_execution.c.task_code)
+        .where(
+            push_execution.c.run_id.is_(None),
+            push_execution.c.finished_at.is_(None),
+            push_execution.c.source == SOURCE,
+        )
+        .order_by(push_execution.c.id)
+    )
+    with transaction(engine) as connection:
+        return [(row.id, row.task_code) for row in connection.execute(query)]
+
+
+def run_made(engine: Engine, execution: int, run_id: str) -> None:
+    """Note that an execution has its DAG run."""
+    with transaction(engine) as connection:
+        connection.execute(
+            update(push_execution)
+            .where(push_execution.c.id == execution, push_execution.c.run_id.is_(None))
+            .values(run_id=run_id)
+        )
+
+
+class _Batch:
+    """The orders of one transaction, task by task."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        freeze: Callable[[PushTask], Mapping[str, str]],
+        now: datetime,
+        default_timezone: str,
+    ) -> None:
+        self._connection = connection
+        self._freeze = freeze
+        self._now = now
+        self._zone = default_timezone
+        self.changed: set[str] = set()
+        self.rejected: list[Refused] = []
+        self.begun = 0
+        self.defined = 0
+        self.deliveries = 0
+        self._keys: list[UUID] = []
+        self._rows: list[tuple[int, str, Mapping[str, Any]]] = []
+        self._totals: Counter[int] = Counter()
+
+    def take(self, orders: Iterable[Order]) -> None:
+        of_task: dict[str, list[Start | Define]] = {}
+        for order in orders:
+            if isinstance(order, Refused):
+                self.rejected.append(order)
+            else:
+                of_task.setdefault(order.code, []).append(order)
+        if not of_task:
+            return
+        codes = sorted(of_task)
+        rows = tasks.locked_all(self._connection, codes)
+        open_ones = _joinable(self._connection, codes)
+        for code in codes:
+            task = _Task(rows.get(code), open_ones.get(code))
+            for order in of_task[code]:
+                try:
+                    if isinstance(order, Define):
+                        self._define(order, task)
+                    else:
+                        self._start(order, task)
+                except PermanentError as error:
+                    self.rejected.append(Refused(order.message, code, str(error)))
+                else:
+                    self._keys.append(order.key)
+
+    def write(self) -> None:
+        """Write what :meth:`take` has collected."""
+        if self._keys:
+            self._connection.execute(_TAKE, {"keys": self._keys})
+        if self._rows:
+            self.deliveries += executions.write_deliveries(self._connection, self._rows)
+        if self._totals:
+            self._connection.execute(_ADD, {"ids": list(self._totals), "counts": list(self._totals.values())})
+
+    def _define(self, order: Define, task: _Task) -> None:
+        with self._connection.begin_nested():
+            applied = tasks.put(self._connection, order.task, now=self._now, default_timezone=self._zone)
+        self.defined += 1
+        if applied.action != Action.UNCHANGED:
+            self.changed.add(order.code)
+            task.open = None  # what it sends is what the task was
+        task.row = applied.row._replace(spec={k: v for k, v in applied.row.spec.items() if k != "recipients"})
+
+    def _start(self, order: Start, task: _Task) -> None:
+        row = task.row
+        if row is None:
+            raise UnknownTask(order.code)
+        trigger = parse_trigger(order.said, channel=row.channel)
+        own = trigger.recipients is None
+        count = self._own(order.code) if trigger.recipients is None else len(trigger.recipients)
+        if not count:
+            raise InvalidTask([FieldError("recipients", _NOBODY_OWN if own else _NOBODY)])
+        # What a message says is for its own recipients, not for those of others that join the same execution.
+        weight = count * len(json.dumps(trigger.variables)) if trigger.variables else 0
+        if weight > _MERGED_LIMIT:
+            self._deliver(order.code, self._begin(row, trigger.variables), trigger, {})
+            return
+        if task.open is None:
+            task.open = self._begin(row, {})
+        self._deliver(order.code, task.open, trigger, trigger.variables)
+
+    def _own(self, code: str) -> int:
+        """How many recipients of its own a task has."""
+        count = func.jsonb_array_length(push_task.c.spec["recipients"])
+        return int(self._connection.execute(select(count).where(push_task.c.code == code)).scalar_one())
+
+    def _begin(self, row: TaskRow, variables: Mapping[str, Any]) -> int:
+        execution, number = executions.reserve(
+            self._connection, row, source=SOURCE, freeze=self._freeze, variables=variables
+        )
+        self.begun += 1
+        if number == row.max_executions:
+            self.changed.add(row.code)  # its DAG loses its schedule
+        return execution
+
+    def _deliver(self, code: str, execution: int, trigger: Trigger, variables: Mapping[str, Any]) -> None:
+        if trigger.recipients is None:
+            count = executions.copy_own(self._connection, execution, code, variables)
+            self.deliveries += count
+        else:
+            count = len(trigger.recipients)
+            self._rows += [(execution, one.to, {**variables, **one.variables}) for one in trigger.recipients]
+        self._totals[execution] += count
+
+
+class _Task:
+    """A locked push task during a batch, and the execution that its messages join."""
+
+    def __init__(self, row: TaskRow | None, joinable: int | None) -> None:
+        self.row = row
+        self.open = joinable
+
+
+_NOBODY = "name at least one, or leave the field out: the task's own recipients get the message then"
+_NOBODY_OWN = "the push task has none of its own; name at least one in the message"
+
+_TAKE = text("INSERT INTO push_message (key) SELECT unnest(CAST(:keys AS uuid[]))")
+
+_ADD = text("""
+    UPDATE push_execution AS e SET total = e.total + n.count
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS n (id, count) WHERE e.id = n.id
+""")
+
+_JOINABLE = text(f"""
+    SELECT DISTINCT ON (e.task_code) e.task_code, e.id
+    FROM push_execution AS e JOIN push_task AS t ON t.code = e.task_code
+    WHERE e.task_code = ANY(:codes) AND e.finished_at IS NULL AND e.state = 'planned' AND e.source = '{SOURCE}'
+        AND e.created_at > now() - interval '{_JOIN_MINUTES} minutes'
+        AND e.snapshot -> 'variables' = CAST('{{}}' AS jsonb) AND e.snapshot -> 'error' = CAST('null' AS jsonb)
+        AND e.snapshot -> 'task' = t.spec || CAST('{{"recipients": []}}' AS jsonb)
+    ORDER BY e.task_code, e.id DESC
+""")  # noqa: S608  (constants of ours)
+
+
+def _joinable(connection: Connection, codes: Sequence[str]) -> dict[str, int]:
+    """Executions of locked tasks that nobody has begun to send, and that would send what the task is now."""
+    return {row.task_code: row.id for row in connection.execute(_JOINABLE, {"codes": list(codes)})}
+
+
+def _fresh(connection: Connection, orders: Sequence[Order], *, replay: bool) -> list[Order]:
+    """The orders that have not been taken yet."""
+    keys = [order.key for order in orders if not isinstance(order, Refused)]
+    query = select(push_message.c.key).where(push_message.c.key == func.any(keys))
+    taken = set(connection.execute(query).scalars())
+    refused: set[UUID] = set()
+    if not replay:
+        positions = [order.message.position for order in orders]
+        known = select(push_rejected.c.position).where(push_rejected.c.position == func.any(positions))
+        refused = set(connection.execute(known).scalars())
+    fresh = []
+    for order in orders:
+        if order.message.position in refused:
+            continue
+        if not isinstance(order, Refused):
+            if order.key in taken:
+                continue
+            taken.add(order.key)
+        fresh.append(order)
+    return fresh
+
+
+def _reject(connection: Connection, rejected: Sequence[Refused], forward_to: str | None) -> None:
+    statement = upsert(push_rejected)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[push_rejected.c.position], set_={"reason": statement.excluded.reason}
+        ),
+        [
+            {
+                "position": message.position,
+                "topic": message.topic,
+                "partition": message.partition,
+                "offset": message.offset,
+                "element": message.element,
+                "sent_at": message.sent_at,
+                "task_code": executions.storable(code)[:200] if code else None,
+                "value": message.value,
+                "reason": executions.storable(reason)[:2000],
+                "forward_to": forward_to,
+            }
+            for message, code, reason in rejected
+        ],
+    )
+
+
+def _settle(connection: Connection, position: UUID) -> None:
+    connection.execute(
+        update(push_rejected)
+        .where(push_rejected.c.position == position, push_rejected.c.replayed_at.is_(None))
+        .values(replayed_at=func.now())
+    )

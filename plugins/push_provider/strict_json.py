@@ -1,0 +1,40 @@
+"""JSON as RFC 8259 has it, read strictly: what Python's reader would let pass or lose without a word is an error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+
+def loads(text: str | bytes) -> Any:
+    """Read a document.
+
+    :raises ValueError: it is not UTF-8, not JSON, nested too deeply, or has a key twice; the text says which and where.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=distinct, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8, at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg}, line {error.lineno} column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that takes no key twice: one of two ``recipients`` would be lost without a word.
+
+    :raises ValueError: a key stands twice.
+    """
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return document
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"holds {name}, which is no number in JSON")

@@ -1,0 +1,161 @@
+"""The trigger that waits for a Kafka message, without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from push_provider.exceptions import BrokerUnavailable, PushError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 30.0
+"""How often new partitions, new topics and a changed connection are looked for."""
+_POLL_SECONDS = 0.5
+_LONGEST_PAUSE = 5.0
+_ONE_MESSAGE = {
+    # It only has to know that there is one; the worker reads it.
+    "queued.min.messages": 1,
+    "queued.max.messages.kbytes": 64,
+    "max.partition.fetch.bytes": 1024,
+    "fetch.wait.max.ms": 100,
+}
+
+
+class PushKafkaTrigger(BaseTrigger):
+    """Fires when there is a message, when the topics or the connection have changed, or when the time is up.
+
+    :param conn_id: the connection.
+    :param topics: topics as ``[push] kafka_topics`` has them.
+    :param seconds: how long to wait at most.
+    """
+
+    def __init__(self, *, conn_id: str, topics: str, seconds: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conn_id = conn_id
+        self.topics = topics
+        self.seconds = seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and the arguments, as Airflow stores them."""
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {"conn_id": self.conn_id, "topics": self.topics, "seconds": self.seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait; yields one event, whose payload says ``why``."""
+        yield TriggerEvent({"why": await self._wait()})  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> str:
+        from push_provider.kafka import connection as kafka
+
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.seconds
+        watch: _Watch | None = None
+        known: str | None = None
+        told = False
+        try:
+            while (left := deadline - loop.time()) > 0:
+                connection = await kafka.find_async(self.conn_id)
+                if connection is None:
+                    if watch is not None:
+                        return "the connection is gone"
+                    if not told:
+                        log.warning("%s", kafka.missing(self.conn_id))
+                        told = True
+                    await asyncio.sleep(min(left, _LOOK_SECONDS))
+                    continue
+                if watch is None:
+                    if told:
+                        return "there is a connection now"
+                    known = connection.extra
+                    watch = _Watch(connection, self.topics, loop)
+                elif connection.extra != known:
+                    return "the connection has changed"
+                with_time = asyncio.wait_for(asyncio.shield(watch.seen), min(left, _LOOK_SECONDS))
+                try:
+                    return await with_time
+                except TimeoutError:
+                    continue
+            return "it is time to look"
+        finally:
+            if watch is not None:
+                watch.stop()
+
+
+class _Watch:
+    """A thread that waits at the end of the topics: librdkafka's calls block, and Airflow's own threads are few."""
+
+    def __init__(self, connection: Connection, topics: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.seen: asyncio.Future[str] = loop.create_future()
+        self._connection = connection
+        self._topics = topics
+        self._loop = loop
+        self._stopped = threading.Event()
+        # With the context, in which Airflow notes whose log a line belongs to.
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._run,), name="push-kafka-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread, within half a second; nobody waits for it."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        pause, told = 1.0, ""
+        while not self._stopped.is_set():
+            try:
+                why = self._watch(told)
+            except PushError as error:
+                # Said once: it may take a weekend, in which the reason changes between "refused" and "timed out".
+                if not told or (str(error) != told and not isinstance(error, BrokerUnavailable)):
+                    log.warning("%s. Waiting until it can be used.", error)
+                told = str(error)
+            except Exception:
+                log.exception("Waiting for Kafka messages went wrong; trying again")
+            else:
+                if why:
+                    self._tell(why)
+                return
+            self._stopped.wait(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _watch(self, told: str) -> str | None:
+        from push_provider.kafka.connection import Topics
+        from push_provider.kafka.reader import Reader
+
+        with Reader(self._connection, Topics(self._topics), **_ONE_MESSAGE) as reader:
+            reader.open()
+            if told:
+                log.info("Kafka (connection %r) is back", self._connection.conn_id)
+            partitions = reader.partitions
+            if not partitions:
+                log.info("There is no topic %s yet; waiting for it", self._topics)
+            looked = time.monotonic()
+            while not self._stopped.is_set():
+                if partitions:
+                    if reader.await_message(_POLL_SECONDS):
+                        return "there are messages"
+                else:
+                    self._stopped.wait(_POLL_SECONDS)
+                if time.monotonic() - looked > (_LOOK_SECONDS if partitions else 2.0):
+                    looked = time.monotonic()
+                    if reader.find() != partitions:
+                        return "the topics have changed"
+        return None
+
+    def _tell(self, why: str) -> None:
+        def tell() -> None:
+            if not self.seen.done():
+                self.seen.set_result(why)
+
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(tell)

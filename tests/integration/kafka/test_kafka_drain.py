@@ -1,0 +1,426 @@
+"""Draining real brokers into a real ledger: every message once, the bad ones listed, the broker's moods waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from kafka_broker import Topic
+
+from push_provider.exceptions import BrokerUnavailable, ConfigurationError
+from push_provider.kafka import intake, messages, producer, runs
+from push_provider.kafka.connection import Topics, consumer_config
+from push_provider.kafka.drain import Drained, drain
+from push_provider.kafka.producer import Outgoing, Place
+from push_provider.kafka.reader import Reader, Record
+from push_provider.ledger import deliveries, executions, rejected, tasks
+from push_provider.ledger import messages as ledger_messages
+from push_provider.task import parse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+FOREVER = 10.0**9
+
+
+class Supervisor:
+    """Airflow's side of a task: makes DAG runs, and remembers which."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.refuse: Exception | None = None
+
+    def send(self, asked: TriggerDagRun) -> OKResponse | ErrorResponse:
+        if self.refuse:
+            raise self.refuse
+        assert isinstance(asked, TriggerDagRun)
+        assert asked.logical_date is None
+        if asked.run_id in self.runs:
+            return ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS)
+        self.runs[asked.run_id] = {"dag_id": asked.dag_id, "conf": asked.conf}
+        return OKResponse(ok=True)
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
+
+
+def apply(ledger: Engine, code: str = "t", **fields: Any) -> None:
+    task = {"code": code, "name": "T", "channel": "email", "subject": "Hello", "content": "x",
+            "schedule": {"kind": "manual"}, "execution": {"type": "loop"}, **fields}  # fmt: skip
+    tasks.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
+
+
+def start(*to: str, code: str = "t", **fields: Any) -> dict[str, Any]:
+    return {"task": code, "recipients": list(to), **fields}
+
+
+def recipients(ledger: Engine) -> list[str]:
+    return sorted(row.recipient for row in deliveries.find(ledger, limit=100_000))
+
+
+def run(ledger: Engine, connection: Any) -> Drained:
+    return drain(ledger, connection, until=FOREVER)
+
+
+def read_all(connection: Any, topics: str) -> list[Record]:
+    """What a reader reads until there is no more, without a commit."""
+    with Reader(connection, Topics(topics)) as reader:
+        reader.open()
+        records: list[Record] = []
+        while got := reader.read(1000, 10**8, wait=0):
+            records += got
+        return records
+
+
+# --- draining -----------------------------------------------------------------------------------------
+
+
+def test_every_message_of_every_partition_becomes_a_delivery(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__KAFKA_BATCH_SIZE", "100")
+    for code in ("a", "b"):
+        apply(ledger, code)
+    topic.send(*(start(f"p{n}@example.com", code="ab"[n % 2]) for n in range(1000)))
+    connection = connect(topic)
+    drained = run(ledger, connection)
+    assert (drained.messages, drained.deliveries, drained.repeated, drained.rejected) == (1000, 1000, 0, 0)
+    assert recipients(ledger) == sorted(f"p{n}@example.com" for n in range(1000))
+    assert {run["dag_id"] for run in supervisor.runs.values()} == {"push__a", "push__b"}
+    for row in executions.find(ledger):
+        assert supervisor.runs[row.run_id or ""]["conf"] == {"execution": row.id}
+    # All is committed.
+    assert run(ledger, connection).messages == 0
+
+
+def test_what_was_taken_and_not_committed_is_not_taken_again(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    topic.send(*(start(f"p{n}@example.com") for n in range(50)), b"{")
+    connection = connect(topic)
+    records = read_all(connection, topic.name)
+    orders = [
+        order
+        for record in records
+        for order in messages.read(
+            record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp
+        )
+    ]
+    intake.take(ledger, orders)  # and here the process dies
+    drained = run(ledger, connection)
+    assert (drained.messages, drained.deliveries, drained.repeated) == (51, 0, 51)
+    assert len(recipients(ledger)) == 50
+    # The execution that had no run yet has one now.
+    assert len(supervisor.runs) == 1
+
+
+def test_a_run_that_was_made_and_not_noted_is_not_made_again(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    connection = connect(topic)
+    topic.send(start("a@example.com"))
+    supervisor.runs["kafka__1"] = {}
+    assert run(ledger, connection).waiting == 0
+    assert executions.find(ledger)[0].run_id == "kafka__1"
+
+
+def test_an_execution_waits_while_its_dag_is_not_there(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    connection = connect(topic)
+    topic.send(start("a@example.com"))
+    detail = {
+        "status_code": 404,
+        "message": "Server returned error",
+        "detail": {"detail": {"message": "Dag not found"}},
+    }
+    supervisor.refuse = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+    drained = run(ledger, connection)
+    assert (drained.deliveries, drained.waiting) == (1, 1)
+    assert runs.make("t", 1) == "Dag not found"
+    supervisor.refuse = None
+    assert run(ledger, connection) == Drained(0, 0, 0, 0, 0, 0, 0)
+    assert list(supervisor.runs) == ["kafka__1"]
+
+
+def test_good_messages_arrive_between_bad_ones(
+    ledger: Engine,
+    supervisor: Supervisor,
+    topic: Any,
+    connect: Callable[..., Any],
+    broker: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = type(topic)(broker)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    apply(ledger)
+    apply(ledger, "done", execution={"type": "once"}, recipients=["x@example.com"])
+    executions.plan(ledger, "done", source="manual", freeze=lambda _: {})
+    bad = [
+        (b"{", "not JSON"),
+        (None, "tombstone"),
+        (b"\xff", "not UTF-8"),
+        ({"task": "nobody"}, "There is no push task 'nobody'"),
+        ({"task": "done"}, "all 1 of its executions have begun"),
+        ({"task": "t", "recipients": ["?"]}, "recipients[0].to"),
+        ({"define": {"code": "d"}}, "define.name: is required"),
+        ({"define": {"code": "d", "name": "D", "channel": "email", "subject": "s", "content": "{{ x",
+                     "recipients": ["d@example.com"]}}, "define.content"),
+        ([{"task": "t", "recipients": ["in-array@example.com"]}, {"task": "nobody"}], "There is no push task 'nobody'"),
+        # The mock hands out no message of more than a fetch.
+        *([(b"x" * (10 * 1024 * 1024), "10485760 bytes")] if broker.name == "apache" else []),
+    ]  # fmt: skip
+    for number, (value, _) in enumerate(bad):
+        topic.send(start(f"good{number}@example.com"), value, partition=0)
+    topic.send(start("last@example.com"), partition=0)
+    connection = connect(topic)
+    drained = run(ledger, connection)
+    assert (drained.messages, drained.rejected) == (2 * len(bad) + 1, len(bad))
+    good = [f"good{number}@example.com" for number in range(len(bad))]
+    assert recipients(ledger) == sorted([*good, "in-array@example.com", "last@example.com", "x@example.com"])
+    rows = sorted(rejected.find(ledger), key=lambda row: row.offset)
+    assert len(rows) == len(bad)
+    for row, (_, says) in zip(rows, bad, strict=True):
+        assert says in row.reason
+    letters = {dict(letter.headers())["push-offset"]: letter for letter in dead.values(len(bad))}
+    assert len(letters) == len(bad)
+    for row, (value, says) in zip(rows, bad, strict=True):
+        letter = letters[str(row.offset).encode()]
+        headers = dict(letter.headers())
+        assert says in headers["push-reason"].decode()
+        assert headers["push-topic"].decode() == topic.name
+        if isinstance(value, bytes) and len(value) < 100:
+            assert letter.value() == value
+    assert rejected.to_forward(ledger, 10) == []
+
+
+def test_what_is_too_large_for_the_dead_letter_topic_does_not_hold_the_others_up(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+    topic, dead = Topic(apache, 1), Topic(apache, 1)
+    admin = apache.admin()
+    small = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, dead.name, incremental_configs=[small])
+    for made in admin.incremental_alter_configs([resource]).values():
+        made.result(10)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    topic.send(b"x" * 6_000_000, b"{")
+    run(ledger, connect(topic))
+    large, bad = sorted(dead.values(2), key=lambda letter: dict(letter.headers())["push-offset"])
+    assert large.value() is None
+    assert dict(large.headers())["push-value"] == b"left out; the ledger has it"
+    assert bad.value() == b"{"
+
+
+def test_the_dead_letter_topic_gets_later_what_it_could_not_get_now(
+    ledger: Engine,
+    supervisor: Supervisor,
+    topic: Any,
+    connect: Callable[..., Any],
+    broker: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = type(topic)(broker)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    intake.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
+    assert len(rejected.to_forward(ledger, 10)) == 1
+    run(ledger, connect(topic))
+    assert [letter.value() for letter in dead.values(1)] == [b"{"]
+
+
+# --- where reading begins -----------------------------------------------------------------------------
+
+
+def test_a_new_group_reads_from_the_beginning(topic: Any, connect: Callable[..., Any]) -> None:
+    topic.send({"n": 1}, {"n": 2})
+    assert len(read_all(connect(topic), topic.name)) == 2
+
+
+def test_with_latest_a_new_group_reads_what_comes_after_it_first_looked(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    topic.send(start("before@example.com"))
+    connection = connect(topic, **{"auto.offset.reset": "latest"})
+    assert run(ledger, connection).messages == 0
+    topic.send(start("after@example.com"))  # while nobody reads
+    assert run(ledger, connection).messages == 1
+    assert recipients(ledger) == ["after@example.com"]
+
+
+def test_with_error_it_says_what_to_do(topic: Any, connect: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"auto\.offset\.reset is 'error'; set it to earliest or latest"):
+        read_all(connect(topic, **{"auto.offset.reset": "error"}), topic.name)
+
+
+def test_a_partition_that_was_added_is_read_from_its_beginning(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any]
+) -> None:
+    from confluent_kafka.admin import NewPartitions
+
+    apply(ledger)
+    topic = Topic(apache, 1)
+    connection = connect(topic, **{"auto.offset.reset": "latest"})
+    run(ledger, connection)
+    admin = apache.admin()
+    for made in admin.create_partitions([NewPartitions(topic.name, 3)]).values():
+        made.result(10)
+    topic.reconnect()  # its producer would learn of them only in some minutes
+    topic.send(start("new@example.com"), partition=2)
+    assert run(ledger, connection).deliveries == 1
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    topic = Topic(apache, 1)
+    connection = connect(topic)
+    topic.send(start("a@example.com"), start("b@example.com"))
+    assert run(ledger, connection).deliveries == 2
+    admin = apache.admin()
+    for gone in admin.delete_topics([topic.name]).values():
+        gone.result(10)
+    deadline = time.monotonic() + 20
+    while topic.name in apache.admin().list_topics(timeout=5).topics:
+        assert time.monotonic() < deadline
+    apache.create_topic(topic.name, 1)
+    again = Topic(apache, 1)
+    again.name = topic.name
+    again.send(start("c@example.com"))
+    assert run(ledger, connection).deliveries == 1
+    assert recipients(ledger) == ["a@example.com", "b@example.com", "c@example.com"]
+
+
+def test_several_topics_and_expressions(topic: Any, broker: Any, connect: Callable[..., Any]) -> None:
+    other = type(topic)(broker)
+    topic.send({"n": 1})
+    other.send({"n": 2})
+    both = connect([topic.name, other.name], broker.address)
+    assert {record.topic for record in read_all(both, f"{topic.name}, {other.name}")} == {topic.name, other.name}
+    assert {record.topic for record in read_all(both, f"^{topic.name}$")} == {topic.name}
+    assert read_all(both, "not-there") == []
+
+
+def test_topics_as_the_option_has_them() -> None:
+    known = dict.fromkeys(["__consumer_offsets", "push.a", "push.b", "other"])
+    assert Topics("push.b,push.a push.b").among(known) == ["push.a", "push.b"]
+    assert Topics("^push[.],other").among(known) == ["other", "push.a", "push.b"]
+    assert Topics("^.*").among(known) == ["other", "push.a", "push.b"]
+    for text in ("", " , "):
+        with pytest.raises(ConfigurationError, match="names no topic"):
+            Topics(text)
+    with pytest.raises(ConfigurationError, match="no regular expression"):
+        Topics("^(")
+
+
+# --- the connection -----------------------------------------------------------------------------------
+
+
+def test_the_connection_s_own_settings_are_honoured(connect: Callable[..., Any]) -> None:
+    connection = connect(
+        ["t"], "b1:9093,b2:9093",
+        **{"group.id": "mine", "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u",
+           "sasl.password": "sesame", "ssl.ca.location": "/ca.pem", "auto.offset.reset": "latest",
+           "enable.auto.commit": True, "fetch.wait.max.ms": 7},
+    )  # fmt: skip
+    config = consumer_config(connection, lambda _: None)
+    assert config["group.id"] == "mine"
+    assert config["security.protocol"] == "SASL_SSL"
+    assert config["sasl.password"] == "sesame"
+    assert config["fetch.wait.max.ms"] == 7
+    assert config["auto.offset.reset"] == "latest"
+    # Except where they would lose messages.
+    assert config["enable.auto.commit"] is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"bootstrap.servers": ""}, "bootstrap.servers"),
+        ({"no.such.setting": "x"}, "no.such.setting"),
+        ({"security.protocol": "CARRIER_PIGEON"}, "security.protocol"),
+        ({"error_cb": "os.system"}, "callback"),
+    ],
+)
+def test_a_connection_that_cannot_work_is_named(
+    connect: Callable[..., Any], settings: dict[str, Any], says: str
+) -> None:
+    connection = connect(["t"], **{"bootstrap.servers": "127.0.0.1:1", **settings})
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        Reader(connection, Topics("t"))
+    assert "'kafka_default'" in str(caught.value)
+
+
+def test_a_broker_that_is_away_is_said_to_be(connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from push_provider.kafka import reader as module
+
+    monkeypatch.setattr(module, "_REQUEST_SECONDS", 1.0)
+    connection = connect(["t"], "127.0.0.1:1")
+    with (
+        Reader(connection, Topics("t")) as reader,
+        pytest.raises(BrokerUnavailable, match="cannot be used just now") as it,
+    ):
+        reader.open()
+    assert "refused" in str(it.value).lower()
+
+
+def test_a_login_is_used_and_a_wrong_one_is_said_to_be(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from push_provider.kafka import reader as module
+
+    apply(ledger)
+    topic = Topic(apache)
+    topic.send(start("a@example.com"))
+    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "push"}
+    monkeypatch.setattr(module, "_REQUEST_SECONDS", 3.0)
+    with pytest.raises(BrokerUnavailable, match=r"(?i)authentication") as caught:
+        run(ledger, connect(topic, apache.sasl_address, **login, **{"sasl.password": "wrong-sesame"}))
+    assert "sesame" not in str(caught.value)
+    monkeypatch.undo()
+    monkeypatch.setenv("AIRFLOW__PUSH__KAFKA_LINGER", "0")
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    monkeypatch.setenv("AIRFLOW__PUSH__KAFKA_TOPICS", topic.name)
+    assert run(ledger, connect(topic, apache.sasl_address, **login, **{"sasl.password": "sesame"})).deliveries == 1
+
+
+# --- sending ------------------------------------------------------------------------------------------
+
+
+def test_what_is_produced_says_where_it_stands(topic: Any, connect: Callable[..., Any]) -> None:
+    connection = connect(topic)
+    places = producer.send(connection, [Outgoing(topic.name, b"one", b"k"), Outgoing(topic.name, b"two", b"k")])
+    first, second = places
+    assert isinstance(first, Place)
+    assert isinstance(second, Place)
+    assert (first.topic, second.offset) == (topic.name, first.offset + 1)
+    assert sorted(message.value() for message in topic.values(2)) == [b"one", b"two"]
+
+
+def test_producing_without_a_broker_says_so(connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "_DELIVERY_SECONDS", 1)
+    with pytest.raises(BrokerUnavailable, match="cannot be reached"):
+        producer.send(connect(["t"], "127.0.0.1:1"), [Outgoing("t", b"x")])
+
+
+def test_only_executions_that_messages_began_wait_for_this(ledger: Engine) -> None:
+    apply(ledger, recipients=["a@example.com"])
+    executions.plan(ledger, "t", source="cli", freeze=lambda _: {})
+    assert ledger_messages.waiting(ledger) == []

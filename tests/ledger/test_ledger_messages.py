@@ -1,0 +1,446 @@
+"""A batch of messages: each is taken once, joins what nobody has begun to send, or is rejected with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ledger_desk import LOOP, NOW, Desk, push
+from sqlalchemy import text
+
+from push_provider.channels.base import Result
+from push_provider.exceptions import ContentError, UnknownMessage
+from push_provider.kafka import messages as kafka
+from push_provider.ledger import deliveries, executions, messages, rejected, tasks
+from push_provider.ledger.messages import Order, Taken
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from push_provider.task import PushTask
+
+MANUAL: dict[str, Any] = {"schedule": {"kind": "manual"}, "execution": LOOP}
+
+
+class Stream:
+    """A topic of the test's own: it numbers what it is given, and hands it to the ledger."""
+
+    def __init__(self, desk: Desk, name: str) -> None:
+        self.desk = desk
+        self.name = name
+        self.end = 0
+
+    def orders(self, *values: Any) -> list[Order]:
+        found = []
+        for value in values:
+            raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+            found += kafka.read(self.name, 0, self.end, raw, timestamp=1_700_000_000_000)
+            self.end += 1
+        return found
+
+    def take(self, *values: Any, **options: Any) -> Taken:
+        return self.again(self.orders(*values), **options)
+
+    def again(self, orders: Sequence[Order], **options: Any) -> Taken:
+        given: dict[str, Any] = {"freeze": lambda _: {"message": "Good day"}, "now": NOW, "default_timezone": "UTC"}
+        return messages.take(self.desk.engine, orders, **{**given, **options})
+
+    def start(self, *to: Any, **fields: Any) -> dict[str, Any]:
+        return {"task": self.desk.code, **({"recipients": list(to)} if to else {}), **fields}
+
+    def executions(self) -> list[executions.ExecutionRow]:
+        """Oldest first."""
+        return executions.find(self.desk.engine, task=self.desk.code)[::-1]
+
+    def variables(self, execution: int) -> list[tuple[str, Any]]:
+        with self.desk.engine.connect() as connection:
+            query = "SELECT recipient, variables FROM push_delivery WHERE execution_id = :id ORDER BY id"
+            return [tuple(row) for row in connection.execute(text(query), {"id": execution})]
+
+    def plan(self, execution: int) -> executions.Plan:
+        """The execution, as the operator finds it."""
+        return executions.bind(self.desk.engine, self.desk.code, execution, f"kafka__{execution}")
+
+
+@pytest.fixture
+def stream(desk: Desk, request: pytest.FixtureRequest) -> Stream:
+    return Stream(desk, f"{request.node.name}-{desk.code}")
+
+
+def reasons(taken: Taken) -> list[str]:
+    return [refused.reason for refused in taken.rejected]
+
+
+# --- joining ------------------------------------------------------------------------------------------
+
+
+def test_messages_join_one_execution(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    taken = stream.take(*(stream.start(f"p{n}@example.com") for n in range(50)))
+    assert taken == Taken(50, 1, 0, 0, [])
+    assert stream.take(stream.start("x@example.com", "y@example.com")) == Taken(2, 0, 0, 0, [])
+    (execution,) = stream.executions()
+    assert (execution.total, execution.source, execution.state, execution.run_id) == (52, "kafka", "planned", None)
+    assert (stream.desk.row.executions, stream.desk.status) == (1, "running")
+    counts = stream.desk.run(stream.plan(execution.id), *[Result.SENT] * 52)
+    assert (counts.total, counts.sent) == (52, 52)
+
+
+def test_nobody_joins_once_somebody_sends(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(stream.start("a@example.com"))
+    plan = stream.plan(stream.executions()[0].id)
+    with stream.desk.sending(plan):
+        assert stream.take(stream.start("b@example.com")).executions == 1
+        stream.desk.record(stream.desk.claim(plan), Result.SENT)
+        executions.finish(stream.desk.engine, plan.id, final=True)
+    assert [(row.total, row.sent) for row in stream.executions()] == [(1, 1), (1, 0)]
+
+
+def test_a_message_joins_a_run_that_has_been_made_and_not_begun(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(stream.start("a@example.com"))
+    plan = stream.plan(stream.executions()[0].id)
+    assert stream.take(stream.start("b@example.com")).executions == 0
+    assert stream.desk.run(plan, Result.SENT, Result.SENT).total == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stream: stream.desk.apply(**MANUAL, recipients=[], subject="Another"),
+        lambda stream: executions.finish(stream.desk.engine, stream.executions()[-1].id, final=True),
+        lambda stream: _older(stream.desk.engine, stream.executions()[-1].id, timedelta(minutes=11)),
+    ],
+    ids=["another subject", "ended", "old"],
+)
+def test_what_would_send_something_else_or_perhaps_nothing_is_not_joined(
+    stream: Stream, change: Callable[[Stream], Any]
+) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(stream.start("a@example.com"))
+    change(stream)
+    assert stream.take(stream.start("b@example.com")).executions == 1
+
+
+def _older(engine: Engine, execution: int, age: timedelta) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE push_execution SET created_at = created_at - :age WHERE id = :id"),
+            {"age": age, "id": execution},
+        )
+
+
+def test_executions_of_others_are_not_joined(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL)
+    stream.desk.plan(source="cli")
+    assert stream.take(stream.start("b@example.com")).executions == 1
+
+
+def test_one_whose_templates_cannot_be_read_is_not_joined(stream: Stream) -> None:
+    def gone(_: PushTask) -> dict[str, str]:
+        raise ContentError("include/templates/x.html is not there")
+
+    stream.desk.apply(**MANUAL, recipients=[])
+    assert stream.take(stream.start("a@example.com"), freeze=gone).executions == 1
+    assert stream.take(stream.start("b@example.com")).executions == 1
+    assert stream.executions()[0].error == "include/templates/x.html is not there"
+
+
+# --- variables ----------------------------------------------------------------------------------------
+
+
+def test_a_message_s_variables_are_for_its_own_recipients_and_theirs_win(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(
+        stream.start("a@example.com", {"to": "b@example.com", "variables": {"n": 9}}, variables={"n": 1, "m": 2}),
+        stream.start("c@example.com"),
+        stream.start("d@example.com", variables={"n": 4}),
+    )
+    (execution,) = stream.executions()
+    assert stream.variables(execution.id) == [
+        ("a@example.com", {"n": 1, "m": 2}),
+        ("b@example.com", {"n": 9, "m": 2}),
+        ("c@example.com", {}),
+        ("d@example.com", {"n": 4}),
+    ]
+
+
+def test_the_task_s_own_recipients_join_too(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[{"to": "a@example.com", "variables": {"n": 7}}, "b@example.com"])
+    assert stream.take(stream.start(variables={"n": 1, "m": 2}), stream.start()) == Taken(4, 1, 0, 0, [])
+    (execution,) = stream.executions()
+    assert execution.total == 4
+    assert sorted(stream.variables(execution.id), key=str) == [
+        ("a@example.com", {"m": 2, "n": 7}),
+        ("a@example.com", {"n": 7}),
+        ("b@example.com", {"m": 2, "n": 1}),
+        ("b@example.com", {}),
+    ]
+
+
+def test_large_variables_for_many_make_an_execution_of_their_own(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    large = {"text": "x" * 30_000}
+    crowd = [f"p{n}@example.com" for n in range(50)]
+    taken = stream.take(stream.start("a@example.com"), stream.start(*crowd, variables=large))
+    assert (taken.deliveries, taken.executions) == (51, 2)
+    first, own = stream.executions()
+    assert (first.total, own.total) == (1, 50)
+    assert all(variables == {} for _, variables in stream.variables(own.id))
+    assert stream.plan(own.id).variables == large
+    # Nobody else's message would be seen with them.
+    assert stream.take(stream.start("b@example.com")).executions == 0
+    assert stream.executions()[0].total == 2
+
+
+# --- once ---------------------------------------------------------------------------------------------
+
+
+def test_the_second_time_changes_nothing(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    orders = stream.orders(stream.start("a@example.com"), b"{", stream.start("b@example.com", id="order-7"))
+    assert stream.again(orders)._replace(rejected=[]) == Taken(2, 1, 0, 0, [])
+    assert stream.again(orders) == Taken(0, 0, 0, 3, [])
+    (execution,) = stream.executions()
+    assert execution.total == 2
+    # The same id somewhere else is the same message; without one, the same text is another.
+    assert stream.take(stream.start("b@example.com", id="order-7")).repeated == 1
+    assert stream.take(stream.start("a@example.com")).deliveries == 1
+
+
+def test_the_second_time_changes_nothing_though_the_task_has_ended(stream: Stream) -> None:
+    stream.desk.apply(schedule={"kind": "manual"}, recipients=[])
+    orders = stream.orders(stream.start("a@example.com"))
+    stream.again(orders)
+    stream.desk.run(stream.plan(stream.executions()[0].id), Result.SENT)
+    assert stream.desk.status == "finished"
+    assert stream.again(orders) == Taken(0, 0, 0, 1, [])
+
+
+def test_twice_in_one_batch_is_once(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    assert stream.take(stream.start("a@example.com", id=1), stream.start("b@example.com", id=1)).deliveries == 1
+
+
+def test_many_batches_at_once_take_each_message_once(stream: Stream) -> None:
+    others = [Desk(stream.desk.engine) for _ in range(4)]
+    for desk in others:
+        desk.apply(**MANUAL, recipients=[])
+    orders = stream.orders(
+        *({"task": desk.code, "recipients": [f"p{n}@example.com"]} for n in range(20) for desk in others)
+    )
+    batches = [orders, orders[::-1], orders[20:60], orders[:40][::-1]] * 3
+    with ThreadPoolExecutor(len(batches)) as pool:
+        taken = list(pool.map(stream.again, batches))
+    assert sum(one.deliveries for one in taken) == 80
+    for desk in others:
+        rows = executions.find(desk.engine, task=desk.code)
+        assert sum(row.total for row in rows) == 20
+
+
+def test_batches_and_senders_at_once_lose_nobody(stream: Stream) -> None:
+    """Whoever joins is either sent by the sender that has not begun, or waits for the next one."""
+    stream.desk.apply(**MANUAL, recipients=[])
+
+    def produce(lane: Stream) -> None:
+        for number in range(25):
+            lane.take(lane.start(f"{lane.name}-{number}@example.com"))
+
+    def waiting() -> list[int]:
+        return [execution for execution, code in messages.waiting(stream.desk.engine) if code == stream.desk.code]
+
+    def send() -> int:
+        sent = 0
+        while not all(lane.done() for lane in producing) or waiting():
+            for execution in waiting():
+                with stream.desk.sending(plan := stream.plan(execution)):
+                    claimed = stream.desk.claim(plan, 1000)
+                    stream.desk.record(claimed, *[Result.SENT] * len(claimed))
+                    counts = executions.finish(stream.desk.engine, execution, final=True)
+                assert (counts.failed, counts.pending) == (0, 0)
+                sent += counts.sent
+        return sent
+
+    with ThreadPoolExecutor(4) as pool:
+        producing = [pool.submit(produce, Stream(stream.desk, f"p{part}")) for part in range(3)]
+        assert pool.submit(send).result(60) == 75
+    rows = deliveries.find(stream.desk.engine, task=stream.desk.code, limit=1000)
+    assert len({row.recipient for row in rows}) == len(rows) == 75
+    assert {row.state.value for row in rows} == {"sent"}
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+
+def test_the_limit_is_exact_and_the_rest_is_rejected(stream: Stream) -> None:
+    stream.desk.apply(schedule={"kind": "manual"}, execution={"type": "loop", "max_executions": 2}, recipients=[])
+    for number in (1, 2):
+        assert stream.take(stream.start("a@example.com"), stream.start("b@example.com")).executions == 1
+        stream.desk.run(stream.plan(stream.executions()[-1].id), Result.SENT, Result.SENT)
+        assert stream.desk.row.executions == number
+    taken = stream.take(stream.start("c@example.com"))
+    assert "all 2 of its executions have begun" in reasons(taken)[0]
+    assert stream.desk.row.open is False
+
+
+def test_a_cancelled_task_takes_nothing(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(stream.start("a@example.com"))
+    tasks.cancel(stream.desk.engine, stream.desk.code)
+    assert "is cancelled" in reasons(stream.take(stream.start("b@example.com")))[0]
+    assert stream.executions()[0].cancelled == 1
+    assert not [code for _, code in messages.waiting(stream.desk.engine) if code == stream.desk.code]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"recipients": ["nobody"]}, "recipients[0].to: 'nobody' is not a mail address"),
+        ({"recipients": "a@example.com"}, "recipients: must be a list of addresses"),
+        ({"recipients": []}, "recipients: name at least one, or leave the field out"),
+        ({}, "recipients: the push task has none of its own"),
+        ({"recipients": ["a@example.com"], "variables": []}, "variables: must be a mapping"),
+        ({"recipients": ["a@example.com"], "variables": {"n": "\0"}}, "variables.n: must not hold a NUL"),
+    ],
+)
+def test_bad_fields_are_rejected_between_good_ones(stream: Stream, fields: dict[str, Any], says: str) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    taken = stream.take(
+        stream.start("a@example.com"), {"task": stream.desk.code, **fields}, stream.start("b@example.com")
+    )
+    assert (taken.deliveries, taken.executions, len(taken.rejected)) == (2, 1, 1)
+    assert says in reasons(taken)[0]
+    (row,) = rejected.find(stream.desk.engine, task=stream.desk.code)
+    assert says in row.reason
+    assert (row.topic, row.offset, row.replayed_at) == (stream.name, 1, None)
+
+
+def test_an_unknown_task_is_rejected(stream: Stream) -> None:
+    assert "There is no push task" in reasons(stream.take(stream.start("a@example.com")))[0]
+
+
+# --- tasks --------------------------------------------------------------------------------------------
+
+
+def test_a_define_makes_a_task_that_the_next_message_starts(stream: Stream) -> None:
+    spec = push(stream.desk.code, **MANUAL, recipients=[]).spec()
+    taken = stream.take({"define": spec}, stream.start("a@example.com"))
+    assert taken == Taken(1, 1, 1, 0, [])
+    assert stream.desk.row.schedule_since == NOW
+    assert stream.take({"define": spec}).defined == 1
+    assert stream.desk.row.updated_at == stream.desk.row.updated_at
+
+
+def test_a_define_that_changes_the_task_begins_another_execution(stream: Stream) -> None:
+    spec = push(stream.desk.code, **MANUAL, recipients=[]).spec()
+    taken = stream.take(
+        {"define": spec},
+        stream.start("a@example.com"),
+        {"define": {**spec, "subject": "Another"}},
+        stream.start("b@example.com"),
+        {"define": {**spec, "subject": "Another"}},
+        stream.start("c@example.com"),
+    )
+    assert taken == Taken(3, 2, 3, 0, [])
+    first, second = stream.executions()
+    assert [stream.plan(row.id).task.subject for row in (first, second)] == ["Hello", "Another"]
+    assert (first.total, second.total) == (1, 2)
+
+
+def test_a_define_that_cannot_fire_leaves_nothing_behind(stream: Stream) -> None:
+    spec = push(stream.desk.code).spec()
+    past = {"define": {**spec, "schedule": {"kind": "at", "at": "2020-01-01T00:00:00Z"}}}
+    taken = stream.take(past, stream.start("a@example.com"))
+    assert "schedule.at" in reasons(taken)[0]
+    assert "There is no push task" in reasons(taken)[1]
+
+
+def test_the_dag_processor_is_told_of_new_and_of_exhausted_tasks(stream: Stream) -> None:
+    spec = push(stream.desk.code, schedule={"kind": "manual"}, recipients=[]).spec()
+
+    def revision() -> int:
+        with stream.desk.engine.connect() as connection:
+            query = text("SELECT revision FROM push_task WHERE code = :code")
+            return int(connection.execute(query, {"code": stream.desk.code}).scalar_one())
+
+    stream.take({"define": spec})
+    made = revision()
+    assert made > 0
+    stream.take(stream.start("a@example.com"))
+    assert revision() > made
+
+
+# --- runs, rejected messages --------------------------------------------------------------------------
+
+
+def test_executions_wait_for_their_run_until_it_is_noted(stream: Stream) -> None:
+    stream.desk.apply(**MANUAL, recipients=[])
+    stream.take(stream.start("a@example.com"))
+    (execution,) = stream.executions()
+    assert (execution.id, stream.desk.code) in messages.waiting(stream.desk.engine)
+    messages.run_made(stream.desk.engine, execution.id, "kafka__1")
+    messages.run_made(stream.desk.engine, execution.id, "kafka__other")
+    assert (execution.id, stream.desk.code) not in messages.waiting(stream.desk.engine)
+    assert stream.executions()[0].run_id == "kafka__1"
+    executions.close_dead(stream.desk.engine, stream.desk.code, "kafka__1", error="killed")
+    assert stream.executions()[0].state == "failed"
+
+
+def test_a_rejected_message_is_kept_whole_and_replayed_once(stream: Stream) -> None:
+    (order,) = stream.orders(stream.start("a@example.com", id="x"))
+    assert len(stream.again([order]).rejected) == 1
+    (row,) = rejected.find(stream.desk.engine, task=stream.desk.code)
+    message = rejected.get(stream.desk.engine, row.id)
+    assert message == order.message
+    assert row.size == len(message.value or b"")
+    # Still unknown: rejected again, and listed once.
+    assert len(stream.again(kafka.orders(message), replay=message.position).rejected) == 1
+    stream.desk.apply(**MANUAL, recipients=[])
+    assert stream.again(kafka.orders(message), replay=message.position).deliveries == 1
+    assert rejected.find(stream.desk.engine, task=stream.desk.code) == []
+    (row,) = rejected.find(stream.desk.engine, task=stream.desk.code, replayed=True)
+    assert row.replayed_at is not None
+    assert stream.again(kafka.orders(message), replay=message.position) == Taken(0, 0, 0, 1, [])
+    # Read again from the topic, or sent again under its id, it is known.
+    assert stream.again([order]).repeated == 1
+    assert stream.take(stream.start("a@example.com", id="x")).repeated == 1
+
+
+def test_a_sender_that_tries_again_is_not_held_to_the_rejection(stream: Stream) -> None:
+    stream.take(stream.start("a@example.com", id="x"))
+    stream.desk.apply(**MANUAL, recipients=[])
+    assert stream.take(stream.start("a@example.com", id="x")).deliveries == 1
+    (row,) = rejected.find(stream.desk.engine, task=stream.desk.code)
+    message = rejected.get(stream.desk.engine, row.id)
+    assert stream.again(kafka.orders(message), replay=message.position) == Taken(0, 0, 0, 1, [])
+    assert rejected.find(stream.desk.engine, task=stream.desk.code) == []
+
+
+def test_what_is_to_be_forwarded_is_forwarded_once(stream: Stream) -> None:
+    stream.take(b"not for a topic")
+    stream.take(b"{", None, [stream.start()], forward_to=f"dead-{stream.name}")
+    waiting = [one for one in rejected.to_forward(stream.desk.engine, 1000) if one.topic == f"dead-{stream.name}"]
+    assert [one.message.value for one in waiting] == [b"{", None, json.dumps(stream.start()).encode()]
+    rejected.forwarded(stream.desk.engine, [one.id for one in waiting])
+    assert not [one for one in rejected.to_forward(stream.desk.engine, 1000) if one.topic == f"dead-{stream.name}"]
+
+
+def test_there_is_no_such_message(stream: Stream) -> None:
+    with pytest.raises(UnknownMessage, match="airflow push rejected"):
+        rejected.get(stream.desk.engine, 2**40)
+
+
+def test_words_that_postgresql_cannot_keep_do_no_harm(stream: Stream) -> None:
+    taken = stream.take({"define": {"code": "\0", "name": "\ud800"}}, {"task": "\0"})
+    assert len(taken.rejected) == 2
+
+
+def test_times_are_those_of_the_messages(stream: Stream) -> None:
+    stream.take(stream.start("a@example.com"))
+    (row,) = rejected.find(stream.desk.engine, task=stream.desk.code)
+    assert row.sent_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
