@@ -54,12 +54,15 @@ def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     assert "Traceback" not in rest
 
 
-@pytest.mark.parametrize("option", ["--smtp-port", "--http-port"])
+PORTS = ["--smtp-port", "--http-port", "--kafka-port"]
+
+
+@pytest.mark.parametrize("option", PORTS)
 def test_a_port_in_use_is_one_line_that_names_port_and_option(tmp_path, option):
-    other = "--http-port" if option == "--smtp-port" else "--smtp-port"
+    others = [word for other in PORTS if other != option for word in (other, "0")]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = _run("--folder", str(tmp_path), option, str(port), other, "0")
+        done = _run("--folder", str(tmp_path), option, str(port), *others)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
