@@ -7,6 +7,12 @@
     │   ├── InvalidTask         a push task, trigger or file breaks the contract; names each field
     │   ├── UnknownTask         no push task has this code
     │   ├── TaskClosed          the push task is finished or cancelled and takes no execution
+    │   ├── TaskPaused          the push task's DAG is paused and takes no execution
+    │   ├── TaskExists          there is a push task of this code already
+    │   ├── TaskBusy            the push task cannot be deleted as it stands
+    │   ├── LimitReached        a limit of the platform's options is reached
+    │   ├── KeyReused           an idempotency key came again with something else
+    │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
@@ -14,6 +20,7 @@
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
         ├── ExecutionBusy       another process is still sending this execution
+        ├── DagNotReady         Airflow does not know the push task's DAG yet
         └── ProviderUnavailable the mail server or gateway cannot be used just now
 
 A message names the field or recipient and the remedy, and never holds a secret.
@@ -73,6 +80,30 @@ class TaskClosed(PermanentError):
     """The push task takes no more executions."""
 
 
+class TaskPaused(PermanentError):
+    """The push task's DAG is paused."""
+
+
+class TaskExists(PermanentError):
+    """There is a push task of this code already."""
+
+
+class TaskBusy(PermanentError):
+    """The push task cannot be deleted as it stands."""
+
+
+class LimitReached(PermanentError):
+    """A limit that the platform's options set is reached; the text names the option."""
+
+
+class KeyReused(PermanentError):
+    """An idempotency key came again, with another body."""
+
+
+class NothingToRedrive(PermanentError):
+    """Nothing of the execution can be sent again; the text says why."""
+
+
 class UnknownExecution(PermanentError):
     """No execution has this id, or it belongs to another push task."""
 
@@ -95,6 +126,10 @@ class LedgerUnavailable(TransientError):
 
 class ExecutionBusy(TransientError):
     """Another process is still sending this execution."""
+
+
+class DagNotReady(TransientError):
+    """Airflow does not know the push task's DAG yet; a moment later it may."""
 
 
 class ProviderUnavailable(TransientError):

@@ -5,6 +5,7 @@ the same for all recipients is worked out once), ``markdown_body`` and ``plain_t
 ``include_files`` (what is read from disk).
 """
 
+from push_provider.content.check import check, faults
 from push_provider.content.compiled import Content, File, Rendered, freeze
 
-__all__ = ["Content", "File", "Rendered", "freeze"]
+__all__ = ["Content", "File", "Rendered", "check", "faults", "freeze"]

@@ -9,7 +9,9 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -126,10 +128,22 @@ push_task = Table(
     Column("revision", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    # What lists show of a spec, kept apart from it: a page of tasks need not read a million recipients.
+    Column("schedule", JSONB, Computed("spec -> 'schedule'", persisted=True)),
+    Column("subject", Text, Computed("spec ->> 'subject'", persisted=True)),
+    Column("recipients", Integer, Computed("jsonb_array_length(spec -> 'recipients')", persisted=True)),
     _one_of("status", TaskStatus),
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
     Index(None, "shard"),
-    Index(None, "created_at"),
+    Index(None, "created_at", "code"),
+    Index(None, "app"),
+    # Without a list of what is new: it would be read from end to end by each search.
+    Index(
+        "push_task_addresses_ix",
+        text('jsonb_path_query_array(spec, \'$."recipients"[*]."to"\'::jsonpath)'),
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    ),
     comment="One push task; spec is the contract as JSON",
 )
 
@@ -170,8 +184,16 @@ push_execution = Table(
     UniqueConstraint("task_code", "run_id"),
     UniqueConstraint("task_code", "idempotency_key"),
     Index(None, "task_code", "finished_at"),  # which are under way, among a hundred thousand that are not
-    Index(None, "created_at"),
+    Index(None, "created_at", "id"),
+    Index(None, "task_code", "created_at", "id"),
+    Index(None, "state", "created_at", "id"),
     comment="One run of a push task",
+)
+
+# Written as PostgreSQL shows it, so that alembic finds it unchanged.
+_NOTABLE = (
+    "CASE WHEN state::text = ANY (ARRAY['delivered'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text]) "
+    "THEN state ELSE NULL::character varying END"
 )
 
 push_delivery = Table(
@@ -189,11 +211,38 @@ push_delivery = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("sent_at", DateTime(timezone=True)),
+    # The state, if it is one of those that few deliveries have.
+    Column("notable", String(16), Computed(_NOTABLE, persisted=True)),
     _one_of("state", DeliveryState),
     # State is in no index on purpose: a delivery changes state three times, and with room left in its
-    # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT).
+    # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT). ``notable`` may be in
+    # one: on the way from pending to sent it stays null, and only a value that changes costs index entries.
     Index(None, "execution_id", "id"),
-    Index(None, "recipient"),
+    Index(None, "recipient", "id"),
+    Index(None, "notable", "execution_id", "id", postgresql_where=text("notable IS NOT NULL")),
     comment="One recipient of one execution",
     postgresql_with={"fillfactor": 60},
+)
+
+push_answer = Table(
+    "push_answer",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("call", Text, primary_key=True, comment="What was called: method and path"),
+    Column("key", Text, primary_key=True, comment="The caller's Idempotency-Key"),
+    Column("fingerprint", String(64), nullable=False, comment="SHA-256 of what was asked"),
+    Column("answer", JSONB, comment="What was answered; null only within the transaction that finds it"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Index(None, "created_at"),
+    comment="Answers of the REST API that a repeated Idempotency-Key gives again",
+)
+
+push_allowance = Table(
+    "push_allowance",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    comment="How many requests each caller may still make: a token bucket, shared by all API servers",
+    prefixes=["UNLOGGED"],  # worth nothing after a crash, and written often
 )
