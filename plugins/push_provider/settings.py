@@ -78,11 +78,41 @@ def missed_grace() -> timedelta:
 
     :raises ConfigurationError: it is not a number of seconds, zero or more.
     """
-    text = _get("missed_grace", "300")
+    return timedelta(seconds=_number("missed_grace", 300, what="a number of seconds"))
+
+
+def max_body_size() -> int:
+    """Bytes that the body of a REST request may have."""
+    return int(_number("max_body_size", 16 * 1024 * 1024, least=1024))
+
+
+def max_recipients() -> int:
+    """Recipients that a task or trigger may name over REST; 0 for no limit."""
+    return int(_number("max_recipients", 100_000))
+
+
+def max_open_tasks() -> int:
+    """Tasks of one application that may be open at a time, over REST; 0 for no limit."""
+    return int(_number("max_open_tasks", 10_000))
+
+
+def request_rate_limit() -> float:
+    """REST requests a second that one user may make; 0 for no limit."""
+    return _number("request_rate_limit", 300)
+
+
+def _number(key: str, default: float, *, least: float = 0, what: str = "a number") -> float:
+    """An option that is a number.
+
+    :raises ConfigurationError: it is none, or too small.
+    """
+    text = _get(key, str(default))
     try:
-        grace = timedelta(seconds=float(text))
-    except (ValueError, OverflowError):
-        grace = timedelta(-1)
-    if grace < timedelta(0):
-        raise ConfigurationError(f"[push] missed_grace is {text!r}; it takes a number of seconds, zero or more")
-    return grace
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number < 1e12:
+        raise ConfigurationError(
+            f"[push] {key} is {text!r}; it takes {what}, {f'{least:g}' if least else 'zero'} or more"
+        )
+    return number

@@ -101,6 +101,11 @@ class Channel(ABC):
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
 
+    @property
+    def default_connection(self) -> str:
+        """Connection id of the sender configuration of push tasks that name none."""
+        return f"push_{self.name}_default"
+
     @abstractmethod
     def connection(self, config: str | None) -> Connection:
         """The sender configuration: the connection of this id, or the channel's default one.

@@ -353,7 +353,8 @@ class TaskFilter(NamedTuple):
     :param without: not these.
     :param status: one of :class:`TaskStatus`, or several.
     :param delayed: those that a schedule starts later (true), or those that start at once or by hand.
-    :param sender: connection ids of the sender configuration; None stands for a task that names none.
+    :param sender: connection ids of the sender configuration.
+    :param default_of: with ``sender``, also tasks of these channels that name no configuration.
     :param recipient: has this address among its own.
     :param name: has this text in its name, in capitals or not.
     """
@@ -364,7 +365,8 @@ class TaskFilter(NamedTuple):
     channel: str | None = None
     execution_type: str | None = None
     delayed: bool | None = None
-    sender: Collection[str | None] | None = None
+    sender: Collection[str] | None = None
+    default_of: Collection[str] = ()
     recipient: str | None = None
     name: str | None = None
     app: str | None = None
@@ -417,8 +419,9 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
         at_once = push_task.c.schedule["kind"].astext.in_(("now", "manual"))
         clauses.append(not_(at_once) if wanted.delayed else at_once)
     if wanted.sender is not None:
-        named = push_task.c.config.in_([one for one in wanted.sender if one is not None])
-        clauses.append(or_(named, push_task.c.config.is_(None)) if None in wanted.sender else named)
+        named = push_task.c.config == any_(array_of(wanted.sender))
+        default = and_(push_task.c.config.is_(None), push_task.c.channel.in_(wanted.default_of))
+        clauses.append(or_(named, default) if wanted.default_of else named)
     if wanted.recipient is not None:
         clauses.append(_ADDRESSES.op("@>")(cast(json.dumps([wanted.recipient]), JSONB)))
     if wanted.name is not None:
