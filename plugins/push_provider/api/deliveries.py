@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
 from push_provider.api import limits, openapi
-from push_provider.api.guards import CallerDep
+from push_provider.api.guards import RUN, CallerDep
 from push_provider.api.models import DeliveryAnswer, delivery_answer
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import CodeFilter, Moment, Text
@@ -49,7 +49,7 @@ def list_deliveries(
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Any:
     """Deliveries of push tasks that the caller may see, newest first: who got what, and why not."""
-    caller.require_any_read()
+    caller.require_any_read(RUN)
     filters: dict[str, Any] = {
         "codes": caller.readable(),
         "task": task,

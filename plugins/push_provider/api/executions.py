@@ -11,7 +11,7 @@ from pydantic import Field
 from push_provider import runs
 from push_provider.api import audit, openapi
 from push_provider.api.bodies import JsonBody
-from push_provider.api.guards import CallerDep, sessions
+from push_provider.api.guards import RUN, CallerDep, sessions
 from push_provider.api.models import Answer, ExecutionAnswer, ExecutionLinks, execution_answer
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
@@ -49,7 +49,7 @@ def list_executions(
     begun_to: Annotated[Moment | None, Query(alias="to", description="Begun before this moment")] = None,
 ) -> Page[ExecutionAnswer]:
     """Executions of push tasks that the caller may see, newest first."""
-    caller.require_any_read()
+    caller.require_any_read(RUN)
     filters: dict[str, Any] = {
         "codes": caller.readable(),
         "task": task,
@@ -67,7 +67,7 @@ def list_executions(
 @router.get("/executions/{execution}", responses=openapi.errors(401, 403, 404, 422, 429))
 def get_execution(request: Request, caller: CallerDep, execution: ExecutionId) -> ExecutionAnswer:
     """One execution: when, by whom, how many got it."""
-    caller.require_any_read()
+    caller.require_any_read(RUN)
     row = executions.get(get_engine(), execution)
     caller.require_execution(execution, row.task_code)
     return execution_answer(request, row)
@@ -86,7 +86,7 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
     doubt are sent again as well; left out, the task's `on_unknown` does. An execution of a finished task can be sent
     again; one that is under way, or of a cancelled task, cannot (409).
     """
-    caller.require_any_read()
+    caller.require_any_read(RUN)
     document = body.mapping()
     unknown = document.pop("unknown", None)
     faults = [FieldError(str(name)[:60], "is not a field here; known is: unknown") for name in document]

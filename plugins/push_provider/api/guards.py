@@ -31,6 +31,7 @@ from push_provider.task import DAG_PREFIX, dag_id
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
 
+RUN = DagAccessEntity.RUN
 _UNNAMED = "push: any DAG"
 """No DAG can have this id, so no permission can name it: whoever may read it may read every DAG."""
 _WHOLE = frozenset({"SimpleAuthManager", "FabAuthManager"})
@@ -73,7 +74,7 @@ class Caller:
 
     def require_trigger(self, code: str) -> None:
         """The caller must be allowed to begin executions of the task."""
-        self.require("POST", code, DagAccessEntity.RUN)
+        self.require("POST", code, RUN)
 
     def require_delete(self, code: str) -> None:
         """The caller must be allowed to delete the task."""
@@ -84,7 +85,7 @@ class Caller:
 
         :raises UnknownExecution: they may not.
         """
-        if not self.may("GET", code):
+        if not self.may("GET", code, RUN):
             raise UnknownExecution(f"There is no execution {execution} that you may see.")
 
     def readable(self) -> frozenset[str] | None:
@@ -118,13 +119,13 @@ class Caller:
         if not get_auth_manager().is_authorized_connection(method="GET", user=self.user):
             raise Problem(403, "forbidden", "Your role may not see sender configurations, which are connections.")
 
-    def require_any_read(self) -> None:
-        """The caller must be allowed to see some DAG.
+    def require_any_read(self, entity: DagAccessEntity | None = None) -> None:
+        """The caller must be allowed to see some DAG, or runs of some DAG.
 
         :raises Problem: 403.
         """
-        if not get_auth_manager().is_authorized_dag(method="GET", user=self.user):
-            raise Problem(403, "forbidden", "Your role may not see push tasks, which are DAGs.")
+        if not get_auth_manager().is_authorized_dag(method="GET", access_entity=entity, user=self.user):
+            raise Problem(403, "forbidden", "Your role may not see push tasks, which are DAGs, or their runs.")
 
     def require_any_edit(self) -> None:
         """The caller must be allowed to edit some DAG.
@@ -143,7 +144,7 @@ _DEEDS: dict[tuple[str, DagAccessEntity | None], str] = {
     ("GET", None): "see",
     ("PUT", None): "create or change",
     ("DELETE", None): "delete",
-    ("POST", DagAccessEntity.RUN): "trigger",
+    ("POST", RUN): "trigger",
 }
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from push_provider.api import openapi
-from push_provider.api.guards import CallerDep
+from push_provider.api.guards import RUN, CallerDep
 from push_provider.api.models import Answer
 from push_provider.api.parameters import Moment, Text
 from push_provider.api.problems import invalid
@@ -54,7 +54,7 @@ def get_stats(
     app: Text | None = None,
 ) -> StatsAnswer:
     """How many deliveries were sent, failed or are in doubt, by hour and channel, of tasks that the caller may see."""
-    caller.require_any_read()
+    caller.require_any_read(RUN)
     end = begun_to or datetime.now(UTC)
     start = begun_from or end - _SHOWN
     if not timedelta(0) < end - start <= _LONGEST:

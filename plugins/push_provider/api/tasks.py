@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -36,7 +37,7 @@ from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.ledger.tables import shard_of
-from push_provider.task import PushTask, parse, parse_stored
+from push_provider.task import CODE_PATTERN, PushTask, parse, parse_stored
 
 router = APIRouter(tags=["Tasks"])
 BULK_LIMIT = 1000
@@ -153,20 +154,24 @@ def create_task(
 
     Left out, `app` and `owner` are the caller.
     """
-    caller.require_any_edit()
     document = body.mapping()
-    audit.write(caller, "push_create_task", _code_in(document), said=document)
+    code = _code_in(document)
+    if code is None:
+        caller.require_any_edit()
+    else:
+        caller.require_edit(code)
+    audit.write(caller, "push_create_task", code, said=document)
     task = _read(caller, document)
     if is_true(dry_run):
         return JSONResponse(_try_create(request, task).model_dump(mode="json"))
     ask = _ask(caller, request, key, document)
-    engine = get_engine()
+    engine, open_limit = get_engine(), limits.open_tasks.limit(task.app)
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
         if before:
             answer, response.headers["Idempotency-Replayed"] = dict(before), "true"
         else:
-            row = tasks.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
+            row = tasks.create(connection, task, **_now(), open_limit=open_limit)
             answer = task_created(request, row, task).model_dump(mode="json")
             if ask:
                 answers.keep(connection, ask, answer)
@@ -212,7 +217,7 @@ def create_tasks(
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
             try:
                 with connection.begin_nested():
-                    row = tasks.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
+                    row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
             except PushError as error:
                 entries[index] = _refused(error)
             else:
@@ -287,13 +292,13 @@ def delete_task(
 @router.post("/tasks/{code}/pause", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 async def pause_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
     """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on."""
-    return await when_known(_pause, request, caller, code, paused=True)
+    return await _pause(request, caller, code, paused=True)
 
 
 @router.post("/tasks/{code}/resume", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 async def resume_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
     """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent."""
-    return await when_known(_pause, request, caller, code, paused=False)
+    return await _pause(request, caller, code, paused=False)
 
 
 @router.post("/tasks/{code}/cancel", responses=openapi.errors(401, 403, 404, 422, 429, 503))
@@ -308,14 +313,17 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
 
 
-def _pause(first: bool, request: Request, caller: Caller, code: str, *, paused: bool) -> TaskDetail:
+async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> TaskDetail:
     caller.require_edit(code)
-    if first:
-        audit.write(caller, "push_pause_task" if paused else "push_resume_task", code)
-    row = tasks.get(get_engine(), code)
-    with sessions() as session:
-        runs.pause(session, code, paused=paused)
-    return task_detail(request, row, _stored(row), paused)
+    await run_in_threadpool(audit.write, caller, "push_pause_task" if paused else "push_resume_task", code)
+
+    def pause() -> TaskDetail:
+        row = tasks.get(get_engine(), code)
+        with sessions() as session:
+            runs.pause(session, code, paused=paused)
+        return task_detail(request, row, _stored(row), paused)
+
+    return await when_known(code, pause)
 
 
 def _detail(request: Request, row: tasks.TaskRow) -> TaskDetail:
@@ -368,7 +376,7 @@ def _begins_by_itself(patch: Mapping[str, Any]) -> bool:
 
 def _code_in(document: Mapping[str, Any]) -> str | None:
     code = document.get("code")
-    return code if isinstance(code, str) and len(code) <= 64 and code.isascii() and code.isprintable() else None
+    return code if isinstance(code, str) and openapi.matches(CODE_PATTERN, code) else None
 
 
 def _now() -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from push_provider.api import audit, limits, openapi
 from push_provider.api.bodies import JsonBody, fingerprint
@@ -44,7 +46,12 @@ async def trigger_task(
     answers 409 and says why. Should the server die between planning and starting the execution, the same request
     with the same Idempotency-Key starts it.
     """
-    started: Started = await when_known(_trigger, request, caller, code, body, key)
+    caller.require_trigger(code)
+    document = body.mapping()
+    await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
+    ask = answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None
+    begin = partial(_begin, starter(request, caller), code, document, ask)
+    started = await when_known(code, begin)
     if not started.new:
         response.headers["Idempotency-Replayed"] = "true"
     response.headers["Location"] = path(request, f"executions/{started.execution}")
@@ -64,19 +71,14 @@ async def trigger_task(
     )
 
 
-def _trigger(first: bool, request: Request, caller: Caller, code: str, body: Any, key: str | None) -> Started:
-    caller.require_trigger(code)
-    document = body.mapping()
-    if first:
-        audit.write(caller, "push_trigger_task", code, said=document)
-    row = tasks.get(get_engine(), code, recipients=False)
+def _begin(starter: Starter, code: str, document: dict[str, Any], ask: answers.Ask | None) -> Started:
+    row = tasks.get(starter.engine, code, recipients=False)
     trigger = parse_trigger(document, channel=row.channel)
     if trigger.execution is not None:
         raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
     limits.check_recipients(trigger.recipients)
-    ask = answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None
     try:
-        return starter(request, caller).begin(code, trigger, ask=ask)
+        return starter.begin(code, trigger, ask=ask)
     except DagNotReady:
         if not row.open:  # a task that was cancelled before it was a DAG
             raise TaskClosed(row.why_closed()) from None

@@ -233,15 +233,24 @@ def change(
 def _make_room(connection: Connection, app: str | None, limit: int) -> None:
     # The count holds until the commit: another task of this application waits here.
     connection.execute(select(func.pg_advisory_xact_lock(_APP_LOCK, func.hashtext(app or ""))))
-    mine = select(push_task.c.code).where(
-        push_task.c.app == app if app is not None else push_task.c.app.is_(None), not_(_closed())
-    )
-    if connection.execute(select(func.count()).select_from(mine.limit(limit).subquery())).scalar_one() >= limit:
+    if _count_open(connection, app, limit) >= limit:
         whose = f"Application {app!r} has" if app is not None else "Tasks that name no application: there are"
         raise LimitReached(
             f"{whose} {limit} open push tasks, and no more may be open ([push] max_open_tasks). Wait until some "
             "finish, or cancel some."
         )
+
+
+def count_open(engine: Engine, app: str | None, *, cap: int) -> int:
+    """How many tasks of an application are open; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        return _count_open(connection, app, cap)
+
+
+def _count_open(connection: Connection, app: str | None, cap: int) -> int:
+    whose = push_task.c.app == app if app is not None else push_task.c.app.is_(None)
+    some = select(push_task.c.code).where(whose, not_(_closed())).limit(cap).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
 def _values(task: PushTask) -> dict[str, Any]:
