@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy.exc import IntegrityError
+
 from push_provider import runs
 from push_provider.content import freeze
 from push_provider.exceptions import DagNotReady, PushError
@@ -122,6 +124,8 @@ class Starter(NamedTuple):
                     triggered_by=self.triggered_by,
                     user=self.user,
                 )
+        except IntegrityError:
+            pass  # the same request at the same moment was faster
         except ValueError as error:  # Airflow refuses the run, and would refuse it for ever
             executions.finish(self.engine, execution, final=True, error=f"No DAG run could be made: {error}")
             raise

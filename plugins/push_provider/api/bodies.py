@@ -41,13 +41,16 @@ class Body(NamedTuple):
         except ValueError as error:  # a number of thousands of digits, a name that stands twice
             raise Problem(400, "bad-json", f"The body cannot be read: {str(error)[:200]}") from None
 
-    def mapping(self) -> dict[str, Any]:
-        """The document, which must be an object; no body at all is an empty one.
+    def mapping(self, *, optional: bool = False) -> dict[str, Any]:
+        """The document, which must be an object.
 
-        :raises Problem: 400 or 422, it is not.
+        :param optional: no body at all is an empty object.
+        :raises Problem: 400 or 422, it is none.
         """
         if not self.data:
-            return {}
+            if optional:
+                return {}
+            raise Problem(400, "no-body", "There is no body; send a JSON object.")
         document = self.json()
         if not isinstance(document, dict):
             raise invalid(FieldError("(document)", "must be a mapping of fields"))

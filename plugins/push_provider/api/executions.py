@@ -87,7 +87,7 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
     again; one that is under way, or of a cancelled task, cannot (409).
     """
     caller.require_any_read(RUN)
-    document = body.mapping()
+    document = body.mapping(optional=True)
     unknown = document.pop("unknown", None)
     faults = [FieldError(str(name)[:60], "is not a field here; known is: unknown") for name in document]
     if unknown is not None and not isinstance(unknown, bool):

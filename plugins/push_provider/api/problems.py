@@ -12,9 +12,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from push_provider import exceptions
 from push_provider.exceptions import FieldError, InvalidTask, PushError, TransientError
@@ -154,7 +155,7 @@ def register(app: FastAPI, *, login: Callable[[Request, HTTPException], Response
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return login(request, error) or _http(error)
+        return login(request, error) or _http(request, error)
 
     for cls, handler in (
         (Problem, _problem),
@@ -164,6 +165,7 @@ def register(app: FastAPI, *, login: Callable[[Request, HTTPException], Response
         (DataError, _unstorable),
         (OperationalError, _database_away),
         (PoolTimeout, _database_away),
+        (SQLAlchemyError, _fault),  # by itself: Airflow's own handler would try to answer once more
         (Exception, _fault),
     ):
         app.add_exception_handler(cls, handler)
@@ -193,7 +195,7 @@ async def _parameters(_request: Request, error: Exception) -> JSONResponse:
 _CODES = {400: "bad-request", 401: "not-authenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed"}
 
 
-def _http(error: HTTPException) -> JSONResponse:
+def _http(request: Request, error: HTTPException) -> JSONResponse:
     status = error.status_code
     headers = dict(error.headers or {})
     detail = str(error.detail)
@@ -204,7 +206,17 @@ def _http(error: HTTPException) -> JSONResponse:
         detail = "Your role may not do this."
     elif status == 404 and detail == "Not Found":
         detail = "There is no such path; /push/docs lists those that exist."
+    elif status == 405:
+        headers["Allow"] = ", ".join(_allowed(request))
     return Problem(status, _CODES.get(status, "error"), detail, headers=headers).response()
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path. Starlette names those of the first route alone, and each method here has its own."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    # As in OpenAPI, a path without parameters goes before one with them.
+    routes = [route for route in routes if "{" not in route.path] or routes
+    return sorted({method for route in routes for method in route.methods})
 
 
 async def _unstorable(_request: Request, _error: Exception) -> JSONResponse:

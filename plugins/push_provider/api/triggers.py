@@ -47,7 +47,7 @@ async def trigger_task(
     with the same Idempotency-Key starts it.
     """
     caller.require_trigger(code)
-    document = body.mapping()
+    document = body.mapping(optional=True)
     await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
     ask = answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None
     begin = partial(_begin, starter(request, caller), code, document, ask)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Engine, Select, func, literal_column, or_, select, true
 
 from push_provider.ledger import executions
 from push_provider.ledger.engine import explained, transaction
@@ -114,7 +114,7 @@ def _joined(wanted: DeliveryFilter, *columns: ColumnElement[Any]) -> Select[Any]
     return (
         executions.matching(_of_executions(wanted), *columns)
         .join(push_delivery, push_delivery.c.execution_id == push_execution.c.id)
-        .where(*_own(wanted))
+        .where(*_own(wanted), *_may_hold(wanted.state))
     )
 
 
@@ -149,5 +149,9 @@ def _may_hold(state: str | None) -> list[ColumnElement[bool]]:
     if state in (DeliveryState.PENDING, DeliveryState.SENDING):
         return [is_open]
     if state == DeliveryState.SENT:
-        return [or_(is_open, and_(push_execution.c.finished_at.is_not(None), push_execution.c.sent > 0))]
+        return [or_(is_open, push_execution.c.sent > 0)]
+    if state in (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED):
+        # Word for word as the index push_execution_noteworthy_ix has it.
+        troubled = [push_execution.c[name] > literal_column("0") for name in ("failed", "unknown", "cancelled")]
+        return [or_(is_open, *troubled)]
     return []

@@ -467,7 +467,7 @@ def matching(wanted: ExecutionFilter, *columns: ColumnElement[Any]) -> Select[An
         clauses.append(push_execution.c.created_at >= wanted.begun_from)
     if wanted.begun_to is not None:
         clauses.append(push_execution.c.created_at < wanted.begun_to)
-    return select(*columns).where(*clauses)
+    return select(*columns).select_from(push_execution).where(*clauses)
 
 
 # --- executions that wait for their DAG run -------------------------------------------------------------
@@ -542,7 +542,7 @@ def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> 
                 f"{doubtful}."
             )
         if unknown is not None:
-            policy = '"resend"' if unknown else '"hold"'
+            policy = "resend" if unknown else "hold"
             connection.execute(
                 update(push_execution)
                 .where(push_execution.c.id == execution)

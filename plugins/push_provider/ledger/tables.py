@@ -187,6 +187,13 @@ push_execution = Table(
     Index(None, "created_at", "id"),
     Index(None, "task_code", "created_at", "id"),
     Index(None, "state", "created_at", "id"),
+    # Those in which somebody may not have got the message: a few of a hundred thousand.
+    Index(
+        "push_execution_noteworthy_ix",
+        "task_code",
+        "id",
+        postgresql_where=text("finished_at IS NULL OR failed > 0 OR unknown > 0 OR cancelled > 0"),
+    ),
     comment="One run of a push task",
 )
 

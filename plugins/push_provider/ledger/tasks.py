@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -432,7 +431,7 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
         default = and_(push_task.c.config.is_(None), push_task.c.channel.in_(wanted.default_of))
         clauses.append(or_(named, default) if wanted.default_of else named)
     if wanted.recipient is not None:
-        clauses.append(_ADDRESSES.op("@>")(cast(json.dumps([wanted.recipient]), JSONB)))
+        clauses.append(_ADDRESSES.op("@>")(cast([wanted.recipient], JSONB)))
     if wanted.name is not None:
         clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
     if wanted.last_run_from is not None:

@@ -41,6 +41,12 @@ def upgrade() -> None:
         op.f("push_execution_task_code_created_at_id_ix"), "push_execution", ["task_code", "created_at", "id"]
     )
     op.create_index(op.f("push_execution_state_created_at_id_ix"), "push_execution", ["state", "created_at", "id"])
+    op.create_index(
+        "push_execution_noteworthy_ix",
+        "push_execution",
+        ["task_code", "id"],
+        postgresql_where=sa.text("finished_at IS NULL OR failed > 0 OR unknown > 0 OR cancelled > 0"),
+    )
     op.add_column("push_delivery", sa.Column("notable", sa.String(16), sa.Computed(_NOTABLE, persisted=True)))
     op.drop_index(op.f("push_delivery_recipient_ix"), table_name="push_delivery")
     op.create_index(op.f("push_delivery_recipient_id_ix"), "push_delivery", ["recipient", "id"])
@@ -84,6 +90,7 @@ def downgrade() -> None:
     op.drop_index(op.f("push_delivery_recipient_id_ix"), table_name="push_delivery")
     op.create_index(op.f("push_delivery_recipient_ix"), "push_delivery", ["recipient"])
     op.drop_column("push_delivery", "notable")
+    op.drop_index("push_execution_noteworthy_ix", table_name="push_execution")
     op.drop_index(op.f("push_execution_state_created_at_id_ix"), table_name="push_execution")
     op.drop_index(op.f("push_execution_task_code_created_at_id_ix"), table_name="push_execution")
     op.drop_index(op.f("push_execution_created_at_id_ix"), table_name="push_execution")
