@@ -223,7 +223,7 @@ def task(**fields: Any) -> dict[str, Any]:
         "name": "API",
         "channel": "email",
         "schedule": {"kind": "manual"},
-        "execution": {"type": "loop"},
+        "execution": {"type": "loop", "max_executions": None},
         "subject": "Hello",
         "content": "Good day, {{ to }}",
         "recipients": ["a@example.com", "b@example.com"],
