@@ -147,7 +147,7 @@ def test_settings_read_the_options_that_are_described(monkeypatch: pytest.Monkey
 
     def note(key: str, fallback: str = "") -> str:
         read.append(key)
-        return {"sql_alchemy_conn": "postgresql://push@db/push", "missed_grace": "60"}.get(key, "/x")
+        return "postgresql://push@db/push" if key == "sql_alchemy_conn" else fallback or "/x"
 
     monkeypatch.setattr(settings, "_get", note)
     for name in OPTIONS:
@@ -163,7 +163,9 @@ def test_no_option_is_left_undescribed() -> None:
     readers = {
         name
         for name, function in inspect.getmembers(settings, inspect.isfunction)
-        if function.__module__ == settings.__name__ and "_get(" in inspect.getsource(function) and name != "_get"
+        if function.__module__ == settings.__name__
+        and ("_get(" in inspect.getsource(function) or "_number(" in inspect.getsource(function))
+        and name not in ("_get", "_number")
     }
 
     assert readers == set(OPTIONS)
@@ -171,6 +173,8 @@ def test_no_option_is_left_undescribed() -> None:
 
 def test_a_described_default_is_the_default() -> None:
     assert settings.missed_grace().total_seconds() == float(OPTIONS["missed_grace"]["default"])
+    for name in ("max_body_size", "max_recipients", "max_open_tasks", "request_rate_limit"):
+        assert getattr(settings, name)() == float(OPTIONS[name]["default"])
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 
