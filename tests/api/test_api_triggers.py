@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -206,3 +208,34 @@ def test_nothing_of_a_cancelled_task_is_sent_again(server: ApiServer) -> None:
     answer = server.push("POST", f"/executions/{begun['execution']}/redrive")
     assert answer.status == 409
     assert "cancelled" in answer.json["detail"]
+
+
+MISSING_RUNS = """
+from airflow.models.dagbag import DBDagBag
+from airflow.utils.session import create_session
+from airflow.utils.types import DagRunTriggeredByType
+from push_provider.ledger.engine import get_engine
+from push_provider.triggering import Starter, make_missing_runs
+starter = Starter(get_engine(), create_session, DBDagBag(), "rest", DagRunTriggeredByType.REST_API, None)
+print("MADE", make_missing_runs(starter))
+"""
+
+
+def test_executions_whose_server_died_get_their_runs_without_being_asked(server: ApiServer) -> None:
+    code = server.create(known=True)
+    begun = server.push("POST", f"/tasks/{code}/trigger").json
+    server.call("DELETE", f"/api/v2/dags/push__{code}/dagRuns/{begun['run_id']}")
+    server.rows("UPDATE push_execution SET run_id = NULL WHERE id = :id", id=begun["execution"])
+
+    def make() -> str:
+        command = [sys.executable, "-c", MISSING_RUNS]
+        done = subprocess.run(command, env=server.env, capture_output=True, text=True, check=True)
+        return done.stdout.strip().splitlines()[-1]
+
+    assert make() == "MADE 0"  # its server may still be about to make it
+    server.rows(
+        "UPDATE push_execution SET created_at = now() - interval '1 minute' WHERE id = :id", id=begun["execution"]
+    )
+    make()
+    assert [run["dag_run_id"] for run in runs(server, code)] == [begun["run_id"]]
+    assert make() == "MADE 0"
