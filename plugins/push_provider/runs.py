@@ -65,20 +65,17 @@ def create(
     triggered_by: DagRunTriggeredByType,
     user: str | None,
 ) -> None:
-    """Make the DAG run of an execution that was planned; one that is there already is left alone.
+    """Make the DAG run of an execution that was planned.
 
     The run that is a task's last one is made although its DAG takes no others any more: it was counted before.
 
     :param user: the name of who triggered it.
     :raises DagNotReady: Airflow does not know the DAG.
+    :raises IntegrityError: the run is there already; the session is of no more use then.
     """
-    from airflow.models.dagrun import DagRun
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
-    from sqlalchemy import select
 
-    if session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id(code), DagRun.run_id == run_id)) is not None:
-        return
     _latest(session, dag_bag, code).create_dagrun(
         run_id=run_id,
         run_after=datetime.now(UTC),

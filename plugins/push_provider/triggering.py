@@ -112,7 +112,10 @@ class Starter(NamedTuple):
             return started
 
     def make_run(self, code: str, execution: int, run_id: str) -> None:
-        """Make the DAG run of an execution that was planned, unless it is there."""
+        """Make the DAG run of an execution that was planned, unless it is there.
+
+        :raises ValueError: Airflow refuses the run; the execution has failed.
+        """
         try:
             with self.sessions() as session:
                 runs.create(
@@ -125,7 +128,7 @@ class Starter(NamedTuple):
                     user=self.user,
                 )
         except IntegrityError:
-            pass  # the same request at the same moment was faster
+            pass  # it is there: the same request was faster, or died before it could note it
         except ValueError as error:  # Airflow refuses the run, and would refuse it for ever
             executions.finish(self.engine, execution, final=True, error=f"No DAG run could be made: {error}")
             raise

@@ -187,6 +187,15 @@ def test_a_run_that_is_gone_is_made_again_for_the_same_execution(server: ApiServ
     assert run["dag_run_id"] == begun["run_id"]
 
 
+def test_two_redrives_at_once_of_a_run_that_is_gone_are_one(server: ApiServer) -> None:
+    begun = ended(server, ["failed"])
+    server.call("DELETE", f"/api/v2/dags/push__{begun['task']}/dagRuns/{begun['run_id']}")
+    with ThreadPoolExecutor(5) as pool:
+        path = f"/executions/{begun['execution']}/redrive"
+        statuses = sorted(answer.status for answer in pool.map(lambda _: server.push("POST", path), range(5)))
+    assert statuses == [202, 409, 409, 409, 409]
+
+
 @pytest.mark.parametrize(
     ("states", "body", "status", "code"),
     [

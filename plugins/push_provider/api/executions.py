@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
+from sqlalchemy.exc import IntegrityError
 
 from push_provider import runs
 from push_provider.api import audit, openapi
@@ -16,7 +17,7 @@ from push_provider.api.models import Answer, ExecutionAnswer, ExecutionLinks, ex
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
 from push_provider.api.problems import invalid
-from push_provider.exceptions import FieldError
+from push_provider.exceptions import FieldError, NothingToRedrive
 from push_provider.ledger import executions
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import ExecutionState
@@ -107,18 +108,21 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
         said={"execution": execution, "unknown": unknown},
     )
     row = executions.prepare_redrive(engine, execution, unknown=unknown)
-    with sessions() as session:
-        if not runs.clear(session, row.task_code, run_id):
-            # Somebody has deleted the run; a new one of the same id goes on with the same execution.
-            runs.create(
-                session,
-                request.app.state.dag_bag,
-                row.task_code,
-                run_id=run_id,
-                execution=execution,
-                triggered_by=DagRunTriggeredByType.REST_API,
-                user=caller.name,
-            )
+    try:
+        with sessions() as session:
+            if not runs.clear(session, row.task_code, run_id):
+                # Somebody has deleted the run; a new one of the same id goes on with the same execution.
+                runs.create(
+                    session,
+                    request.app.state.dag_bag,
+                    row.task_code,
+                    run_id=run_id,
+                    execution=execution,
+                    triggered_by=DagRunTriggeredByType.REST_API,
+                    user=caller.name,
+                )
+    except IntegrityError:
+        raise NothingToRedrive(f"Execution {execution} is being sent again already.") from None
     return Redriven(
         execution=execution,
         task=row.task_code,

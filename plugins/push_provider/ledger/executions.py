@@ -482,7 +482,7 @@ def bound_run(engine: Engine, execution: int) -> str | None:
 
 def note_run(engine: Engine, execution: int, run_id: str) -> None:
     """Note that a DAG run was made for an execution that was planned before; the run itself binds it for good."""
-    with transaction(engine) as connection:
+    with explained(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(
             update(push_execution)
             .where(push_execution.c.id == execution, push_execution.c.run_id.is_(None))
