@@ -8,7 +8,7 @@ from time to time. The run's id follows from the execution's, so nobody can make
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -90,13 +90,13 @@ class Starter(NamedTuple):
     def _again(self, ask: answers.Ask) -> Started | None:
         with transaction(self.engine) as connection:
             answer = answers.find(connection, ask)
-        return Started(**answer, new=False) if answer else None
+        return _started(answer) if answer else None
 
     def _plan(self, code: str, trigger: Trigger, key: str | None, ask: answers.Ask | None) -> Started:
         with transaction(self.engine) as connection:
             answer = answers.reserve(connection, ask) if ask else None
             if answer:
-                return Started(**answer, new=False)
+                return _started(answer)
             plan = executions.plan_within(
                 connection,
                 code,
@@ -108,7 +108,7 @@ class Starter(NamedTuple):
             )
             started = Started(plan.id, plan.number, plan.total, run_id_of(self.source, plan.id), plan.new)
             if ask:
-                answers.keep(connection, ask, _answer(started))
+                answers.keep(connection, ask, _answer(code, started))
             return started
 
     def make_run(self, code: str, execution: int, run_id: str) -> None:
@@ -140,10 +140,14 @@ def run_id_of(source: str, execution: int) -> str:
     return f"{source}__{execution}"
 
 
-def _answer(started: Started) -> dict[str, Any]:
-    answer = started._asdict()
+def _answer(code: str, started: Started) -> dict[str, Any]:
+    answer = {"task": code, **started._asdict()}
     del answer["new"]
     return answer
+
+
+def _started(answer: Mapping[str, Any]) -> Started:
+    return Started(**{name: answer[name] for name in Started._fields if name != "new"}, new=False)
 
 
 def make_missing_runs(starter: Starter) -> int:

@@ -202,6 +202,13 @@ class ApiServer:
             assert time.monotonic() < deadline, f"push__{code} is no DAG"
             time.sleep(0.1)
 
+    def settle(self) -> None:
+        """Wait until the DAG processor is through with all changes of tasks."""
+        deadline = time.monotonic() + 120
+        while self.rows("SELECT 1 FROM push_shard WHERE revision <> built_revision"):
+            assert time.monotonic() < deadline, "the DAG processor is not through"
+            time.sleep(0.2)
+
     def log(self, event: str, code: str | None = None) -> list[Any]:
         """Rows of Airflow's audit log."""
         query = "SELECT event, owner, dag_id, run_id, extra FROM log WHERE event = :event"

@@ -258,6 +258,19 @@ def test_a_task_with_a_log_is_deleted_only_with_it(server: ApiServer) -> None:
     assert server.push("POST", "/tasks", task(code=code)).status == 201
 
 
+def test_with_a_task_go_the_answers_that_spoke_of_it(server: ApiServer) -> None:
+    body, key = task(), {"Idempotency-Key": "again"}
+    code = body["code"]
+    server.push("POST", "/tasks", body, headers=key)
+    first = server.push("POST", f"/tasks/{code}/trigger", headers=key).json
+    server.push("POST", f"/tasks/{code}/cancel")
+    assert server.push("DELETE", f"/tasks/{code}", purge="true").status == 204
+    assert "idempotency-replayed" not in server.push("POST", "/tasks", body, headers=key).headers
+    second = server.push("POST", f"/tasks/{code}/trigger", headers=key)
+    assert second.status == 202
+    assert second.json["execution"] != first["execution"]
+
+
 # --- in bulk ----------------------------------------------------------------------------------------------
 
 
@@ -278,7 +291,7 @@ def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
     tasks = [task() for _ in range(1000)]
     answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
     assert answer.json["created"] == 1000
-    server.create(known=True)  # let the DAG processor get through with them
+    server.settle()
     more = server.push("POST", "/tasks/bulk", {"tasks": [task() for _ in range(1001)]})
     assert (more.status, more.fields) == (422, ["tasks"])
 
@@ -290,6 +303,7 @@ def test_two_bulk_calls_with_the_same_tasks_do_not_wait_for_each_other(server: A
         answers = list(pool.map(lambda body: server.push("POST", "/tasks/bulk", body), calls))
     assert [answer.status for answer in answers] == [200, 200]
     assert sum(answer.json["created"] for answer in answers) == 100
+    server.settle()
 
 
 # --- the audit log ------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import KeyReused
@@ -76,6 +76,12 @@ def reserve(connection: Connection, ask: Ask) -> Mapping[str, Any] | None:
 def keep(connection: Connection, ask: Ask, answer: Mapping[str, Any]) -> None:
     """Keep the answer of a request whose key was reserved in this transaction."""
     connection.execute(update(push_answer).where(_same(ask)).values(answer=dict(answer)))
+
+
+def forget(connection: Connection, code: str) -> None:
+    """Forget the answers that speak of a push task which is deleted: another of its code is another task."""
+    of_task = push_answer.c.answer["code"].astext == code
+    connection.execute(delete(push_answer).where(or_(of_task, push_answer.c.answer["task"].astext == code)))
 
 
 def _same(ask: Ask) -> Any:

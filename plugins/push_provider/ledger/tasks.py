@@ -31,6 +31,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule
 from push_provider.exceptions import LimitReached, TaskBusy, TaskClosed, TaskExists, UnknownTask
+from push_provider.ledger import answers
 from push_provider.ledger.engine import array_of, explained, transaction
 from push_provider.ledger.tables import (
     DeliveryState,
@@ -314,6 +315,7 @@ def delete(engine: Engine, code: str, *, purge: bool) -> None:
                 "it to stop it and keep the log, or delete it with purge=true."
             )
         connection.execute(sql_delete(push_task).where(push_task.c.code == code))
+        answers.forget(connection, code)
         changed(connection, code)
 
 
