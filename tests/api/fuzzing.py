@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -28,4 +29,6 @@ def fuzz(url: str, token: str, *, examples: int, seed: int | None = None) -> sub
         *(["--seed", str(seed)] if seed is not None else []),
     ]  # fmt: skip
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)}
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=HERE)
+    # In a folder of its own: what it keeps of one run would steer the next.
+    with tempfile.TemporaryDirectory(prefix="push-fuzz-") as folder:
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=folder)
