@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_provider.content import Content, Parameters, check, compile_content
-from push_provider.exceptions import ContentError
+from push_provider.exceptions import ContentError, InvalidTask
 from push_provider.task import parse
 
 SMS = {"name": "n", "channel": "sms", "schedule": {"kind": "manual"}}
@@ -86,8 +86,8 @@ def test_a_template_that_cannot_be_rendered(content: dict[str, str], message: st
 
 @pytest.mark.parametrize("value", ["{{ name", "{% include 'content.b' %}{% bad %}", "{{ name | nosuchfilter }}"])
 def test_a_template_that_cannot_be_compiled_is_found_when_the_task_is_applied(value: str) -> None:
-    with pytest.raises(ContentError, match=r"content\.a"):
-        check(parse({**SMS, "content": json.dumps({"a": value})}))
+    with pytest.raises(InvalidTask, match=r"t: content: content\.a"):
+        check([parse({**SMS, "code": "t", "content": json.dumps({"a": value})})])
 
 
 def test_a_parameter_cannot_include_itself() -> None:

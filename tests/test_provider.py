@@ -163,7 +163,9 @@ def test_no_option_is_left_undescribed() -> None:
     readers = {
         name
         for name, function in inspect.getmembers(settings, inspect.isfunction)
-        if function.__module__ == settings.__name__ and "_get(" in inspect.getsource(function) and name != "_get"
+        if function.__module__ == settings.__name__
+        and ("_get(" in inspect.getsource(function) or "_number(" in inspect.getsource(function))
+        and name not in ("_get", "_number")
     }
 
     assert readers == set(OPTIONS)
@@ -175,6 +177,8 @@ def test_a_described_default_is_the_default() -> None:
     for name in ("kafka_conn_id", "kafka_topics", "kafka_batch_size", "kafka_linger", "dead_letter_topic"):
         default = OPTIONS[name]["default"]
         assert getattr(settings, name)() == type(getattr(settings, name)())(default), name
+    for name in ("max_body_size", "max_recipients", "max_open_tasks", "request_rate_limit"):
+        assert getattr(settings, name)() == float(OPTIONS[name]["default"])
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 

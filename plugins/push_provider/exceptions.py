@@ -7,6 +7,12 @@
     │   ├── InvalidTask         a push task, trigger or file breaks the contract; names each field
     │   ├── UnknownTask         no push task has this code
     │   ├── TaskClosed          the push task is finished or cancelled and takes no execution
+    │   ├── TaskPaused          the push task's DAG is paused and takes no execution
+    │   ├── TaskExists          there is a push task of this code already
+    │   ├── TaskBusy            the push task cannot be deleted as it stands
+    │   ├── LimitReached        a limit of the platform's options is reached
+    │   ├── KeyReused           an idempotency key came again with something else
+    │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── UnknownMessage      no rejected message has this id
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
@@ -15,6 +21,7 @@
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
         ├── ExecutionBusy       another process is still sending this execution
+        ├── DagNotReady         Airflow does not know the push task's DAG yet
         ├── ProviderUnavailable the mail server or gateway cannot be used just now
         └── BrokerUnavailable   Kafka cannot be reached or used just now
 
@@ -75,6 +82,30 @@ class TaskClosed(PermanentError):
     """The push task takes no more executions."""
 
 
+class TaskPaused(PermanentError):
+    """The push task's DAG is paused."""
+
+
+class TaskExists(PermanentError):
+    """There is a push task of this code already."""
+
+
+class TaskBusy(PermanentError):
+    """The push task cannot be deleted as it stands."""
+
+
+class LimitReached(PermanentError):
+    """A limit that the platform's options set is reached; the text names the option."""
+
+
+class KeyReused(PermanentError):
+    """An idempotency key came again, with another body."""
+
+
+class NothingToRedrive(PermanentError):
+    """Nothing of the execution can be sent again; the text says why."""
+
+
 class UnknownExecution(PermanentError):
     """No execution has this id, or it belongs to another push task."""
 
@@ -104,6 +135,10 @@ class LedgerUnavailable(TransientError):
 
 class ExecutionBusy(TransientError):
     """Another process is still sending this execution."""
+
+
+class DagNotReady(TransientError):
+    """Airflow does not know the push task's DAG yet; a moment later it may."""
 
 
 class ProviderUnavailable(TransientError):

@@ -14,6 +14,13 @@ class PushPlugin(AirflowPlugin):
     name = "push"
 
     @cached_property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+        """The REST API; asked for in the API server alone."""
+        from push_provider.api.app import create_app
+
+        return [{"app": create_app(), "url_prefix": "/push", "name": "Push"}]
+
+    @cached_property
     def timetables(self) -> list[Any]:  # type: ignore[override]
         """The timetable of push DAGs; asked for where a DAG is stored and read back, not in tasks."""
         from push_provider.timetable import ClosedTimetable, PushTimetable

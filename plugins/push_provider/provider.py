@@ -235,6 +235,31 @@ def _options() -> dict[str, Any]:
             default="3",
             example="1",
         ),
+        "max_body_size": _option(
+            "REST API: bytes that the body of a request may have. Attachments of 10 MiB take 14 MiB of it.",
+            kind="integer",
+            default="16777216",
+            example="67108864",
+        ),
+        "max_recipients": _option(
+            "REST API: recipients that a push task or a trigger may name; 0 for no limit.",
+            kind="integer",
+            default="100000",
+            example="1000000",
+        ),
+        "max_open_tasks": _option(
+            "REST API: push tasks of one application that may be open (neither finished nor cancelled) at a time; "
+            "0 for no limit.",
+            kind="integer",
+            default="10000",
+            example="20",
+        ),
+        "request_rate_limit": _option(
+            "REST API: requests a second that one user may make, over all API servers together; 0 for no limit.",
+            kind="float",
+            default="300",
+            example="50",
+        ),
         **_kafka_options(),
     }
 

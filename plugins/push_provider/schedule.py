@@ -18,12 +18,12 @@ When clocks change, in the schedule's time zone:
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from push_provider.cron import every_hour, expressions
 from push_provider.exceptions import FieldError, InvalidTask
-from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask
+from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask, Schedule
 
 if TYPE_CHECKING:
     from push_provider.timetable import PushTimetable
@@ -32,6 +32,30 @@ _LARGEST_SHIFT = timedelta(hours=3)
 """No clock is moved by more (Antarctica/Troll: two hours)."""
 _START_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 """Before any moment that somebody may trigger a run for; Airflow demands one where it is to catch up."""
+
+
+class Scheduled(Protocol):
+    """Whatever has a schedule."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """When it is due."""
+
+
+class Standing(Protocol):
+    """Where a push task stands, as the ledger's rows say."""
+
+    @property
+    def open(self) -> bool:
+        """Whether another execution may begin."""
+
+    @property
+    def executions(self) -> int:
+        """How many have begun."""
+
+    @property
+    def schedule_since(self) -> datetime:
+        """When the schedule came into force."""
 
 
 class Plan(NamedTuple):
@@ -64,7 +88,7 @@ def plan(task: PushTask, since: datetime, default_timezone: str = "UTC") -> Plan
     return Plan(timetable, _START_DATE, catchup=task.missed_policy == "all")
 
 
-def first_due(task: PushTask, since: datetime, default_timezone: str = "UTC") -> datetime | None:
+def first_due(task: Scheduled, since: datetime, default_timezone: str = "UTC") -> datetime | None:
     """When the first execution is due, in UTC.
 
     :returns: None for a task that only runs when triggered, and for a cron expression that never matches.
@@ -86,7 +110,7 @@ def first_due(task: PushTask, since: datetime, default_timezone: str = "UTC") ->
     return _following(_cron(task), zone, since)
 
 
-def next_due(task: PushTask, since: datetime, after: datetime, default_timezone: str = "UTC") -> datetime | None:
+def next_due(task: Scheduled, since: datetime, after: datetime, default_timezone: str = "UTC") -> datetime | None:
     """The first time strictly after ``after`` at which the schedule is due, in UTC; None if there is none.
 
     How many executions the task may have is not looked at.
@@ -95,6 +119,20 @@ def next_due(task: PushTask, since: datetime, after: datetime, default_timezone:
     if first is None or after < first:
         return first
     return _following(_cron(task), _zone(task, default_timezone), after.astimezone(UTC))
+
+
+def next_execution(
+    task: Scheduled, standing: Standing, now: datetime, default_timezone: str = "UTC"
+) -> datetime | None:
+    """When the next execution of a push task begins by itself, in UTC.
+
+    :returns: None if it only runs when triggered, or not any more.
+    """
+    if not standing.open:
+        return None
+    if isinstance(task.schedule, Now):
+        return None if standing.executions else now
+    return next_due(task, standing.schedule_since, now, default_timezone)
 
 
 def check_new(task: PushTask, now: datetime, default_timezone: str = "UTC") -> None:
@@ -157,7 +195,7 @@ def is_superseded(
     return later is not None and later <= began
 
 
-def _zone(task: PushTask, default_timezone: str) -> ZoneInfo:
+def _zone(task: Scheduled, default_timezone: str) -> ZoneInfo:
     return ZoneInfo(getattr(task.schedule, "timezone", None) or default_timezone)
 
 
@@ -168,7 +206,7 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return max(wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
-def _cron(task: PushTask) -> str | None:
+def _cron(task: Scheduled) -> str | None:
     """The schedule as a cron expression; None for a task that is due only once, or never."""
     schedule = task.schedule
     if isinstance(schedule, Hourly):

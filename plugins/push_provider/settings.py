@@ -78,7 +78,7 @@ def missed_grace() -> timedelta:
 
     :raises ConfigurationError: it is not a number of seconds, zero or more.
     """
-    return timedelta(seconds=_number("missed_grace", _get("missed_grace", "300"), "a number of seconds, zero or more"))
+    return timedelta(seconds=_number("missed_grace", 300, what="a number of seconds"))
 
 
 def receipt_days() -> timedelta:
@@ -86,18 +86,30 @@ def receipt_days() -> timedelta:
 
     :raises ConfigurationError: it is not a number of days, zero or more.
     """
-    return timedelta(days=_number("receipt_days", _get("receipt_days", "3"), "a number of days, zero or more"))
+    return timedelta(days=_number("receipt_days", 3, most=36_500, what="a number of days"))
 
 
-def _number(key: str, text: str, takes: str) -> float:
-    try:
-        number = float(text)
-        timedelta(days=number)
-    except (ValueError, OverflowError):
-        number = -1.0
-    if number < 0:
-        raise ConfigurationError(f"[{SECTION}] {key} is {text!r}; it takes {takes}")
-    return number
+# --- REST API -------------------------------------------------------------------------------------------
+
+
+def max_body_size() -> int:
+    """Bytes that the body of a REST request may have."""
+    return int(_number("max_body_size", 16 * 1024 * 1024, least=1024))
+
+
+def max_recipients() -> int:
+    """Recipients that a task or trigger may name over REST; 0 for no limit."""
+    return int(_number("max_recipients", 100_000))
+
+
+def max_open_tasks() -> int:
+    """Tasks of one application that may be open at a time, over REST; 0 for no limit."""
+    return int(_number("max_open_tasks", 10_000))
+
+
+def request_rate_limit() -> float:
+    """REST requests a second that one user may make; 0 for no limit."""
+    return _number("request_rate_limit", 300)
 
 
 # --- Kafka ----------------------------------------------------------------------------------------------
@@ -129,16 +141,25 @@ def kafka_linger() -> float:
 
     :raises ConfigurationError: it is not a number of seconds from 0 to 3600.
     """
-    text = _get("kafka_linger", "1")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3600:
-        raise ConfigurationError(f"[push] kafka_linger is {text!r}; it takes a number of seconds from 0 to 3600")
-    return seconds
+    return _number("kafka_linger", 1, most=3600, what="a number of seconds")
 
 
 def dead_letter_topic() -> str:
     """The topic that rejected messages are forwarded to; empty for none."""
     return _get("dead_letter_topic")
+
+
+def _number(key: str, default: float, *, least: float = 0, most: float = 1e12, what: str = "a number") -> float:
+    """An option that is a number.
+
+    :raises ConfigurationError: it is none, too small or too large.
+    """
+    text = _get(key, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not least <= number <= most:
+        bounds = f"from {least:g} to {most:g}" if most < 1e12 else f"{f'{least:g}' if least else 'zero'} or more"
+        raise ConfigurationError(f"[push] {key} is {text!r}; it takes {what}{' ' if most < 1e12 else ', '}{bounds}")
+    return number

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -34,12 +34,17 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from push_provider.addresses import email_address, phone_number, shown
 from push_provider.exceptions import FieldError, InvalidTask
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 ATTACHMENTS_LIMIT = 10 * 1024 * 1024
@@ -103,7 +108,11 @@ def _day_time(text: Any) -> Any:
     return text
 
 
-def _moment(value: Any) -> datetime:
+def moment(value: Any) -> datetime:
+    """Read a moment of RFC 3339.
+
+    :raises ValueError: it is none; the text says what would be right.
+    """
     # Numbers, which pydantic takes for seconds since 1970, and dates without a time are mistakes here.
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
@@ -247,8 +256,15 @@ def _unstorable_number(value: Any) -> str | None:
 # --- when -------------------------------------------------------------------------------------------
 
 
+def _with_tag(name: str) -> ConfigDict:
+    """A variant of a union is told by its tag, which has a default only where the whole variant is one."""
+    return ConfigDict(json_schema_extra={"required": [name]})
+
+
 class Now(_Contract):
     """At once, as soon as the task exists."""
+
+    model_config = _with_tag("kind")
 
     kind: Literal["now"] = "now"
 
@@ -268,7 +284,7 @@ class At(_Timed):
     """Once, at a moment. RFC 3339; without an offset, ``timezone`` says which clock is meant."""
 
     kind: Literal["at"]
-    at: Annotated[datetime, BeforeValidator(_moment)]
+    at: Annotated[datetime, BeforeValidator(moment)]
 
 
 class Hourly(_Timed):
@@ -282,7 +298,20 @@ class Daily(_Timed):
     """Every day at this time, from tomorrow on."""
 
     kind: Literal["daily"]
-    time: Annotated[str, BeforeValidator(_day_time), StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    time: Annotated[
+        str,
+        BeforeValidator(_day_time),
+        StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9]$"},
+                    {"type": "integer", "minimum": 0, "maximum": 24 * 60 - 1, "description": "Minutes of the day"},
+                ],
+            },
+            mode="validation",
+        ),
+    ]
 
 
 class Cron(_Timed):
@@ -297,6 +326,8 @@ Schedule = Annotated[Now | At | Hourly | Daily | Cron | Manual, Field(discrimina
 
 class Once(_Contract):
     """One execution, and the task is finished."""
+
+    model_config = _with_tag("type")
 
     type: Literal["once"] = "once"
 
@@ -339,7 +370,23 @@ def _recipient(value: Any) -> Any:
     return {"to": value} if isinstance(value, str) else value
 
 
-Recipients = list[Annotated[Recipient, BeforeValidator(_recipient)]]
+class _AsSchema:
+    """What JSON may hold where a validator takes more than the type says."""
+
+    def __init__(self, *others: dict[str, Any]) -> None:
+        self._others = others
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [*self._others, handler(core_schema)]}
+
+
+Recipients = list[
+    Annotated[
+        Recipient,
+        BeforeValidator(_recipient),
+        _AsSchema({"type": "string", "minLength": 1, "maxLength": 320, "description": "An address"}),
+    ]
+]
 
 _ADDRESS: Mapping[str, Callable[[str], str]] = {"email": email_address, "sms": phone_number}
 """How each channel checks an address."""
@@ -432,7 +479,8 @@ class PushTask(_Contract):
         timedelta,
         BeforeValidator(_seconds),
         PlainSerializer(_as_seconds, when_used="json"),
-    ] = timedelta(seconds=60)
+        WithJsonSchema({"type": "number", "minimum": 0, "maximum": 86400}),
+    ] = Field(default=timedelta(seconds=60), json_schema_extra={"default": 60})
     """In JSON and YAML a number of seconds."""
 
     @property

@@ -8,6 +8,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,6 +39,8 @@ KNOWN_OTHERS = (
     r"TOKEN=\$\(curl -s http://127\.0\.0\.1:8080/auth/token \| sed .+\)",
     r"docker compose( --profile mail)? up --build --detach",
     r"curl -s -X POST http://127\.0\.0\.1:8080/api/v2/dags/push__[a-z-]+/dagRuns .+",
+    r"curl -s -X POST http://127\.0\.0\.1:8080/push/v1/tasks(/[a-z-]+/trigger)? .+",
+    r'curl -s "http://127\.0\.0\.1:8080/push/v1/(executions|deliveries)\?task=[a-z-]+" .+',
 )
 each_page = pytest.mark.parametrize("page", readme.PAGES)
 each_readme = pytest.mark.parametrize("page", readme.READMES)
@@ -106,12 +110,38 @@ def test_connections_name_services_that_exist(page: str) -> None:
 def test_curl_sends_what_airflow_takes(page: str) -> None:
     from push_provider.task import parse_trigger
 
-    (command,) = [command for command in readme.commands(page) if command.startswith("curl")]
+    (command,) = [command for command in readme.commands(page) if "/api/v2/" in command]
     body = json.loads(command.split("-d '", 1)[1].removesuffix("'"))
     assert body["logical_date"] is None
     assert parse_trigger(body["conf"], channel="email").recipients
     code = urlsplit(command.split()[4]).path.split("/")[4].removeprefix("push__")
     assert code in {task.code for task in documents.read([str(path) for path in EXAMPLES])}
+
+
+@each_readme
+def test_curl_sends_what_our_api_takes(page: str) -> None:
+    from push_provider.task import parse_trigger
+
+    ours = [command for command in readme.commands(page) if "-X POST http://127.0.0.1:8080/push/" in command]
+    inject, trigger = [json.loads(command.split("-d '", 1)[1].removesuffix("'")) for command in ours]
+    said = parse_trigger(trigger, channel="email")
+    renders(parse(inject).model_copy(update={"recipients": said.recipients, "variables": said.variables}))
+
+
+_ROUTES = """
+import json
+from push_provider.api.app import create_app
+routes = [route for route in create_app().routes if route.path.startswith("/v1/")]
+print("RESULT" + json.dumps([f"{method} {route.path[3:]}" for route in routes for method in route.methods]))
+"""
+
+
+@each_readme
+def test_calls_of_the_api_are_listed(page: str) -> None:
+    # In a process of its own: it brings the whole of Airflow's API server along.
+    done = subprocess.run([sys.executable, "-c", _ROUTES], capture_output=True, text=True, check=True)
+    real = json.loads(done.stdout.rpartition("RESULT")[2])
+    assert sorted(row[0].strip("`") for row in readme.table(page, "calls")) == sorted(real)
 
 
 @each_readme

@@ -78,17 +78,19 @@ def start(code: str, *to: str, **fields: Any) -> dict[str, Any]:
 
 
 def task(code: str, **fields: Any) -> dict[str, Any]:
-    return {"code": code, "name": code, "subject": code, "content_type": "text", "content": "Hello {{ to }}", **fields}
+    common = {"code": code, "name": code, "subject": code, "content_type": "text", "content": "Hello {{ to }}"}
+    return {**common, **fields}
 
 
 def test_a_message_starts_an_execution(platform: Any, stream: Stream) -> None:
-    platform.await_dag("order-notice")
-    stream.send(start("order-notice", "kafka@example.com", variables={"order": "K-1"}))
-    assert "K-1" in platform.await_mail("kafka@example.com", timeout=90)["Subject"]
-    (execution,) = [row for row in platform.push("executions", "--task", "order-notice") if row["source"] == "kafka"]
-    assert execution["run_id"] == f"kafka__{execution['execution']}"
-    (run,) = [run for run in platform.runs("order-notice") if run["dag_run_id"] == execution["run_id"]]
-    assert run["run_type"] == "operator_triggered"
+    platform.apply(task("by-message", **LOOP, subject="Order {{ order }}"))
+    platform.await_dag("by-message")
+    stream.send(start("by-message", "kafka@example.com", variables={"order": "K-1"}))
+    assert platform.await_mail("kafka@example.com", timeout=90)["Subject"] == "Order K-1"
+    (execution,) = platform.push("executions", "--task", "by-message")
+    assert (execution["source"], execution["run_id"]) == ("kafka", f"kafka__{execution['execution']}")
+    (run,) = platform.runs("by-message")
+    assert (run["dag_run_id"], run["run_type"]) == (execution["run_id"], "operator_triggered")
 
 
 def test_a_message_injects_a_task_and_the_next_one_starts_it(platform: Any, stream: Stream) -> None:

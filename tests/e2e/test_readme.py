@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -118,7 +119,7 @@ def test_trigger_by_curl(reader: Reader) -> None:
     bash, curl = shutil.which("bash"), shutil.which("curl")
     if not (bash and curl):
         pytest.skip("curl is not installed")
-    (block,) = [block for block in readme.blocks("README.md", "bash") if "curl" in block]
+    (block,) = [block for block in readme.blocks("README.md", "bash") if "/api/v2/" in block]
     script = block.replace("http://127.0.0.1:8080", reader.platform.url)
     assert script.count(reader.platform.url) == 2
     result = subprocess.run([bash, "-euc", script], capture_output=True, text=True, check=True, timeout=60)
@@ -151,6 +152,33 @@ def test_kafka(reader: Reader) -> None:
     reader.platform.await_dag("late")
     assert "taken" in reader.push("replay")[0]
     assert reader.mails("late@example.com", 1) == ["Late"]
+
+
+def test_the_rest_api_by_curl(reader: Reader) -> None:
+    bash, curl = shutil.which("bash"), shutil.which("curl")
+    if not (bash and curl):
+        pytest.skip("curl is not installed")
+    (block,) = [block for block in readme.blocks("README.md", "bash") if "/push/v1" in block]
+    lines = block.replace("http://127.0.0.1:8080", reader.platform.url).splitlines()
+    starts = [number for number, line in enumerate(lines) if not line.startswith(" ")] + [len(lines)]
+    token, inject, trigger, executions, deliveries = ("\n".join(lines[a:b]) for a, b in itertools.pairwise(starts))
+
+    def run(command: str) -> Any:
+        done = subprocess.run(
+            [bash, "-euc", f"{token}\n{command}"], capture_output=True, text=True, check=True, timeout=60
+        )
+        return json.loads(done.stdout)
+
+    assert run(inject)["dag_id"] == "push__price-alarm"
+    begun = run(trigger)
+    assert (begun["number"], begun["recipients"]) == (1, 1)
+    assert run(trigger) == begun
+    assert reader.mails("hanmeimei@example.com", 1) == ["Tea is cheaper"]
+    reader.platform.await_runs("price-alarm", 1)
+    (execution,) = run(executions)["items"]
+    assert (execution["id"], execution["state"], execution["sent"]) == (begun["execution"], "succeeded", 1)
+    (delivery,) = run(deliveries)["items"]
+    assert (delivery["recipient"], delivery["state"]) == ("hanmeimei@example.com", "sent")
 
 
 def test_who_got_what(reader: Reader) -> None:

@@ -166,6 +166,11 @@ class Channel(ABC):
     receipt_after: ClassVar[float | None] = None
     """Seconds after a delivery is claimed at which its receipt is first asked for; None: the channel has none."""
 
+    @property
+    def default_connection(self) -> str:
+        """Connection id of the sender configuration of push tasks that name none."""
+        return f"push_{self.name}_default"
+
     @abstractmethod
     def connection(self, config: str | None) -> Connection:
         """The sender configuration: the connection of this id, or the channel's default one.

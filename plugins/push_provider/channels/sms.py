@@ -34,6 +34,7 @@ class SmsChannel(Channel):
     chunk = 800
     on_unknown = "hold"
     receipt_after = 20.0
+    default_connection = "push_aliyun_sms_default"
 
     def connection(self, config: str | None) -> Connection:
         """The Airflow connection of this id, or ``push_aliyun_sms_default``.

@@ -13,8 +13,8 @@ from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings
-from push_provider.exceptions import ConfigurationError, ContentError, FieldError, InvalidTask, PushError
-from push_provider.task import PushTask, dag_id, parse_trigger
+from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
+from push_provider.task import dag_id, parse_trigger
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -63,19 +63,18 @@ def apply(args: Namespace) -> None:
     """Create push tasks from files, or update those of the same code: all of them, or none if one is wrong."""
     from push_provider import schedule
     from push_provider.cli import documents
+    from push_provider.content import check as check_content
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
 
     engine, zone = get_engine(), settings.default_timezone()
     pushes = documents.read(args.files)
-    _check_content(pushes)
+    check_content(pushes)
     rows = []
     for task in pushes:
         now = datetime.now(UTC)
         applied = tasks.apply(engine, task, now=now, default_timezone=zone, dry_run=args.dry_run)
-        due = schedule.next_due(task, applied.row.schedule_since, now, zone) if applied.row.open else None
-        if applied.row.open and task.schedule.kind == "now" and not applied.row.executions:
-            due = now
+        due = schedule.next_execution(task, applied.row, now, zone)
         rows.append(
             {
                 "code": task.code,
@@ -86,20 +85,6 @@ def apply(args: Namespace) -> None:
             }
         )
     _print(rows, args)
-
-
-def _check_content(pushes: Sequence[PushTask]) -> None:
-    """Check what every task sends; :func:`push_provider.content.check` says why."""
-    from push_provider import content
-
-    errors = []
-    for task in pushes:
-        try:
-            content.check(task)
-        except ContentError as error:
-            errors.append(FieldError(f"{task.code}: {'template' if task.template else 'content'}", str(error)))
-    if errors:
-        raise InvalidTask(errors)
 
 
 @_command
@@ -117,9 +102,9 @@ def list_tasks(args: Namespace) -> None:
                 "name": row.name,
                 "channel": row.channel,
                 "status": row.status.value,
-                "schedule": row.spec["schedule"]["kind"],
+                "schedule": row.schedule["kind"],
                 "executions": f"{row.executions}/{'∞' if row.max_executions is None else row.max_executions}",
-                "recipients": len(row.spec["recipients"]),
+                "recipients": row.recipients,
                 "last_execution": _time(row.last_execution_at),
                 "dag_id": dag_id(row.code),
             }
@@ -171,14 +156,13 @@ def _dump(document: Mapping[str, Any], output: str) -> None:
 @_command
 def trigger(args: Namespace) -> None:
     """Begin an execution of a push task now."""
-    from airflow.api.common.trigger_dag import trigger_dag
-    from airflow.models.dag import DagModel
-    from airflow.sdk.exceptions import AirflowException
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
     from airflow.utils.types import DagRunTriggeredByType
 
-    from push_provider.content import freeze
-    from push_provider.ledger import executions, tasks
+    from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
+    from push_provider.triggering import Starter
 
     engine = get_engine()
     row = tasks.get(engine, args.code, recipients=False)
@@ -191,34 +175,12 @@ def trigger(args: Namespace) -> None:
         except json.JSONDecodeError as error:
             raise InvalidTask([FieldError("--variables", f"is not JSON: {error.msg}")]) from error
     asked = parse_trigger(said, channel=row.channel)
-    if DagModel.get_current(dag_id(args.code)) is None:
-        sys.exit(f"DAG {dag_id(args.code)} is not there yet. Is the DAG processor running? Try again in a moment.")
-    plan = executions.plan(engine, args.code, source="cli", freeze=freeze, trigger=asked, key=args.key)
-    run_id = f"cli__{plan.id}"
-    if plan.new:
-        try:
-            trigger_dag(
-                dag_id(args.code),
-                triggered_by=DagRunTriggeredByType.CLI,
-                run_id=run_id,
-                conf={"execution": plan.id},
-            )
-        except (AirflowException, ValueError) as error:
-            executions.finish(engine, plan.id, final=True, error=f"No DAG run could be created: {error}")
-            sys.exit(f"Execution {plan.id} failed: no DAG run could be created: {error}")
-    _print(
-        [
-            {
-                "execution": plan.id,
-                "number": plan.number,
-                "new": plan.new,
-                "recipients": plan.total,
-                "dag_id": dag_id(args.code),
-                "run_id": run_id,
-            }
-        ],
-        args,
-    )
+    starter = Starter(engine, create_session, DBDagBag(), "cli", DagRunTriggeredByType.CLI, None)
+    try:
+        started = starter.begin(args.code, asked, key=args.key)
+    except ValueError as error:
+        sys.exit(f"The execution failed: no DAG run could be created: {error}")
+    _print([{**started._asdict(), "dag_id": dag_id(args.code)}], args)
 
 
 @_command

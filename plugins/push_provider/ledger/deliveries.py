@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, Select, func, literal_column, or_, select, true
 
-from push_provider.ledger.engine import transaction
+from push_provider.ledger import executions
+from push_provider.ledger.engine import explained, transaction
 from push_provider.ledger.tables import DeliveryState, push_delivery, push_execution
+
+_NOTABLE = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED})
+"""States that the column ``notable`` repeats."""
+_BATCH = 1000
 
 
 class DeliveryRow(NamedTuple):
@@ -29,29 +35,124 @@ class DeliveryRow(NamedTuple):
     received_at: datetime | None
 
 
-def find(
-    engine: Engine,
-    *,
-    task: str | None = None,
-    execution: int | None = None,
-    recipient: str | None = None,
-    state: str | None = None,
-    limit: int = 100,
-    offset: int = 0,
-) -> list[DeliveryRow]:
-    """Deliveries, newest first, that match every filter given."""
-    columns = [
-        push_execution.c.task_code if name == "task_code" else push_delivery.c[name] for name in DeliveryRow._fields
-    ]
-    query = select(*columns).join(push_execution).order_by(push_delivery.c.id.desc())
-    for column, value in (
-        (push_execution.c.task_code, task),
-        (push_delivery.c.execution_id, execution),
-        (push_delivery.c.recipient, recipient),
-        (push_delivery.c.state, state),
-    ):
-        if value is not None:
-            query = query.where(column == value)
+class DeliveryFilter(NamedTuple):
+    """Which deliveries are wanted: those that match everything given.
+
+    :param codes: only those of these push tasks; what a caller may see.
+    :param begun_from: of executions that began at this moment or later.
+    :param begun_to: of executions that began before this moment.
+    """
+
+    codes: Collection[str] | None = None
+    task: str | None = None
+    execution: int | None = None
+    recipient: str | None = None
+    state: str | None = None
+    begun_from: datetime | None = None
+    begun_to: datetime | None = None
+
+
+def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -> list[DeliveryRow]:
+    """Deliveries, newest first, that match; ``filters`` are those of :class:`DeliveryFilter`."""
+    query = _page(DeliveryFilter(**filters), *_COLUMNS, reach=limit + offset, ordered=True)
     with transaction(engine) as connection:
-        rows = connection.execute(query.limit(limit).offset(offset))
-        return [DeliveryRow(*row)._replace(state=DeliveryState(row.state)) for row in rows]
+        return [_row(row) for row in connection.execute(query.limit(limit).offset(offset))]
+
+
+def count(engine: Engine, *, cap: int, **filters: Any) -> int:
+    """How many deliveries match; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        some = _page(DeliveryFilter(**filters), push_delivery.c.id, reach=cap, ordered=False).limit(cap).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def stream(engine: Engine, **filters: Any) -> Iterator[list[DeliveryRow]]:
+    """All deliveries that match, newest execution first, a thousand at a time.
+
+    They are as they were when the first was read, and neither this process nor the database holds them all at once.
+    """
+    wanted = DeliveryFilter(**filters)
+    query = (
+        _joined(wanted, *_COLUMNS)
+        .order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
+        .execution_options(stream_results=True, max_row_buffer=_BATCH)
+    )
+    with explained(), engine.connect() as connection:
+        for rows in connection.execute(query).partitions(_BATCH):
+            yield [_row(row) for row in rows]
+
+
+_COLUMNS: list[ColumnElement[Any]] = [
+    push_execution.c.task_code if name == "task_code" else push_delivery.c[name] for name in DeliveryRow._fields
+]
+
+
+def _row(row: Any) -> DeliveryRow:
+    return DeliveryRow._make(row)._replace(state=DeliveryState(row.state))
+
+
+def _of_executions(wanted: DeliveryFilter) -> executions.ExecutionFilter:
+    return executions.ExecutionFilter(
+        codes=wanted.codes, task=wanted.task, begun_from=wanted.begun_from, begun_to=wanted.begun_to
+    )
+
+
+def _own(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    """What a delivery itself must be like."""
+    clauses = []
+    if wanted.execution is not None:
+        clauses.append(push_delivery.c.execution_id == wanted.execution)
+    if wanted.recipient is not None:
+        clauses.append(push_delivery.c.recipient == wanted.recipient)
+    if wanted.state in _NOTABLE:
+        clauses.append(push_delivery.c.notable == wanted.state)
+    elif wanted.state is not None:
+        clauses.append(push_delivery.c.state == wanted.state)
+    return clauses
+
+
+def _joined(wanted: DeliveryFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+    return (
+        executions.matching(_of_executions(wanted), *columns)
+        .join(push_delivery, push_delivery.c.execution_id == push_execution.c.id)
+        .where(*_own(wanted), *_may_hold(wanted.state))
+    )
+
+
+def _page(wanted: DeliveryFilter, *columns: ColumnElement[Any], reach: int, ordered: bool) -> Select[Any]:
+    """A query that finds the first ``reach`` matches without looking at many more, among any number of deliveries.
+
+    What narrows most decides the way: one execution, one recipient or a rare state are found by an index of the
+    deliveries, in order of their ids. Otherwise the executions that match are walked through, newest first, and of
+    each at most ``reach`` deliveries are read.
+    """
+    if wanted.execution is not None or wanted.recipient is not None:
+        query = _joined(wanted, *columns)
+        return query.order_by(push_delivery.c.id.desc()) if ordered else query
+    if wanted.state in _NOTABLE:
+        query = _joined(wanted, *columns)
+        order = (push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
+        return query.order_by(*order) if ordered else query
+    some = select(push_delivery).where(push_delivery.c.execution_id == push_execution.c.id, *_own(wanted))
+    if ordered:
+        some = some.order_by(push_delivery.c.id.desc())
+    each = some.limit(reach).lateral("each")
+    chosen = [column if column is push_execution.c.task_code else each.c[str(column.key)] for column in columns]
+    query = executions.matching(_of_executions(wanted), *chosen).join(each, true()).where(*_may_hold(wanted.state))
+    if not ordered:
+        return query
+    return query.order_by(push_execution.c.created_at.desc(), push_execution.c.id.desc(), each.c.id.desc())
+
+
+def _may_hold(state: str | None) -> list[ColumnElement[bool]]:
+    """What is so of every execution that has a delivery in this state, as its counts tell."""
+    is_open = push_execution.c.finished_at.is_(None)
+    if state in (DeliveryState.PENDING, DeliveryState.SENDING):
+        return [is_open]
+    if state == DeliveryState.SENT:
+        return [or_(is_open, push_execution.c.sent > 0)]
+    if state in (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED):
+        # Word for word as the index push_execution_noteworthy_ix has it.
+        troubled = [push_execution.c[name] > literal_column("0") for name in ("failed", "unknown", "cancelled")]
+        return [or_(is_open, *troubled)]
+    return []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import ColumnElement, Connection, Engine, Text, bindparam, cast, create_engine
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -73,6 +75,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end of the block, rolled back by an error."""
     with explained(), engine.begin() as connection:
         yield connection
+
+
+def array_of(texts: Collection[str]) -> ColumnElement[Any]:
+    """Texts as one parameter, however many there are."""
+    return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
 
 
 def _reason(error: DBAPIError) -> str:

@@ -8,18 +8,40 @@ and a process may die between any two: what it claimed and did not record is in 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    any_,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from push_provider.channels.base import Delivery, Outcome, Result
-from push_provider.exceptions import ContentError, ExecutionBusy, FieldError, InvalidTask, UnknownExecution
+from push_provider.exceptions import (
+    ContentError,
+    ExecutionBusy,
+    FieldError,
+    InvalidTask,
+    NothingToRedrive,
+    UnknownExecution,
+)
 from push_provider.ledger import tasks
-from push_provider.ledger.engine import explained, transaction
+from push_provider.ledger.engine import array_of, explained, transaction
 from push_provider.ledger.tables import (
     DeliveryState,
     ExecutionState,
@@ -132,38 +154,64 @@ def plan(
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: there is nobody to send to, or another version wrote the task and this one cannot read it.
     """
-    trigger = trigger or Trigger()
     with transaction(engine) as connection:
-        # From here to the commit no other execution of this task begins.
-        row = tasks.locked(connection, code, recipients=False)
-        existing = _existing(connection, code, run_id, key)
-        if existing:
-            return _plan(existing, new=False)
-        inserted, number = reserve(
+        return plan_within(
             connection,
-            row,
+            code,
             source=source,
             freeze=freeze,
-            variables=trigger.variables,
+            trigger=trigger,
             run_id=run_id,
             key=key,
             triggered_by=triggered_by,
             scheduled_for=scheduled_for,
         )
-        if trigger.recipients is None:
-            total = copy_own(connection, inserted, code)
-        else:
-            total = write_deliveries(connection, ((inserted, one.to, one.variables) for one in trigger.recipients))
-        if not total:  # and with this error nothing of the above has happened
-            raise InvalidTask(
-                [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
-            )
-        planned = connection.execute(
-            update(push_execution).where(push_execution.c.id == inserted).values(total=total).returning(*_PLAN_COLUMNS)
-        ).one()
-        if number == row.max_executions:
-            tasks.changed(connection, code)  # its DAG loses its schedule
-        return _plan(planned, new=True)
+
+
+def plan_within(
+    connection: Connection,
+    code: str,
+    *,
+    source: str,
+    freeze: Callable[[PushTask], Mapping[str, str]],
+    trigger: Trigger | None = None,
+    run_id: str | None = None,
+    key: str | None = None,
+    triggered_by: str | None = None,
+    scheduled_for: datetime | None = None,
+) -> Plan:
+    """The same as :func:`plan`, as a part of a transaction."""
+    trigger = trigger or Trigger()
+    # From here to the commit no other execution of this task begins.
+    row = tasks.locked(connection, code, recipients=False)
+    existing = _existing(connection, code, run_id, key)
+    if existing:
+        return _plan(existing, new=False)
+    inserted, number = reserve(
+        connection,
+        row,
+        source=source,
+        freeze=freeze,
+        variables=trigger.variables,
+        run_id=run_id,
+        key=key,
+        triggered_by=triggered_by,
+        scheduled_for=scheduled_for,
+    )
+    if trigger.recipients is None:
+        total = copy_own(connection, inserted, code)
+    else:
+        total = write_deliveries(connection, ((inserted, one.to, one.variables) for one in trigger.recipients))
+    if not total:  # and with this error nothing of the above has happened
+        raise InvalidTask(
+            [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
+        )
+    planned = connection.execute(
+        update(push_execution).where(push_execution.c.id == inserted).values(total=total).returning(*_PLAN_COLUMNS)
+    ).one()
+    if number == row.max_executions:
+        tasks.changed(connection, code)  # its DAG loses its schedule
+    return _plan(planned, new=True)
 
 
 def reserve(
@@ -412,21 +460,158 @@ def recount(connection: Connection, execution: int) -> None:
         connection.execute(update(push_execution).where(push_execution.c.id == execution).values(state=counts.state))
 
 
-def find(
-    engine: Engine, *, task: str | None = None, state: str | None = None, limit: int = 100, offset: int = 0
-) -> list[ExecutionRow]:
-    """Executions, newest first, that match every filter given."""
-    query = select(*[push_execution.c[name] for name in ExecutionRow._fields]).order_by(push_execution.c.id.desc())
-    if task is not None:
-        query = query.where(push_execution.c.task_code == task)
-    if state is not None:
-        query = query.where(push_execution.c.state == state)
+class ExecutionFilter(NamedTuple):
+    """Which executions are wanted: those that match everything given.
+
+    :param codes: only those of these push tasks; what a caller may see.
+    :param begun_from: that began at this moment or later.
+    :param begun_to: that began before this moment.
+    """
+
+    codes: Collection[str] | None = None
+    task: str | None = None
+    state: str | None = None
+    source: str | None = None
+    begun_from: datetime | None = None
+    begun_to: datetime | None = None
+
+
+def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -> list[ExecutionRow]:
+    """Executions, newest first, that match; ``filters`` are those of :class:`ExecutionFilter`."""
+    query = matching(ExecutionFilter(**filters), *_ROW).order_by(
+        push_execution.c.created_at.desc(), push_execution.c.id.desc()
+    )
     with transaction(engine) as connection:
-        rows = connection.execute(query.limit(limit).offset(offset))
-        return [ExecutionRow(*row)._replace(state=ExecutionState(row.state)) for row in rows]
+        return [_row(row) for row in connection.execute(query.limit(limit).offset(offset))]
+
+
+def count(engine: Engine, *, cap: int, **filters: Any) -> int:
+    """How many executions match; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        some = matching(ExecutionFilter(**filters), push_execution.c.id).limit(cap).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def get(engine: Engine, execution: int) -> ExecutionRow:
+    """One execution.
+
+    :raises UnknownExecution: there is none of this id.
+    """
+    with transaction(engine) as connection:
+        row = connection.execute(select(*_ROW).where(push_execution.c.id == execution)).first()
+    if row is None:
+        raise _unknown(execution)
+    return _row(row)
+
+
+def matching(wanted: ExecutionFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+    """A query of the executions that match."""
+    equal = ((push_execution.c.task_code, wanted.task), (push_execution.c.state, wanted.state))
+    clauses = [column == value for column, value in equal if value is not None]
+    if wanted.codes is not None:
+        clauses.append(push_execution.c.task_code == any_(array_of(wanted.codes)))
+    if wanted.source is not None:
+        clauses.append(push_execution.c.source == wanted.source)
+    if wanted.begun_from is not None:
+        clauses.append(push_execution.c.created_at >= wanted.begun_from)
+    if wanted.begun_to is not None:
+        clauses.append(push_execution.c.created_at < wanted.begun_to)
+    return select(*columns).select_from(push_execution).where(*clauses)
+
+
+# --- executions that wait for their DAG run -------------------------------------------------------------
+
+
+def bound_run(engine: Engine, execution: int) -> str | None:
+    """The DAG run of an execution; None if none was made for it yet, or it is gone."""
+    with transaction(engine) as connection:
+        found = select(push_execution.c.run_id).where(push_execution.c.id == execution)
+        return connection.execute(found).scalar()
+
+
+def note_run(engine: Engine, execution: int, run_id: str) -> None:
+    """Note that a DAG run was made for an execution that was planned before; the run itself binds it for good."""
+    with explained(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(
+            update(push_execution)
+            .where(push_execution.c.id == execution, push_execution.c.run_id.is_(None))
+            .values(run_id=run_id)
+        )
+
+
+class Waiting(NamedTuple):
+    """An execution that was planned, and whose DAG run was never made: a process died in between."""
+
+    id: int
+    task_code: str
+    source: str
+    triggered_by: str | None
+    created_at: datetime
+
+
+def waiting(engine: Engine, *, sources: Collection[str], age: timedelta, limit: int = 100) -> list[Waiting]:
+    """Executions of these sources that have waited for a DAG run for at least ``age``, oldest first."""
+    query = (
+        select(*[push_execution.c[name] for name in Waiting._fields])
+        .where(
+            push_execution.c.state == ExecutionState.PLANNED,
+            push_execution.c.created_at < func.now() - age,
+            push_execution.c.run_id.is_(None),
+            push_execution.c.source.in_(sources),
+        )
+        .order_by(push_execution.c.created_at)
+        .limit(limit)
+    )
+    with transaction(engine) as connection:
+        return [Waiting._make(row) for row in connection.execute(query)]
+
+
+# --- sending again --------------------------------------------------------------------------------------
+
+
+def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> ExecutionRow:
+    """Make sure that an execution can be sent again to those who did not get it, and decide about those in doubt.
+
+    :param unknown: whether deliveries in doubt are sent again, too; None leaves it to the task's ``on_unknown``.
+        The decision holds for this execution from now on.
+    :raises UnknownExecution: there is none of this id.
+    :raises NothingToRedrive: it is still under way, was cancelled, or nothing of it failed.
+    """
+    with transaction(engine) as connection:
+        _, standing = _lock_task_of(connection, execution)
+        row = _row(connection.execute(select(*_ROW).where(push_execution.c.id == execution)).one())
+        if standing.status == TaskStatus.CANCELLED:
+            raise NothingToRedrive(f"Push task {row.task_code!r} is cancelled: nothing of it is sent any more.")
+        if row.finished_at is None:
+            raise NothingToRedrive(f"Execution {execution} is still under way ({row.state.value}).")
+        if not row.failed and not (row.unknown and unknown is not False):
+            doubtful = f", {row.unknown} in doubt" if row.unknown else ""
+            raise NothingToRedrive(
+                f"Nothing of execution {execution} failed: {row.sent} of {row.total} sent, {row.cancelled} cancelled"
+                f"{doubtful}."
+            )
+        if unknown is not None:
+            policy = "resend" if unknown else "hold"
+            connection.execute(
+                update(push_execution)
+                .where(push_execution.c.id == execution)
+                .values(snapshot=func.jsonb_set(push_execution.c.snapshot, ["task", "on_unknown"], cast(policy, JSONB)))
+            )
+    return row
 
 
 # --- inside a transaction -----------------------------------------------------------------------------
+
+_ROW = [push_execution.c[name] for name in ExecutionRow._fields]
+
+
+def _row(row: Row[Any]) -> ExecutionRow:
+    return ExecutionRow._make(row)._replace(state=ExecutionState(row.state))
+
+
+def _unknown(execution: int) -> UnknownExecution:
+    return UnknownExecution(f"There is no execution {execution}; 'airflow push executions' lists those that exist.")
+
 
 _PLAN_COLUMNS = [
     push_execution.c.id,
@@ -562,7 +747,7 @@ def _lock_task_of(connection: Connection, execution: int) -> tuple[str, tasks.St
     found = select(push_execution.c.task_code).where(push_execution.c.id == execution)
     code = connection.execute(found).scalar()
     if code is None:
-        raise UnknownExecution(f"There is no execution {execution}; 'airflow push executions' lists those that exist.")
+        raise _unknown(execution)
     return code, tasks.lock(connection, code)
 
 

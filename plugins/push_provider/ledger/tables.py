@@ -9,7 +9,9 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -127,10 +129,22 @@ push_task = Table(
     Column("revision", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    # What lists show of a spec, kept apart from it: a page of tasks need not read a million recipients.
+    Column("schedule", JSONB, Computed("spec -> 'schedule'", persisted=True)),
+    Column("subject", Text, Computed("spec ->> 'subject'", persisted=True)),
+    Column("recipients", Integer, Computed("jsonb_array_length(spec -> 'recipients')", persisted=True)),
     _one_of("status", TaskStatus),
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
     Index(None, "shard"),
-    Index(None, "created_at"),
+    Index(None, "created_at", "code"),
+    Index(None, "app"),
+    # Without a list of what is new: it would be read from end to end by each search.
+    Index(
+        "push_task_addresses_ix",
+        text('jsonb_path_query_array(spec, \'$."recipients"[*]."to"\'::jsonpath)'),
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    ),
     comment="One push task; spec is the contract as JSON",
 )
 
@@ -172,10 +186,25 @@ push_execution = Table(
     UniqueConstraint("task_code", "run_id"),
     UniqueConstraint("task_code", "idempotency_key"),
     Index(None, "task_code", "finished_at"),  # which are under way, among a hundred thousand that are not
-    Index(None, "created_at"),
+    Index(None, "created_at", "id"),
+    Index(None, "task_code", "created_at", "id"),
+    Index(None, "state", "created_at", "id"),
     # The few that wait for a DAG run.
     Index(None, "id", postgresql_where=text("run_id IS NULL AND finished_at IS NULL")),
+    # Those in which somebody may not have got the message: a few of a hundred thousand.
+    Index(
+        "push_execution_noteworthy_ix",
+        "task_code",
+        "id",
+        postgresql_where=text("finished_at IS NULL OR failed > 0 OR unknown > 0 OR cancelled > 0"),
+    ),
     comment="One run of a push task",
+)
+
+# Written as PostgreSQL shows it, so that alembic finds it unchanged.
+_NOTABLE = (
+    "CASE WHEN state::text = ANY (ARRAY['delivered'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text]) "
+    "THEN state ELSE NULL::character varying END"
 )
 
 push_delivery = Table(
@@ -197,11 +226,15 @@ push_delivery = Table(
     Column("received_at", DateTime(timezone=True), comment="When it arrived, as the provider says"),
     Column("receipt_due", DateTime(timezone=True), comment="When its receipt is asked for next; null: no more"),
     Column("receipt_checks", SmallInteger, nullable=False, server_default="0"),
+    # The state, if it is one of those that few deliveries have.
+    Column("notable", String(16), Computed(_NOTABLE, persisted=True)),
     _one_of("state", DeliveryState),
     # State is in no index on purpose: a delivery changes state three times, and with room left in its
-    # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT).
+    # page (fillfactor) PostgreSQL then rewrites the row in place and touches no index (HOT). ``notable`` may be in
+    # one: on the way from pending to sent it stays null, and only a value that changes costs index entries.
     Index(None, "execution_id", "id"),
-    Index(None, "recipient"),
+    Index(None, "recipient", "id"),
+    Index(None, "notable", "execution_id", "id", postgresql_where=text("notable IS NOT NULL")),
     # Only deliveries of channels that have receipts are in it, and those only while they wait for one.
     Index(None, "receipt_due", postgresql_where=text("receipt_due IS NOT NULL")),
     comment="One recipient of one execution",
@@ -237,4 +270,27 @@ push_rejected = Table(
     UniqueConstraint("position"),
     Index(None, "forward_to", "id", postgresql_where=text("forward_to IS NOT NULL AND forwarded_at IS NULL")),
     comment="Messages that could not become an execution or a task, with the reason",
+)
+
+push_answer = Table(
+    "push_answer",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("call", Text, primary_key=True, comment="What was called: method and path"),
+    Column("key", Text, primary_key=True, comment="The caller's Idempotency-Key"),
+    Column("fingerprint", String(64), nullable=False, comment="SHA-256 of what was asked"),
+    Column("answer", JSONB, comment="What was answered; null only within the transaction that finds it"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Index(None, "created_at"),
+    comment="Answers of the REST API that a repeated Idempotency-Key gives again",
+)
+
+push_allowance = Table(
+    "push_allowance",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    comment="How many requests each caller may still make: a token bucket, shared by all API servers",
+    prefixes=["UNLOGGED"],  # worth nothing after a crash, and written often
 )

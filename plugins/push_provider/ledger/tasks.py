@@ -1,18 +1,38 @@
-"""Push tasks in the ledger: apply, look up, cancel; and what their DAGs are built from."""
+"""Push tasks in the ledger: apply, change, look up, cancel, delete; and what their DAGs are built from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    all_,
+    and_,
+    any_,
+    cast,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule
-from push_provider.exceptions import TaskClosed, UnknownTask
-from push_provider.ledger.engine import explained, transaction
+from push_provider.exceptions import LimitReached, TaskBusy, TaskClosed, TaskExists, UnknownTask
+from push_provider.ledger import answers
+from push_provider.ledger.engine import array_of, explained, transaction
 from push_provider.ledger.tables import (
     DeliveryState,
     ExecutionState,
@@ -25,6 +45,12 @@ from push_provider.ledger.tables import (
     shard_of,
 )
 from push_provider.task import PushTask, parse_stored
+
+_APP_LOCK = 0x7061  # "pa": keeps this advisory lock apart from others in the database
+_ADDRESSES: ColumnElement[Any] = literal_column(
+    """jsonb_path_query_array(push_task.spec, '$."recipients"[*]."to"'::jsonpath)""", JSONB
+)
+"""As the index ``push_task_addresses_ix`` has it."""
 
 
 class Standing(NamedTuple):
@@ -155,33 +181,120 @@ def put(connection: Connection, task: PushTask, *, now: datetime, default_timezo
 
     After an error the caller rolls back.
     """
-    spec = task.spec()
-    values: dict[str, Any] = {
+    if _insert(connection, task, now=now, default_timezone=default_timezone):
+        action = Action.CREATED
+    else:
+        before = locked(connection, task.code)
+        action = _update(connection, before, task, now=now, default_timezone=default_timezone)
+    return Applied(action, locked(connection, task.code))
+
+
+def create(
+    connection: Connection, task: PushTask, *, now: datetime, default_timezone: str, open_limit: int = 0
+) -> TaskRow:
+    """Create a push task; call :func:`changed` before the transaction ends.
+
+    :param open_limit: how many tasks of one application may be open at the same time; 0 for no limit.
+    :raises TaskExists: there is one of this code.
+    :raises LimitReached: the application has as many open tasks as it may.
+    :raises InvalidTask: the schedule cannot fire.
+    """
+    if open_limit:
+        _make_room(connection, task.app, open_limit)
+    if not _insert(connection, task, now=now, default_timezone=default_timezone):
+        raise TaskExists(
+            f"There is a push task {task.code!r} already. Change it with PATCH, take another code, or leave the "
+            "code out to get a new one."
+        )
+    return locked(connection, task.code, recipients=False)
+
+
+def change(
+    engine: Engine,
+    code: str,
+    edit: Callable[[Mapping[str, Any]], PushTask],
+    *,
+    now: datetime,
+    default_timezone: str,
+    dry_run: bool = False,
+) -> Applied:
+    """Change a push task; two changes at once follow each other, and none is lost.
+
+    The parameters are those of :func:`apply`.
+
+    :param edit: makes the new task of the present one's spec; what it raises is passed on.
+    :raises UnknownTask: there is none of this code.
+    :raises InvalidTask: the schedule cannot fire.
+    :raises TaskClosed: the task is cancelled.
+    """
+    with explained(), engine.connect() as connection, connection.begin() as begun:
+        before = locked(connection, code)
+        action = _update(connection, before, edit(before.spec), now=now, default_timezone=default_timezone)
+        row = locked(connection, code, recipients=False)
+        if action != Action.UNCHANGED:
+            changed(connection, code)
+        if dry_run:
+            begun.rollback()
+        return Applied(action, row)
+
+
+def _make_room(connection: Connection, app: str | None, limit: int) -> None:
+    # The count holds until the commit: another task of this application waits here.
+    connection.execute(select(func.pg_advisory_xact_lock(_APP_LOCK, func.hashtext(app or ""))))
+    if _count_open(connection, app, limit) >= limit:
+        whose = f"Application {app!r} has" if app is not None else "Tasks that name no application: there are"
+        raise LimitReached(
+            f"{whose} {limit} open push tasks, and no more may be open ([push] max_open_tasks). Wait until some "
+            "finish, or cancel some."
+        )
+
+
+def count_open(engine: Engine, app: str | None, *, cap: int) -> int:
+    """How many tasks of an application are open; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        return _count_open(connection, app, cap)
+
+
+def _count_open(connection: Connection, app: str | None, cap: int) -> int:
+    whose = push_task.c.app == app if app is not None else push_task.c.app.is_(None)
+    some = select(push_task.c.code).where(whose, not_(_closed())).limit(cap).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _values(task: PushTask) -> dict[str, Any]:
+    return {
         "name": task.name,
         "channel": task.channel,
         "config": task.config,
         "app": task.app,
         "owner": task.owner,
-        "spec": spec,
+        "spec": task.spec(),
         "execution_type": task.execution.type,
         "max_executions": task.execution.limit,
     }
-    # Two at once: the second waits here for the first, and then updates.
+
+
+def _insert(connection: Connection, task: PushTask, *, now: datetime, default_timezone: str) -> bool:
+    # Two at once: the second waits here for the first, and then finds it.
     created = connection.execute(
         upsert(push_task)
-        .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **values)
+        .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **_values(task))
         .on_conflict_do_nothing()
         .returning(push_task.c.code)
     ).first()
     if created:
         schedule.check_new(task, now, default_timezone)
-        return Applied(Action.CREATED, locked(connection, task.code))
-    before = locked(connection, task.code)
+    return created is not None
+
+
+def _update(connection: Connection, before: TaskRow, task: PushTask, *, now: datetime, default_timezone: str) -> Action:
+    """Update a locked task."""
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
-    if before.spec == spec:
-        return Applied(Action.UNCHANGED, before)
-    if before.spec.get("schedule") != spec["schedule"]:
+    values = _values(task)
+    if before.spec == values["spec"]:
+        return Action.UNCHANGED
+    if before.spec.get("schedule") != values["spec"]["schedule"]:
         schedule.check_new(task, now, default_timezone)
         values["schedule_since"] = now
     # No smaller limit can undo what has begun.
@@ -190,7 +303,28 @@ def put(connection: Connection, task: PushTask, *, now: datetime, default_timezo
     after = Standing(before.status, before.executions, values["max_executions"])
     values["status"] = _settled(connection, task.code, after)
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
-    return Applied(Action.UPDATED, locked(connection, task.code))
+    return Action.UPDATED
+
+
+def delete(engine: Engine, code: str, *, purge: bool) -> None:
+    """Delete a push task.
+
+    :param purge: with the log of its executions and deliveries; otherwise one that has a log stays.
+    :raises UnknownTask: there is none of this code.
+    :raises TaskBusy: an execution is under way, or there is a log and it is not to be purged.
+    """
+    with transaction(engine) as connection:
+        standing = lock(connection, code)
+        if connection.execute(select(_under_way(code).exists())).scalar():
+            raise TaskBusy(f"An execution of push task {code!r} is under way. Cancel the task first, or wait.")
+        if standing.executions and not purge:
+            raise TaskBusy(
+                f"Push task {code!r} has a log of {standing.executions} execution(s), which would go with it. Cancel "
+                "it to stop it and keep the log, or delete it with purge=true."
+            )
+        connection.execute(sql_delete(push_task).where(push_task.c.code == code))
+        answers.forget(connection, code)
+        changed(connection, code)
 
 
 def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
@@ -203,22 +337,118 @@ def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
         return _one(connection, code, _query(push_task.c.code == code, recipients=recipients))
 
 
+class TaskItem(NamedTuple):
+    """A push task as lists show it: without what may be long."""
+
+    code: str
+    name: str
+    channel: str
+    config: str | None
+    app: str | None
+    owner: str | None
+    subject: str | None
+    schedule: Mapping[str, Any]
+    recipients: int
+    execution_type: str
+    max_executions: int | None
+    executions: int
+    status: TaskStatus
+    schedule_since: datetime
+    last_execution_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def open(self) -> bool:
+        """Whether another execution may begin."""
+        return Standing(self.status, self.executions, self.max_executions).open
+
+
+class TaskFilter(NamedTuple):
+    """Which push tasks are wanted: those that match everything given.
+
+    :param codes: only these; what a caller may see.
+    :param without: not these.
+    :param status: one of :class:`TaskStatus`, or several.
+    :param delayed: those that a schedule starts later (true), or those that start at once or by hand.
+    :param sender: connection ids of the sender configuration.
+    :param default_of: with ``sender``, also tasks of these channels that name no configuration.
+    :param recipient: has this address among its own.
+    :param name: has this text in its name, in capitals or not.
+    """
+
+    codes: Collection[str] | None = None
+    without: Collection[str] = ()
+    status: str | Collection[str] | None = None
+    channel: str | None = None
+    execution_type: str | None = None
+    delayed: bool | None = None
+    sender: Collection[str] | None = None
+    default_of: Collection[str] = ()
+    recipient: str | None = None
+    name: str | None = None
+    app: str | None = None
+    owner: str | None = None
+    last_run_from: datetime | None = None
+    last_run_to: datetime | None = None
+
+
+TASK_ORDERS = ("created_at", "updated_at", "last_execution_at", "name", "code")
+"""Columns that a list may be ordered by."""
+
+
 def find(
-    engine: Engine,
-    *,
-    status: str | None = None,
-    channel: str | None = None,
-    app: str | None = None,
-    limit: int = 100,
-    offset: int = 0,
-) -> list[TaskRow]:
-    """Push tasks, newest first, that match every filter given."""
-    query: Select[Any] = select(*_COLUMNS).order_by(push_task.c.created_at.desc(), push_task.c.code)
-    for column, value in ((push_task.c.status, status), (push_task.c.channel, channel), (push_task.c.app, app)):
-        if value is not None:
-            query = query.where(column == value)
+    engine: Engine, *, order_by: str = "-created_at", limit: int = 100, offset: int = 0, **filters: Any
+) -> list[TaskItem]:
+    """Push tasks that match, newest first unless ``order_by`` says otherwise.
+
+    ``filters`` are those of :class:`TaskFilter`.
+
+    :param order_by: one of :data:`TASK_ORDERS`, with ``-`` in front for the reverse.
+    """
+    columns = [push_task.c[order_by.removeprefix("-")], push_task.c.code]  # two pages never show the same task
+    order: list[ColumnElement[Any]] = [one.desc() for one in columns] if order_by.startswith("-") else [*columns]
+    if columns[0].nullable:  # elsewhere it would keep the index from being used
+        order[0] = order[0].nulls_last()
+    query = _matching(TaskFilter(**filters), *[push_task.c[name] for name in TaskItem._fields]).order_by(*order)
     with transaction(engine) as connection:
-        return [_row(row) for row in connection.execute(query.limit(limit).offset(offset))]
+        rows = connection.execute(query.limit(limit).offset(offset))
+        return [TaskItem._make(row)._replace(status=TaskStatus(row.status)) for row in rows]
+
+
+def count(engine: Engine, *, cap: int, **filters: Any) -> int:
+    """How many push tasks match; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        some = _matching(TaskFilter(**filters), push_task.c.code).limit(cap).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+    query: Select[Any] = select(*columns)
+    equal = ("channel", "execution_type", "app", "owner")
+    clauses = [push_task.c[name] == value for name in equal if (value := getattr(wanted, name)) is not None]
+    if wanted.codes is not None:
+        clauses.append(push_task.c.code == any_(array_of(wanted.codes)))
+    if wanted.without:
+        clauses.append(push_task.c.code != all_(array_of(wanted.without)))
+    if wanted.status is not None:
+        clauses.append(push_task.c.status.in_([wanted.status] if isinstance(wanted.status, str) else wanted.status))
+    if wanted.delayed is not None:
+        at_once = push_task.c.schedule["kind"].astext.in_(("now", "manual"))
+        clauses.append(not_(at_once) if wanted.delayed else at_once)
+    if wanted.sender is not None:
+        named = push_task.c.config == any_(array_of(wanted.sender))
+        default = and_(push_task.c.config.is_(None), push_task.c.channel.in_(wanted.default_of))
+        clauses.append(or_(named, default) if wanted.default_of else named)
+    if wanted.recipient is not None:
+        clauses.append(_ADDRESSES.op("@>")(cast([wanted.recipient], JSONB)))
+    if wanted.name is not None:
+        clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
+    if wanted.last_run_from is not None:
+        clauses.append(push_task.c.last_execution_at >= wanted.last_run_from)
+    if wanted.last_run_to is not None:
+        clauses.append(push_task.c.last_execution_at < wanted.last_run_to)
+    return query.where(*clauses)
 
 
 def cancel(engine: Engine, code: str) -> int:
@@ -231,12 +461,9 @@ def cancel(engine: Engine, code: str) -> int:
     """
     with transaction(engine) as connection:
         before = lock(connection, code)
-        executions = select(push_execution.c.id).where(
-            push_execution.c.task_code == code, push_execution.c.finished_at.is_(None)
-        )
         cancelled = connection.execute(
             update(push_delivery)
-            .where(push_delivery.c.execution_id.in_(executions), push_delivery.c.state == DeliveryState.PENDING)
+            .where(push_delivery.c.execution_id.in_(_under_way(code)), push_delivery.c.state == DeliveryState.PENDING)
             .values(state=DeliveryState.CANCELLED, updated_at=func.now())
         ).rowcount
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
@@ -269,10 +496,7 @@ def settle(connection: Connection, code: str) -> TaskStatus:
 def _settled(connection: Connection, code: str, standing: Standing) -> TaskStatus:
     if standing.status == TaskStatus.CANCELLED:
         return standing.status
-    under_way = select(push_execution.c.id).where(
-        push_execution.c.task_code == code, push_execution.c.finished_at.is_(None)
-    )
-    if connection.execute(select(under_way.exists())).scalar():
+    if connection.execute(select(_under_way(code).exists())).scalar():
         return TaskStatus.RUNNING
     if standing.executions == 0:
         return TaskStatus.PENDING
@@ -286,6 +510,18 @@ def _settled(connection: Connection, code: str, standing: Standing) -> TaskStatu
     ).scalar()
     good = last in (None, ExecutionState.SUCCEEDED)  # None: the ledger was trimmed
     return TaskStatus.FINISHED if good else TaskStatus.FAILED
+
+
+def _under_way(code: str) -> Select[Any]:
+    return select(push_execution.c.id).where(push_execution.c.task_code == code, push_execution.c.finished_at.is_(None))
+
+
+def _closed() -> ColumnElement[bool]:
+    """The same as ``not Standing.open``, in SQL."""
+    return or_(
+        push_task.c.status == TaskStatus.CANCELLED,
+        and_(push_task.c.max_executions.is_not(None), push_task.c.executions >= push_task.c.max_executions),
+    )
 
 
 def lock(connection: Connection, code: str) -> Standing:
@@ -373,18 +609,14 @@ def shards(engine: Engine) -> dict[int, tuple[int, bool]]:
 def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[int, list[ShardTask]]:
     """The tasks of a shard, or the one of ``code``, and the revision that they show, read in one snapshot."""
     slim = push_task.c.spec.op("-")("recipients").op("-")("content").op("-")("attachments").op("-")("variables")
-    closed = or_(
-        push_task.c.status == TaskStatus.CANCELLED,
-        and_(push_task.c.max_executions.is_not(None), push_task.c.executions >= push_task.c.max_executions),
-    )
     query = (
         select(
             push_task.c.code,
             push_task.c.name,
             slim.label("spec"),
-            closed.label("closed"),
+            _closed().label("closed"),
             push_task.c.schedule_since,
-            func.jsonb_array_length(push_task.c.spec["recipients"]).label("recipients"),
+            push_task.c.recipients,
         )
         .where(push_task.c.shard == shard, push_task.c.code == code if code is not None else true())
         .order_by(push_task.c.code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -155,6 +156,24 @@ def test_an_execution_waits_while_its_dag_is_not_there(
     supervisor.refuse = None
     assert run(ledger, connection) == Drained(0, 0, 0, 0, 0, 0, 0)
     assert list(supervisor.runs) == ["kafka__1"]
+
+
+def test_the_dag_of_an_injected_task_is_waited_for(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any]
+) -> None:
+    connection = connect(topic)
+    task = {"code": "new", "name": "N", "channel": "email", "subject": "Hello", "content": "x",
+            "schedule": {"kind": "manual"}, "execution": {"type": "loop"}}  # fmt: skip
+    topic.send([{"define": task}, start("a@example.com", code="new")])
+    supervisor.refuse = AirflowRuntimeError(
+        ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"message": "no DAG"})
+    )
+    parsed = threading.Timer(1, lambda: setattr(supervisor, "refuse", None))
+    parsed.start()
+    drained = run(ledger, connection)
+    assert (drained.defined, drained.deliveries, drained.waiting) == (1, 1, 0)
+    assert [run["dag_id"] for run in supervisor.runs.values()] == ["push__new"]
+    parsed.join()
 
 
 def test_good_messages_arrive_between_bad_ones(

@@ -1,0 +1,106 @@
+"""Request bodies: JSON, read strictly, and through the one contract."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Request
+
+from push_provider.api.problems import Problem, invalid
+from push_provider.exceptions import FieldError
+
+JSON_TYPE = "application/json"
+MERGE_PATCH_TYPE = "application/merge-patch+json"
+
+
+class Body(NamedTuple):
+    """A request's body as it came.
+
+    :param data: its bytes; empty for none.
+    """
+
+    data: bytes
+
+    def json(self) -> Any:
+        """The document.
+
+        :raises Problem: 400, it is no JSON (RFC 8259), or a name stands twice in an object.
+        """
+        try:
+            return json.loads(self.data.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
+        except UnicodeDecodeError as error:
+            raise Problem(400, "bad-json", f"The body is not UTF-8 (byte {error.start})") from None
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise Problem(400, "bad-json", f"The body is not JSON: {error.msg}, {where}") from None
+        except RecursionError:
+            raise Problem(400, "bad-json", "The body is nested too deeply") from None
+        except ValueError as error:  # a number of thousands of digits, a name that stands twice
+            raise Problem(400, "bad-json", f"The body cannot be read: {str(error)[:200]}") from None
+
+    def mapping(self, *, optional: bool = False) -> dict[str, Any]:
+        """The document, which must be an object.
+
+        :param optional: no body at all is an empty object.
+        :raises Problem: 400 or 422, it is none.
+        """
+        if not self.data:
+            if optional:
+                return {}
+            raise Problem(400, "no-body", "There is no body; send a JSON object.")
+        document = self.json()
+        if not isinstance(document, dict):
+            raise invalid(FieldError("(document)", "must be a mapping of fields"))
+        return document
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} stands twice in one object")
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def fingerprint(document: Any) -> str:
+    """SHA-256 of a document, however it is spaced and ordered."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON Merge Patch (RFC 7396, section 2)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def _reader(*types: str) -> Any:
+    async def read(request: Request) -> Body:
+        data = await request.body()
+        kind = request.headers.get("content-type", "")
+        if data and kind.split(";")[0].strip().lower() not in types:
+            raise Problem(
+                415, "unsupported-media-type", f"The body is {kind or 'of no type'}; send {' or '.join(types)}"
+            )
+        return Body(data)
+
+    return read
+
+
+JsonBody = Annotated[Body, Depends(_reader(JSON_TYPE))]
+PatchBody = Annotated[Body, Depends(_reader(MERGE_PATCH_TYPE, JSON_TYPE))]

@@ -1,0 +1,165 @@
+"""Sender configurations, which are Airflow connections: which there are, and whether they work. Never a secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaiting
+from typing import TYPE_CHECKING, Annotated, Any
+
+from airflow.configuration import conf
+from airflow.models.connection import Connection
+from fastapi import APIRouter, Path
+from pydantic import Field
+from sqlalchemy import select
+
+from push_provider.api import audit, openapi
+from push_provider.api.guards import CallerDep, SessionDep
+from push_provider.api.models import Answer
+from push_provider.api.problems import Problem
+from push_provider.channels import CHANNELS, get_channel
+from push_provider.provider import get_provider_info
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+router = APIRouter(tags=["Configurations"])
+_TEST_SECONDS = 20.0
+_tests = ThreadPoolExecutor(4, "push-config-test")
+
+
+class Config(Answer):
+    """A sender configuration: an Airflow connection of one of the push types, without its secrets."""
+
+    id: str = Field(description="Connection id, as a push task's `config` names it")
+    type: str = Field(examples=["push_email"])
+    channel: str = Field(examples=["email"])
+    description: str | None
+    sender: str | None = Field(description="The connection's login; email: the sender's address")
+    host: str | None
+    port: int | None
+    enabled: bool
+    is_default: bool = Field(description="Whether tasks that name no configuration are sent through it")
+    settings: dict[str, str | int | float | bool | None] = Field(description="The other fields of its form")
+
+
+class Configs(Answer):
+    """All that the caller may see."""
+
+    items: list[Config]
+    total_entries: int
+
+
+class TestResult(Answer):
+    """Whether a sender configuration works."""
+
+    ok: bool
+    message: str = Field(description="What happened; on failure with the remedy")
+
+
+@router.get("/configs", responses=openapi.errors(401, 403, 429))
+def list_configs(caller: CallerDep, session: SessionDep) -> Configs:
+    """Sender configurations of Airflow's database that the caller may see; not those of a secrets backend."""
+    caller.require_connections()
+    query = select(Connection).where(Connection.conn_type.in_(list(_types()))).order_by(Connection.conn_id)
+    items = [_config(one) for one in session.scalars(query) if caller.may_read_connection(one.conn_id)]
+    return Configs(items=items, total_entries=len(items))
+
+
+@router.post("/configs/{config}/test", responses=openapi.errors(401, 403, 404, 422, 429))
+def test_config(
+    caller: CallerDep,
+    config: Annotated[str, Path(pattern=r"^[A-Za-z0-9_#!().:-]+$", max_length=250, description="Connection id")],
+) -> TestResult:
+    """Try a sender configuration as Airflow's own test does: connect and log in, and send nothing.
+
+    Airflow must allow it: `[core] test_connection = Enabled`.
+    """
+    caller.require_test(config)
+    audit.write(caller, "push_test_config", said={"config": config})
+    if conf.get("core", "test_connection", fallback="Disabled").strip().lower() != "enabled":
+        raise Problem(403, "tests-disabled", "Tests are switched off. Set [core] test_connection to Enabled.")
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        connection = Connection.get_connection_from_secrets(config)
+    except AirflowNotFoundException:
+        raise Problem(404, "unknown-config", f"There is no connection {config!r}.") from None
+    if connection.conn_type not in _types():
+        types = " or ".join(_types())
+        raise Problem(404, "unknown-config", f"Connection {config!r} is of type {connection.conn_type!r}, not {types}.")
+    test = _tests.submit(_test, connection)
+    try:
+        ok, message = test.result(_TEST_SECONDS)
+    except StillWaiting:
+        return TestResult(ok=False, message=f"No answer within {_TEST_SECONDS:.0f} seconds. Are host and port right?")
+    return TestResult(ok=ok, message=message)
+
+
+def _test(connection: Connection) -> tuple[bool, str]:
+    # Hooks look a connection up by its id: this one gets one of its own for the time of the test, as in Airflow's API.
+    name = f"push_test_{os.urandom(8).hex()}"
+    variable = f"AIRFLOW_CONN_{name.upper()}"
+    tried = Connection(
+        conn_id=name,
+        conn_type=connection.conn_type,
+        host=connection.host,
+        login=connection.login,
+        password=connection.password,
+        schema=connection.schema,
+        port=connection.port,
+        extra=connection.extra,
+    )
+    os.environ[variable] = tried.get_uri()
+    try:
+        ok, message = tried.test_connection()  # type: ignore[no-untyped-call]
+    finally:
+        os.environ.pop(variable, None)
+    return bool(ok), str(message).replace(name, connection.conn_id)
+
+
+def senders(session: Session, sender: str) -> dict[str, Any]:
+    """The filter of tasks by their sender.
+
+    :param sender: a connection id, or the address that a connection sends as.
+    """
+    ids = {sender}
+    if "@" in sender:
+        query = select(Connection.conn_id).where(Connection.login == sender, Connection.conn_type.in_(list(_types())))
+        ids |= set(session.scalars(query))
+    return {"sender": ids, "default_of": [name for name, default in _defaults().items() if default in ids]}
+
+
+def _types() -> Mapping[str, Mapping[str, Any]]:
+    """The forms of the push types by their names."""
+    return {form["connection-type"]: form for form in get_provider_info()["connection-types"]}
+
+
+def _defaults() -> dict[str, str]:
+    return {name: get_channel(name).default_connection for name in CHANNELS}
+
+
+def _config(connection: Connection) -> Config:
+    form = _types()[connection.conn_type]
+    # Only what the form shows in clear; a secret that somebody put elsewhere is nobody's business either.
+    open_fields = {name for name, field in form["conn-fields"].items() if field["schema"].get("format") != "password"}
+    extra = connection.extra_dejson
+    values = {
+        name: extra[name]
+        for name in sorted(open_fields & set(extra))
+        if isinstance(extra[name], str | int | float | bool | None)
+    }
+    channel = next((name for name in CHANNELS if connection.conn_type.endswith(f"_{name}")), "")
+    return Config(
+        id=connection.conn_id,
+        type=connection.conn_type,
+        channel=channel,
+        description=connection.description,
+        sender=connection.login,
+        host=connection.host,
+        port=connection.port,
+        enabled=values.pop("enabled", True) is not False,
+        is_default=connection.conn_id == _defaults().get(channel),
+        settings=values,
+    )

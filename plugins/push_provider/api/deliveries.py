@@ -1,0 +1,108 @@
+"""Deliveries: who got what, as pages or as one CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from push_provider.api import limits, openapi
+from push_provider.api.guards import RUN, CallerDep
+from push_provider.api.models import DeliveryAnswer, delivery_answer
+from push_provider.api.paging import Page, RangeDep, page
+from push_provider.api.parameters import CodeFilter, Moment, Text
+from push_provider.ledger import deliveries
+from push_provider.ledger.engine import get_engine
+from push_provider.ledger.tables import DeliveryState
+
+router = APIRouter(tags=["Deliveries"])
+CSV_TYPE = "text/csv"
+
+
+@router.get(
+    "/deliveries",
+    response_model=Page[DeliveryAnswer],
+    responses={
+        200: {
+            "description": "A page; or, with `Accept: text/csv`, all that match as one CSV (RFC 4180), streamed, "
+            "without regard to limit and offset. A cell that a spreadsheet would take for a formula begins with '",
+            "content": {CSV_TYPE: {"schema": {"type": "string"}}},
+        },
+        **openapi.errors(401, 403, 422, 429),
+    },
+)
+def list_deliveries(
+    caller: CallerDep,
+    wanted: RangeDep,
+    task: CodeFilter = None,
+    execution: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    recipient: Annotated[Text | None, Query(description="Exactly this address")] = None,
+    state: DeliveryState | None = None,
+    begun_from: Annotated[
+        Moment | None, Query(alias="from", description="Of executions begun at this moment or later")
+    ] = None,
+    begun_to: Annotated[Moment | None, Query(alias="to", description="Of executions begun before this moment")] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
+) -> Any:
+    """Deliveries of push tasks that the caller may see, newest first: who got what, and why not."""
+    caller.require_any_read(RUN)
+    filters: dict[str, Any] = {
+        "codes": caller.readable(),
+        "task": task,
+        "execution": execution,
+        "recipient": recipient,
+        "state": state,
+        "begun_from": begun_from,
+        "begun_to": begun_to,
+    }
+    engine = get_engine()
+    if _wants_csv(accept):
+        export = _export(deliveries.stream(engine, **filters))
+        first = next(export)  # what is wrong shows before the answer has begun
+        return StreamingResponse(
+            _followed_by(first, export),
+            media_type=f"{CSV_TYPE}; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="deliveries.csv"'},
+        )
+    found = deliveries.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
+    items = [delivery_answer(row) for row in found]
+    return page(wanted, items, lambda cap: deliveries.count(engine, cap=cap, **filters))
+
+
+def _wants_csv(accept: str) -> bool:
+    kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    return CSV_TYPE in kinds and "application/json" not in kinds
+
+
+def _followed_by(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _export(chunks: Iterator[list[deliveries.DeliveryRow]]) -> Iterator[str]:
+    columns = list(DeliveryAnswer.model_fields)
+    with limits.export():
+        head = _lines([columns])
+        for rows in chunks:
+            answers = (delivery_answer(row).model_dump(mode="json") for row in rows)
+            yield head + _lines([[_cell(answer[name]) for name in columns] for answer in answers])
+            head = ""
+        if head:
+            yield head
+
+
+def _lines(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+        return f"'{value}"
+    return value

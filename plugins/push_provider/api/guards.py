@@ -1,0 +1,175 @@
+"""Who may do what: Airflow's users and its permissions on DAGs and connections.
+
+A push task is its DAG: who may read the DAG sees the task, its executions and its deliveries; who may edit the DAG
+may create, change and cancel the task; who may create its runs may trigger it; who may delete it may delete the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import (
+    ConnectionDetails,
+    DagAccessEntity,
+    DagDetails,
+)
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.configuration import conf
+from airflow.models.connection import Connection
+from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
+from fastapi import Depends
+from sqlalchemy.orm import Session
+
+from push_provider.api.problems import Problem
+from push_provider.exceptions import UnknownExecution
+from push_provider.task import DAG_PREFIX, dag_id
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+
+RUN = DagAccessEntity.RUN
+_UNNAMED = "push: any DAG"
+"""No DAG can have this id, so no permission can name it: whoever may read it may read every DAG."""
+_WHOLE = frozenset({"SimpleAuthManager", "FabAuthManager"})
+"""Auth managers in which a permission on all DAGs cannot be taken away from one of them."""
+
+
+class Caller:
+    """Who asks, and what they may do.
+
+    :param user: Airflow's.
+    """
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        self.name = str(user.get_name())
+        self.id = str(user.get_id())
+
+    def may(self, method: ResourceMethod, code: str, entity: DagAccessEntity | None = None) -> bool:
+        """Whether the caller may do this to the DAG of a push task, or to its runs."""
+        details = DagDetails(id=dag_id(code), team_name=_team(DagModel, dag_id(code)))
+        return bool(
+            get_auth_manager().is_authorized_dag(method=method, access_entity=entity, details=details, user=self.user)
+        )
+
+    def require(self, method: ResourceMethod, code: str, entity: DagAccessEntity | None = None) -> None:
+        """Refuse what the caller may not do.
+
+        :raises Problem: 403.
+        """
+        if not self.may(method, code, entity):
+            raise Problem(403, "forbidden", f"Your role may not {_DEEDS[method, entity]} push task {code!r}.")
+
+    def require_read(self, code: str) -> None:
+        """The caller must be allowed to see the task."""
+        self.require("GET", code)
+
+    def require_edit(self, code: str) -> None:
+        """The caller must be allowed to create, change, pause or cancel the task."""
+        self.require("PUT", code)
+
+    def require_trigger(self, code: str) -> None:
+        """The caller must be allowed to begin executions of the task."""
+        self.require("POST", code, RUN)
+
+    def require_delete(self, code: str) -> None:
+        """The caller must be allowed to delete the task."""
+        self.require("DELETE", code)
+
+    def require_execution(self, execution: int, code: str) -> None:
+        """The caller must be allowed to see the task of an execution; else it is as if there were none.
+
+        :raises UnknownExecution: they may not.
+        """
+        if not self.may("GET", code, RUN):
+            raise UnknownExecution(f"There is no execution {execution} that you may see.")
+
+    def readable(self) -> frozenset[str] | None:
+        """The push tasks that the caller may see; None for all."""
+        manager = get_auth_manager()
+        names = {cls.__name__ for cls in type(manager).__mro__}
+        if names & _WHOLE and not conf.getboolean("core", "multi_team"):
+            details = DagDetails(id=_UNNAMED)
+            if manager.is_authorized_dag(method="GET", details=details, user=self.user):
+                return None
+        ids = manager.get_authorized_dag_ids(user=self.user, method="GET")
+        return frozenset(one.removeprefix(DAG_PREFIX) for one in ids if one.startswith(DAG_PREFIX))
+
+    def may_read_connection(self, conn_id: str) -> bool:
+        """Whether the caller may see a sender configuration."""
+        return self._may_connection("GET", conn_id)
+
+    def require_test(self, conn_id: str) -> None:
+        """The caller must be allowed to see sender configurations and to create them, as Airflow's own test demands.
+
+        :raises Problem: 403.
+        """
+        if not (self._may_connection("GET", conn_id) and self._may_connection("POST", conn_id)):
+            raise Problem(403, "forbidden", f"Your role may not test connection {conn_id!r}.")
+
+    def require_connections(self) -> None:
+        """The caller must be allowed to see connections at all.
+
+        :raises Problem: 403.
+        """
+        if not get_auth_manager().is_authorized_connection(method="GET", user=self.user):
+            raise Problem(403, "forbidden", "Your role may not see sender configurations, which are connections.")
+
+    def require_any_read(self, entity: DagAccessEntity | None = None) -> None:
+        """The caller must be allowed to see some DAG, or runs of some DAG.
+
+        :raises Problem: 403.
+        """
+        if not get_auth_manager().is_authorized_dag(method="GET", access_entity=entity, user=self.user):
+            raise Problem(403, "forbidden", "Your role may not see push tasks, which are DAGs, or their runs.")
+
+    def require_any_edit(self) -> None:
+        """The caller must be allowed to edit some DAG.
+
+        :raises Problem: 403.
+        """
+        if not get_auth_manager().is_authorized_dag(method="PUT", user=self.user):
+            raise Problem(403, "forbidden", "Your role may not write push tasks, which are DAGs.")
+
+    def _may_connection(self, method: ResourceMethod, conn_id: str) -> bool:
+        details = ConnectionDetails(conn_id=conn_id, team_name=_team(Connection, conn_id))
+        return bool(get_auth_manager().is_authorized_connection(method=method, details=details, user=self.user))
+
+
+_DEEDS: dict[tuple[str, DagAccessEntity | None], str] = {
+    ("GET", None): "see",
+    ("PUT", None): "create or change",
+    ("DELETE", None): "delete",
+    ("POST", RUN): "trigger",
+}
+
+
+def _team(model: Any, name: str) -> str | None:
+    # A query that installations without teams are spared.
+    return model.get_team_name(name) if conf.getboolean("core", "multi_team") else None
+
+
+def _caller(user: GetUserDep) -> Caller:
+    return Caller(user)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+"""Whoever is logged in, by bearer token or by the UI's cookie; nobody else gets past it (401)."""
+
+
+def sessions() -> AbstractContextManager[Session]:
+    """A session on Airflow's database, committed at its end."""
+    return create_session(scoped=False)
+
+
+def _session() -> Iterator[Session]:
+    with sessions() as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(_session, scope="function")]
+Guard = Callable[..., None]

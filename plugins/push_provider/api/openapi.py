@@ -1,0 +1,196 @@
+"""The OpenAPI description: the contract's own schemas for what comes in, problem details for all that goes wrong."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
+from push_provider.exceptions import FieldError
+from push_provider.task import PushTask, Trigger
+
+_REF = "#/components/schemas/{model}"
+_ERRORS = {
+    400: "The body is no JSON",
+    401: "Nobody is logged in",
+    403: "The caller's role does not allow it",
+    404: "There is none of this name",
+    409: "As things stand it cannot be done; `detail` says why, and `code` says it to programs",
+    413: "The body is too large",
+    415: "The body is of another type",
+    422: "A field or parameter is broken; `errors` names each",
+    429: "Too many requests, exports or open tasks; `Retry-After` says when to come back",
+    503: "The database, or the task's DAG, is not there just now, and nothing was done; come back after `Retry-After`",
+}
+_EXAMPLES = {
+    401: (
+        "not-authenticated",
+        "Not authenticated. Get a token with POST /auth/token, and send it as 'Authorization: Bearer …'.",
+    ),
+    403: ("forbidden", "Your role may not trigger push task 'stock-report'."),
+    404: ("unknown-task", "There is no push task 'stock-report'."),
+    409: ("task-paused", "Push task 'stock-report' is paused: it takes no execution. Resume it first."),
+    422: ("invalid", "subject: an email needs one"),
+    429: ("too-many-requests", "You make more than 300 requests a second. Wait, and use the bulk call for many tasks."),
+}
+TASK_EXAMPLE: dict[str, Any] = {
+    "code": "stock-report",
+    "name": "Stock report",
+    "channel": "email",
+    "execution": {"type": "loop", "max_executions": 24},
+    "schedule": {"kind": "hourly", "minute": 45, "timezone": "Asia/Shanghai"},
+    "subject": "Stock of {{ warehouse }}",
+    "content": "<p>Dear {{ name | default('colleague') }}, {{ items }} articles are running low.</p>",
+    "variables": {"warehouse": "Hangzhou", "items": 3},
+    "recipients": ["ops@example.com", {"to": "lilei@example.com", "variables": {"name": "Li Lei", "items": 5}}],
+}
+TRIGGER_EXAMPLE: dict[str, Any] = {"recipients": ["buyer@example.com"], "variables": {"order": "A-1002"}}
+_FIELDS = {
+    "code": "Lower-case letters, digits, - and _. The DAG is `push__<code>`. Left out, one is made",
+    "name": "Shown to people, in any language",
+    "channel": "How it is sent",
+    "config": "Connection id of the sender configuration; without it, the channel's default one",
+    "execution": "Once, or in a loop; a loop without `max_executions` goes on until it is cancelled",
+    "schedule": "When; a schedule begins with its next period",
+    "missed": "Times that passed while nothing ran. Without it: `latest` for kinds `now` and `at`, else `skip`",
+    "max_active_runs": "Executions of this task at the same time",
+    "recipients": "Addresses or mobile numbers, or those with variables of their own. May be empty only for schedule "
+    "kind `manual`",
+    "subject": "Email: needed. A Jinja template, too",
+    "content": "Email: the text itself, a Jinja template; either this or `template`. SMS: the parameters of the "
+    "provider's template, a JSON object of texts, each a Jinja template",
+    "content_type": "Email: html and markdown get a plain-text alternative by themselves",
+    "template": "Email: a file below include/templates instead of `content`",
+    "template_code": "SMS: the provider's template, instead of the configuration's",
+    "sign_name": "SMS: the signature, instead of the configuration's",
+    "variables": "For the templates. A recipient's win over a trigger's, and those over the task's",
+    "attachments": "Email: paths below include/, or the files themselves; 10 MiB in all",
+    "on_unknown": "What the next try does with deliveries that may or may not have arrived",
+    "app": "The application that this is for. Over REST, the caller if left out",
+    "owner": "The person that this is for. Over REST, the caller if left out",
+    "retries": "Airflow retries of an execution",
+    "retry_delay": "Seconds before the first retry; each further one waits longer",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error answers of a call, for FastAPI's ``responses``."""
+    return {status: _error(status) for status in statuses}
+
+
+def _error(status: int) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": _REF.format(model="ProblemDetails")}}
+    if status in _EXAMPLES:
+        from push_provider.api.problems import Problem, invalid
+
+        code, detail = _EXAMPLES[status]
+        problem = (
+            Problem(status, code, detail) if status != 422 else invalid(FieldError("subject", "an email needs one"))
+        )
+        content["example"] = problem.body()
+    return {"description": _ERRORS[status], "content": {MEDIA_TYPE: content}}
+
+
+def body(schema: str, *types: str, required: bool = True) -> dict[str, Any]:
+    """The body of a call that reads it through the contract, for FastAPI's ``openapi_extra``."""
+    content = {"schema": {"$ref": _REF.format(model=schema)}}
+    return {"requestBody": {"required": required, "content": dict.fromkeys(types or ("application/json",), content)}}
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text has the form that a schema asks for."""
+    return re.search(pattern.removesuffix("$") + r"\Z", text) is not None
+
+
+def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
+    """The description of the app.
+
+    :param prefix: where it is mounted, such as ``/push``.
+    """
+    schema = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, servers=[{"url": prefix}]
+    )
+    schema["components"]["schemas"] |= _contract()
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for content in _contents(operation):
+                # A problem has a type of its own, and no other answer has.
+                if MEDIA_TYPE in content:
+                    content.pop("application/json", None)
+    return schema
+
+
+def _contents(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    return [answer.get("content", {}) for answer in operation["responses"].values()]
+
+
+def _contract() -> dict[str, Any]:
+    """The schemas of what comes in, all derived from the contract."""
+    schemas: dict[str, Any] = {}
+
+    def add(model: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = model.model_json_schema(ref_template=_REF)
+        schemas.update(schema.pop("$defs", {}))
+        return schema
+
+    task = add(PushTask)
+    for name, field in task["properties"].items():
+        field["description"] = _FIELDS[name]
+    task["examples"] = [TASK_EXAMPLE]
+    trigger = add(Trigger)
+    del trigger["properties"]["execution"]  # for DAG runs of executions that were planned before
+    trigger["description"] = "Recipients and variables of this execution; left out, the task's own."
+    trigger["examples"] = [TRIGGER_EXAMPLE]
+    schemas |= {
+        "PushTask": task,
+        "PushTasks": _object(
+            {"tasks": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _ref("PushTask")}}, "tasks"
+        ),
+        "PushTaskPatch": _patch(task),
+        "Trigger": trigger,
+        "PreviewRequest": _preview(trigger),
+        "Redrive": _object({"unknown": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}}),
+        "ProblemDetails": add(ProblemDetails),
+    }
+    schemas["Redrive"]["examples"] = [{"unknown": False}]
+    return schemas
+
+
+def _ref(model: str) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model)}
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
+
+
+def _patch(task: dict[str, Any]) -> dict[str, Any]:
+    """Any fields of a task; null takes one back to its default."""
+    patch = deepcopy(task)
+    del patch["required"]
+    for name, field in patch["properties"].items():
+        field.pop("default", None)
+        if name in ("execution", "schedule"):  # merged, so that parts of one are enough
+            patch["properties"][name] = {"description": field["description"], "type": ["object", "null"]}
+        elif {"type": "null"} not in field.get("anyOf", []):
+            description = field.pop("description")
+            patch["properties"][name] = {"description": description, "anyOf": [field, {"type": "null"}]}
+    patch["description"] = "A JSON Merge Patch (RFC 7396) of a push task."
+    patch["examples"] = [{"subject": "Stock of {{ warehouse }}, again", "schedule": {"minute": 15}}]
+    return patch
+
+
+def _preview(trigger: dict[str, Any]) -> dict[str, Any]:
+    properties = {
+        "task": _ref("PushTask"),
+        "code": {"type": "string", "description": "Of a push task that exists, instead of `task`"},
+        **deepcopy(trigger["properties"]),
+    }
+    schema = _object(properties)
+    schema["oneOf"] = [{"required": ["task"]}, {"required": ["code"]}]
+    schema["examples"] = [{"code": "order-notice", **TRIGGER_EXAMPLE}]
+    return schema

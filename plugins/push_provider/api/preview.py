@@ -1,0 +1,106 @@
+"""Preview: the message as a recipient would get it. Nothing is sent, and nothing is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from push_provider import content
+from push_provider.api import openapi
+from push_provider.api.bodies import JsonBody
+from push_provider.api.guards import CallerDep
+from push_provider.api.models import Answer
+from push_provider.api.problems import invalid
+from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.ledger import tasks
+from push_provider.ledger.engine import get_engine
+from push_provider.task import CODE_PATTERN, PushTask, parse, parse_trigger
+
+router = APIRouter(tags=["Tasks"])
+_FIELDS = ("task", "code", "recipients", "variables")
+
+
+class File(Answer):
+    """An attachment."""
+
+    name: str
+    size: int
+    type: str
+
+
+class PreviewAnswer(Answer):
+    """A message as one recipient would get it."""
+
+    to: str
+    subject: str | None = Field(description="Email")
+    html: str | None = Field(description="Email")
+    text: str | None = Field(description="Email")
+    parameters: dict[str, str] | None = Field(description="SMS: the parameters of the provider's template")
+    attachments: list[File]
+
+
+@router.post(
+    "/preview",
+    response_model=PreviewAnswer,
+    responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
+    openapi_extra=openapi.body("PreviewRequest"),
+)
+def preview(caller: CallerDep, body: JsonBody) -> Any:
+    """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
+
+    The recipient is the first of `recipients`, or of the task's own.
+    """
+    caller.require_any_read()
+    document = body.mapping()
+    unknown = [
+        FieldError(str(name)[:60], f"is not a field here; known are: {', '.join(_FIELDS)}")
+        for name in document
+        if name not in _FIELDS
+    ]
+    if unknown:
+        raise invalid(*unknown)
+    task = _task(caller, document)
+    said = {name: document[name] for name in ("recipients", "variables") if name in document}
+    trigger = parse_trigger(said, channel=task.channel)
+    recipients = trigger.recipients or task.recipients
+    if not recipients:
+        raise invalid(FieldError("recipients", "name one; the task has none of its own"))
+    return _rendered(task, recipients[0].to, recipients[0].variables, trigger.variables)
+
+
+def first_preview(task: PushTask) -> PreviewAnswer | None:
+    """What the first of a task's own recipients would get; None if there is none."""
+    if not task.recipients:
+        return None
+    return _rendered(task, task.recipients[0].to, task.recipients[0].variables, {})
+
+
+def _task(caller: Any, document: dict[str, Any]) -> PushTask:
+    if ("task" in document) == ("code" in document):
+        raise invalid(FieldError("task", "give either task, a push task, or code, of one that exists"))
+    if "task" in document:
+        caller.require_any_edit()
+        try:
+            return parse(document["task"])
+        except InvalidTask as error:
+            raise invalid(*(FieldError(f"task.{fault.field}", fault.message) for fault in error.errors)) from None
+    code = document["code"]
+    if not isinstance(code, str) or not openapi.matches(CODE_PATTERN, code):
+        raise invalid(FieldError("code", "must be the code of a push task"))
+    caller.require_read(code)
+    return tasks.get(get_engine(), code).task()
+
+
+def _rendered(task: PushTask, to: str, own: Any, variables: Any) -> PreviewAnswer:
+    facts = {"code": task.code, "name": task.name, "execution": 1, "scheduled_for": None}
+    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=facts)
+    if isinstance(compiled, content.Parameters):
+        parameters = compiled.render(to, own)
+        return PreviewAnswer(to=to, subject=None, html=None, text=None, parameters=parameters, attachments=[])
+    message = compiled.render(to, own)
+    files = [File(name=one.name, size=len(one.content), type=one.mime_type) for one in compiled.attachments]
+    return PreviewAnswer(
+        to=to, subject=message.subject, html=message.html, text=message.text, parameters=None, attachments=files
+    )

@@ -1,0 +1,387 @@
+"""Push tasks: inject, look up, change, pause, cancel, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from push_provider import content, runs, settings
+from push_provider.api import audit, limits, openapi
+from push_provider.api.bodies import JsonBody, PatchBody, fingerprint, merge_patch
+from push_provider.api.configs import senders
+from push_provider.api.guards import Caller, CallerDep, sessions
+from push_provider.api.models import (
+    PAUSED,
+    WAITING,
+    Answer,
+    Status,
+    TaskAnswer,
+    TaskDetail,
+    path,
+    task_answer,
+    task_created,
+    task_detail,
+)
+from push_provider.api.paging import Page, RangeDep, page
+from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text, is_true
+from push_provider.api.preview import PreviewAnswer, first_preview
+from push_provider.api.problems import Problem, ProblemDetails, invalid, of_error
+from push_provider.api.waiting import when_known
+from push_provider.exceptions import FieldError, InvalidTask, PushError
+from push_provider.ledger import answers, tasks
+from push_provider.ledger.engine import explained, get_engine, transaction
+from push_provider.ledger.tables import shard_of
+from push_provider.task import CODE_PATTERN, PushTask, parse, parse_stored
+
+router = APIRouter(tags=["Tasks"])
+BULK_LIMIT = 1000
+
+
+class DryRun(Answer):
+    """What would be created or changed, and what the first recipient would get."""
+
+    task: TaskAnswer
+    preview: PreviewAnswer | None = Field(description="Null for a task without recipients of its own")
+
+
+class BulkEntry(Answer):
+    """What became of one task of a bulk call."""
+
+    index: int = Field(description="Its place in the list, from 0")
+    status: int = Field(description="201, or the status that it would have got by itself")
+    task: TaskAnswer | None = None
+    problem: ProblemDetails | None = None
+
+
+class BulkAnswer(Answer):
+    """What became of each task of a bulk call."""
+
+    created: int
+    refused: int
+    items: list[BulkEntry]
+
+
+class Cancelled(Answer):
+    """What a cancellation stopped."""
+
+    code: str
+    status: Status
+    deliveries_cancelled: int
+
+
+@router.get("/tasks", responses=openapi.errors(401, 403, 422, 429))
+def list_tasks(
+    request: Request,
+    caller: CallerDep,
+    wanted: RangeDep,
+    channel: Annotated[Text | None, Query(examples=["email"])] = None,
+    status: Status | None = None,
+    execution_type: Literal["once", "loop"] | None = None,
+    delayed: Annotated[
+        Flag | None, Query(description="Whether a schedule starts it later, and neither its creation nor a trigger")
+    ] = None,
+    sender: Annotated[
+        Text | None, Query(description="Connection id of the sender configuration, or the address of the sender")
+    ] = None,
+    recipient: Annotated[Text | None, Query(description="An address among the task's own recipients")] = None,
+    name: Annotated[Text | None, Query(description="Text in its name, in capitals or not")] = None,
+    app: Text | None = None,
+    owner: Text | None = None,
+    last_run_from: Annotated[Moment | None, Query(description="Last execution at this moment or later")] = None,
+    last_run_to: Annotated[Moment | None, Query(description="Last execution before this moment")] = None,
+    order_by: Annotated[
+        Literal[tuple(sign + one for one in tasks.TASK_ORDERS for sign in ("", "-"))],  # type: ignore[valid-type]
+        Query(description="With - in front: the other way round"),
+    ] = "-created_at",
+) -> Page[TaskAnswer]:
+    """Push tasks that the caller may see, and that match every filter given; newest first."""
+    caller.require_any_read()
+    codes = caller.readable()
+    with sessions() as session:
+        paused = runs.paused_codes(session)
+        senders_of = senders(session, sender) if sender is not None else {}
+    filters: dict[str, Any] = {
+        "codes": codes,
+        "status": status,
+        "channel": channel,
+        "execution_type": execution_type,
+        "delayed": None if delayed is None else is_true(delayed),
+        "recipient": recipient,
+        "name": name,
+        "app": app,
+        "owner": owner,
+        "last_run_from": last_run_from,
+        "last_run_to": last_run_to,
+        **senders_of,
+    }
+    if status == PAUSED:
+        filters |= {"status": WAITING, "codes": paused if codes is None else paused & codes}
+    elif status in WAITING:
+        filters["without"] = paused
+    engine = get_engine()
+    found = tasks.find(engine, order_by=order_by, limit=wanted.limit, offset=wanted.offset, **filters)
+    items = [task_answer(request, item, item.code in paused) for item in found]
+    return page(wanted, items, lambda cap: tasks.count(engine, cap=cap, **filters))
+
+
+@router.post(
+    "/tasks",
+    status_code=201,
+    response_model=TaskAnswer,
+    responses={
+        200: {"model": DryRun, "description": "With `dry_run=true`: all is sound, and nothing was created"},
+        **openapi.errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extra=openapi.body("PushTask"),
+)
+def create_task(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    body: JsonBody,
+    key: IdempotencyKey = None,
+    dry_run: Annotated[
+        Flag, Query(description="Check everything, show the first message, and create nothing")
+    ] = "false",
+) -> Any:
+    """Inject a push task. It is a DAG within a second, and a task that is due at once is sent then.
+
+    Left out, `app` and `owner` are the caller.
+    """
+    document = body.mapping()
+    code = _code_in(document)
+    if code is None:
+        caller.require_any_edit()
+    else:
+        caller.require_edit(code)
+    audit.write(caller, "push_create_task", code, said=document)
+    task = _read(caller, document)
+    if is_true(dry_run):
+        return JSONResponse(_try_create(request, task).model_dump(mode="json"))
+    ask = _ask(caller, request, key, document)
+    engine, open_limit = get_engine(), limits.open_tasks.limit(task.app)
+    with transaction(engine) as connection:
+        before = answers.reserve(connection, ask) if ask else None
+        if before:
+            answer, response.headers["Idempotency-Replayed"] = dict(before), "true"
+        else:
+            row = tasks.create(connection, task, **_now(), open_limit=open_limit)
+            answer = task_created(request, row, task).model_dump(mode="json")
+            if ask:
+                answers.keep(connection, ask, answer)
+            tasks.changed(connection, task.code)
+    response.headers["Location"] = path(request, f"tasks/{answer['code']}")
+    return answer
+
+
+@router.post(
+    "/tasks/bulk",
+    response_model=BulkAnswer,
+    responses=openapi.errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    openapi_extra=openapi.body("PushTasks"),
+)
+def create_tasks(
+    request: Request, response: Response, caller: CallerDep, body: JsonBody, key: IdempotencyKey = None
+) -> Any:
+    """Inject up to 1,000 push tasks: each is created or refused by itself, and has its own answer."""
+    caller.require_any_edit()
+    document = body.mapping()
+    audit.write(caller, "push_create_tasks", said=document)
+    documents = document.pop("tasks", None)
+    if document:
+        raise invalid(*(FieldError(str(name)[:60], "is not a field here; known is: tasks") for name in document))
+    if not isinstance(documents, list) or not 1 <= len(documents) <= BULK_LIMIT:
+        raise invalid(FieldError("tasks", f"must be a list of 1 to {BULK_LIMIT} push tasks"))
+    ask = _ask(caller, request, key, documents)
+    entries: dict[int, dict[str, Any]] = {}
+    readable: list[tuple[int, PushTask]] = []
+    for index, one in enumerate(documents):
+        try:
+            readable.append((index, _read(caller, one)))
+        except (PushError, Problem) as error:
+            entries[index] = _refused(error)
+    engine = get_engine()
+    with transaction(engine) as connection:
+        before = answers.reserve(connection, ask) if ask else None
+        if before:
+            response.headers["Idempotency-Replayed"] = "true"
+            return dict(before)
+        # In the order of their codes, and then of their shards: two bulk calls at once must not wait for each other.
+        created = []
+        for index, task in sorted(readable, key=lambda entry: entry[1].code):
+            try:
+                with connection.begin_nested():
+                    row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
+            except PushError as error:
+                entries[index] = _refused(error)
+            else:
+                created.append(task.code)
+                entries[index] = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
+        answer = {
+            "created": len(created),
+            "refused": len(documents) - len(created),
+            "items": [{"index": index, **entries[index]} for index in sorted(entries)],
+        }
+        if ask:
+            answers.keep(connection, ask, answer)
+        for code in sorted(created, key=lambda code: (shard_of(code), code)):
+            tasks.changed(connection, code)
+    return answer
+
+
+@router.get("/tasks/{code}", responses=openapi.errors(401, 403, 404, 422, 429))
+def get_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+    """One push task, where it stands, and the task itself."""
+    caller.require_read(code)
+    return _detail(request, tasks.get(get_engine(), code))
+
+
+@router.patch(
+    "/tasks/{code}",
+    response_model=TaskDetail,
+    responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    openapi_extra=openapi.body("PushTaskPatch", "application/merge-patch+json", "application/json"),
+)
+def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody) -> Any:
+    """Change a push task by a JSON Merge Patch (RFC 7396): what is named is replaced, null stands for the default.
+
+    A changed schedule counts from now, as if the task were new; executions that have begun stay counted and as they
+    were planned. A list, such as the recipients, is replaced whole.
+    """
+    caller.require_edit(code)
+    patch = body.mapping()
+    audit.write(caller, "push_change_task", code, said=patch)
+    if patch.get("code", code) != code:
+        raise invalid(FieldError("code", "cannot be changed; create another task"))
+    changed: list[PushTask] = []
+
+    def edit(spec: Mapping[str, Any]) -> PushTask:
+        task = parse({**merge_patch(spec, patch), "code": code})
+        limits.check_recipients(task.recipients)
+        if faults := content.faults(task):
+            raise InvalidTask(faults)
+        changed.append(task)
+        return task
+
+    if _begins_by_itself(patch):
+        caller.require_trigger(code)
+    applied = tasks.change(get_engine(), code, edit, **_now())
+    return _detail(request, applied.row._replace(spec=changed[-1].spec()))
+
+
+@router.delete("/tasks/{code}", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
+def delete_task(
+    caller: CallerDep,
+    code: Code,
+    purge: Annotated[Flag, Query(description="Also if that deletes its executions and deliveries")] = "false",
+) -> None:
+    """Delete a push task, and its DAG with all its runs. To stop it and keep its log, cancel it instead."""
+    caller.require_delete(code)
+    audit.write(caller, "push_delete_task", code, said={"purge": purge})
+    tasks.delete(get_engine(), code, purge=is_true(purge))
+    with sessions() as session:
+        runs.forget(session, code)
+
+
+@router.post("/tasks/{code}/pause", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
+async def pause_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+    """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on."""
+    return await _pause(request, caller, code, paused=True)
+
+
+@router.post("/tasks/{code}/resume", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
+async def resume_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+    """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent."""
+    return await _pause(request, caller, code, paused=False)
+
+
+@router.post("/tasks/{code}/cancel", responses=openapi.errors(401, 403, 404, 422, 429, 503))
+def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
+    """Cancel a push task for good: no execution begins any more, and what is not sent is not sent.
+
+    What is being sent at this moment is not called back.
+    """
+    caller.require_edit(code)
+    audit.write(caller, "push_cancel_task", code)
+    cancelled = tasks.cancel(get_engine(), code)
+    return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
+
+
+async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> TaskDetail:
+    caller.require_edit(code)
+    await run_in_threadpool(audit.write, caller, "push_pause_task" if paused else "push_resume_task", code)
+
+    def pause() -> TaskDetail:
+        row = tasks.get(get_engine(), code)
+        with sessions() as session:
+            runs.pause(session, code, paused=paused)
+        return task_detail(request, row, _stored(row), paused)
+
+    return await when_known(code, pause)
+
+
+def _detail(request: Request, row: tasks.TaskRow) -> TaskDetail:
+    with sessions() as session:
+        paused = row.code in runs.paused_codes(session, [row.code])
+    return task_detail(request, row, _stored(row), paused)
+
+
+def _stored(row: tasks.TaskRow) -> PushTask | None:
+    try:
+        return parse_stored(row.spec)
+    except InvalidTask:  # written by another version; it is shown all the same
+        return None
+
+
+def _read(caller: Caller, document: Any) -> PushTask:
+    """A push task that the caller may create.
+
+    :raises InvalidTask: names every broken field.
+    :raises Problem: 403, they may not.
+    """
+    if isinstance(document, dict):
+        document = document | {name: caller.name for name in ("app", "owner") if document.get(name) is None}
+    task = parse(document)
+    limits.check_recipients(task.recipients)
+    caller.require_edit(task.code)
+    if task.schedule.kind != "manual":
+        caller.require_trigger(task.code)
+    if faults := content.faults(task):
+        raise InvalidTask(faults)
+    return task
+
+
+def _try_create(request: Request, task: PushTask) -> DryRun:
+    preview = first_preview(task)
+    with explained(), get_engine().connect() as connection, connection.begin() as begun:
+        row = tasks.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
+        begun.rollback()
+    return DryRun(task=task_created(request, row, task), preview=preview)
+
+
+def _refused(error: PushError | Problem) -> dict[str, Any]:
+    problem = error if isinstance(error, Problem) else of_error(error)
+    return {"status": problem.status, "problem": problem.body()}
+
+
+def _begins_by_itself(patch: Mapping[str, Any]) -> bool:
+    return "schedule" in patch
+
+
+def _code_in(document: Mapping[str, Any]) -> str | None:
+    code = document.get("code")
+    return code if isinstance(code, str) and openapi.matches(CODE_PATTERN, code) else None
+
+
+def _now() -> dict[str, Any]:
+    return {"now": datetime.now(UTC), "default_timezone": settings.default_timezone()}
+
+
+def _ask(caller: Caller, request: Request, key: str | None, document: Any) -> answers.Ask | None:
+    return answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None

@@ -1,0 +1,87 @@
+"""Trigger a push task: an execution begins now."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from airflow.utils.types import DagRunTriggeredByType
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from push_provider.api import audit, limits, openapi
+from push_provider.api.bodies import JsonBody, fingerprint
+from push_provider.api.guards import Caller, CallerDep, sessions
+from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
+from push_provider.api.parameters import Code, IdempotencyKey
+from push_provider.api.problems import Problem, invalid
+from push_provider.api.waiting import when_known
+from push_provider.exceptions import DagNotReady, FieldError, TaskClosed
+from push_provider.ledger import answers, tasks
+from push_provider.ledger.engine import get_engine
+from push_provider.task import dag_id, parse_trigger
+from push_provider.triggering import Started, Starter
+
+router = APIRouter(tags=["Tasks"])
+
+
+def starter(request: Request, caller: Caller | None) -> Starter:
+    """Begins executions in this process, in the name of the caller."""
+    user = caller.name if caller else None
+    return Starter(get_engine(), sessions, request.app.state.dag_bag, "rest", DagRunTriggeredByType.REST_API, user)
+
+
+@router.post(
+    "/tasks/{code}/trigger",
+    status_code=202,
+    responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    openapi_extra=openapi.body("Trigger", required=False),
+)
+async def trigger_task(
+    request: Request, response: Response, caller: CallerDep, code: Code, body: JsonBody, key: IdempotencyKey = None
+) -> Begun:
+    """Begin an execution of a push task now, to its own recipients or to others.
+
+    Of a task that was created a moment ago the DAG is waited for. A task that is cancelled, finished or paused
+    answers 409 and says why. Should the server die between planning and starting the execution, the same request
+    with the same Idempotency-Key starts it.
+    """
+    caller.require_trigger(code)
+    document = body.mapping(optional=True)
+    await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
+    ask = answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None
+    begin = partial(_begin, starter(request, caller), code, document, ask)
+    started = await when_known(code, begin)
+    if not started.new:
+        response.headers["Idempotency-Replayed"] = "true"
+    response.headers["Location"] = path(request, f"executions/{started.execution}")
+    return Begun(
+        task=code,
+        execution=started.execution,
+        number=started.number,
+        recipients=started.recipients,
+        dag_id=dag_id(code),
+        run_id=started.run_id,
+        links=ExecutionLinks(
+            self=path(request, f"executions/{started.execution}"),
+            task=path(request, f"tasks/{code}"),
+            run=airflow_run(request, code, started.run_id),
+            deliveries=path(request, f"deliveries?execution={started.execution}"),
+        ),
+    )
+
+
+def _begin(starter: Starter, code: str, document: dict[str, Any], ask: answers.Ask | None) -> Started:
+    row = tasks.get(starter.engine, code, recipients=False)
+    trigger = parse_trigger(document, channel=row.channel)
+    if trigger.execution is not None:
+        raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
+    limits.check_recipients(trigger.recipients)
+    try:
+        return starter.begin(code, trigger, ask=ask)
+    except DagNotReady:
+        if not row.open:  # a task that was cancelled before it was a DAG
+            raise TaskClosed(row.why_closed()) from None
+        raise
+    except ValueError as error:
+        raise Problem(409, "run-refused", f"Airflow refuses the run: {error}") from None

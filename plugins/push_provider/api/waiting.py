@@ -1,0 +1,44 @@
+"""A push task is a DAG a moment after it was created: calls that need the DAG wait that moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from fastapi.concurrency import run_in_threadpool
+
+from push_provider import runs
+from push_provider.api.guards import sessions
+from push_provider.exceptions import DagNotReady
+
+PATIENCE = 5.0
+"""Seconds: some more than the second or two that a new DAG takes."""
+_STEP = 0.1
+
+Result = TypeVar("Result")
+
+
+async def when_known(code: str, work: Callable[[], Result]) -> Result:
+    """Do the work; if Airflow does not know the DAG of the push task yet, do it as soon as it does.
+
+    No thread is held meanwhile.
+
+    :raises DagNotReady: it was not known in time; nothing has begun.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await run_in_threadpool(work)
+        except DagNotReady:
+            if time.monotonic() > deadline:
+                raise
+        # Another process will know the DAG, which no event of ours tells.
+        while time.monotonic() < deadline and not await run_in_threadpool(_is_known, code):  # noqa: ASYNC110
+            await asyncio.sleep(_STEP)
+
+
+def _is_known(code: str) -> bool:
+    with sessions() as session:
+        return runs.is_known(session, code)

@@ -1,0 +1,31 @@
+"""What a push task sends, compiled as its channel wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from push_provider.content.compiled import Content
+from push_provider.content.parameters import Parameters
+
+if TYPE_CHECKING:
+    from push_provider.task import PushTask
+
+
+def compile_content(
+    task: PushTask,
+    templates: Mapping[str, str],
+    *,
+    variables: Mapping[str, Any] = {},
+    push: Mapping[str, Any] = {},
+) -> Content | Parameters:
+    """Compile the content of one execution.
+
+    :param templates: what :func:`push_provider.content.freeze` gave when the execution was planned.
+    :param variables: a trigger's.
+    :param push: facts of the execution.
+    :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
+    """
+    if task.channel == "sms":
+        return Parameters(task, variables=variables, push=push)
+    return Content(task, templates, variables=variables, push=push)

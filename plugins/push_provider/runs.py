@@ -1,0 +1,159 @@
+"""The Airflow side of push tasks: their DAG runs, made, cleared and paused in Airflow's own database.
+
+For the API server and the command line, which may use Airflow's ORM; tasks and DAG files may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
+from push_provider.task import DAG_PREFIX, dag_id
+
+if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbag import DBDagBag
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy.orm import Session
+
+TASK_ID = "send"
+"""The Airflow task of every push DAG that sends."""
+
+
+def _model(session: Session, code: str) -> DagModel | None:
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return session.scalar(select(DagModel).where(DagModel.dag_id == dag_id(code), ~DagModel.is_stale))
+
+
+def is_known(session: Session, code: str) -> bool:
+    """Whether Airflow knows the DAG of a push task; a moment after the task was created it does."""
+    return _model(session, code) is not None
+
+
+def check_ready(session: Session, code: str) -> None:
+    """Make sure that a run of a push task would begin.
+
+    :raises DagNotReady: Airflow does not know its DAG yet.
+    :raises TaskPaused: its DAG is paused.
+    """
+    model = _model(session, code)
+    if model is None:
+        raise not_ready(code)
+    if model.is_paused:
+        raise TaskPaused(f"Push task {code!r} is paused: it takes no execution. Resume it first.")
+
+
+def not_ready(code: str) -> DagNotReady:
+    """The error that Airflow does not know the DAG of a push task."""
+    return DagNotReady(
+        f"DAG {dag_id(code)} is not there yet. Is the DAG processor running? Try again in a moment; nothing has begun."
+    )
+
+
+def create(
+    session: Session,
+    dag_bag: DBDagBag,
+    code: str,
+    *,
+    run_id: str,
+    execution: int,
+    triggered_by: DagRunTriggeredByType,
+    user: str | None,
+) -> None:
+    """Make the DAG run of an execution that was planned.
+
+    The run that is a task's last one is made although its DAG takes no others any more: it was counted before.
+
+    :param user: the name of who triggered it.
+    :raises DagNotReady: Airflow does not know the DAG.
+    :raises IntegrityError: the run is there already; the session is of no more use then.
+    """
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    _latest(session, dag_bag, code).create_dagrun(
+        run_id=run_id,
+        run_after=datetime.now(UTC),
+        conf={"execution": execution},
+        run_type=DagRunType.MANUAL,
+        triggered_by=triggered_by,
+        triggering_user_name=user,
+        state=DagRunState.QUEUED,
+        session=session,
+    )
+
+
+def _latest(session: Session, dag_bag: DBDagBag, code: str) -> SerializedDAG:
+    from airflow.models.dag_version import DagVersion
+
+    version = DagVersion.get_latest_version(dag_id(code), session=session)
+    # By version, because that is what the bag has a cache for.
+    dag = dag_bag.get_dag(version.id, session) if version else None
+    if dag is None:
+        raise not_ready(code)
+    return dag
+
+
+def clear(session: Session, code: str, run_id: str) -> bool:
+    """Let the run of an execution that has ended send again, as *Clear* in Airflow's UI does.
+
+    :returns: False if there is no such run any more.
+    :raises NothingToRedrive: the run has not ended.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import clear_task_instances
+    from airflow.utils.state import DagRunState, State
+    from sqlalchemy import select
+
+    # Two at once: the second waits here, and then finds the run queued.
+    run = session.scalar(
+        select(DagRun).where(DagRun.dag_id == dag_id(code), DagRun.run_id == run_id).with_for_update(of=DagRun)
+    )
+    if run is None:
+        return False
+    if run.state not in State.finished_dr_states:
+        raise NothingToRedrive(f"Run {run_id!r} of push task {code!r} is {run.state}: it is being sent again already.")
+    instances = [one for one in run.get_task_instances(session=session) if one.task_id == TASK_ID]
+    clear_task_instances(instances, session, DagRunState.QUEUED)
+    return True
+
+
+def pause(session: Session, code: str, *, paused: bool) -> None:
+    """Pause or resume the DAG of a push task.
+
+    :raises DagNotReady: Airflow does not know the DAG.
+    """
+    model = _model(session, code)
+    if model is None:
+        raise not_ready(code)
+    model.is_paused = paused
+
+
+def paused_codes(session: Session, codes: Collection[str] | None = None) -> set[str]:
+    """The push tasks whose DAGs are paused.
+
+    :param codes: only of these.
+    """
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    query = select(DagModel.dag_id).where(DagModel.is_paused, DagModel.dag_id.startswith(DAG_PREFIX, autoescape=True))
+    if codes is not None:
+        query = query.where(DagModel.dag_id.in_([dag_id(code) for code in codes]))
+    return {found.removeprefix(DAG_PREFIX) for found in session.scalars(query)}
+
+
+def forget(session: Session, code: str) -> None:
+    """Delete the DAG of a push task that is deleted, with its runs, from Airflow's database."""
+    from airflow.api.common.delete_dag import delete_dag
+    from airflow.exceptions import DagNotFound
+
+    try:
+        delete_dag(dag_id(code), session=session)
+    except DagNotFound:
+        return

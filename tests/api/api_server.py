@@ -1,0 +1,246 @@
+"""An API server as a subprocess, and short words for what is asked of it over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Engine, create_engine, text
+
+from push_provider.sandbox.platform import Child, _stop, environment
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
+
+ROOT = Path(__file__).resolve().parents[2]
+_numbers = itertools.count()
+
+
+class Answer(NamedTuple):
+    """What the server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a problem names."""
+        return [error["field"] for error in self.json["errors"]]
+
+
+def simple_auth(home: Path) -> dict[str, str]:
+    """Settings of the SimpleAuthManager with a user for each role, whose password is the role's name."""
+    roles = ("viewer", "user", "op", "admin")
+    passwords = home.parent / "passwords.json"
+    passwords.write_text(json.dumps({role: role for role in roles}))
+    return {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in roles),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+    }
+
+
+class ApiServer:
+    """The running server.
+
+    :param url: its address.
+    :param env: Airflow's settings.
+    :param ledger: the ledger that it writes to.
+    :param metadata: Airflow's own database.
+    """
+
+    def __init__(self, port: int, env: dict[str, str], ledger: Engine, metadata: Engine) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = env
+        self.ledger = ledger
+        self.metadata = metadata
+        self._tokens: dict[str, str] = {}
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls,
+        postgres: PostgresServer,
+        home: Path,
+        name: str,
+        settings: Mapping[str, str],
+        *,
+        bin_dir: Path | None = None,
+        prepare: Callable[[dict[str, str]], None] | None = None,
+    ) -> Iterator[ApiServer]:
+        """Run a server and a DAG processor, on fresh databases.
+
+        :param name: part of the databases' names.
+        :param settings: of Airflow, on top of those of the development platform.
+        :param bin_dir: where another ``airflow`` is than this Python's.
+        :param prepare: what else is done before the start; it is given the environment.
+        """
+        airflow = str((bin_dir or Path(sys.executable).parent) / "airflow")
+        port = _free_port()
+        env = {**os.environ, **environment(ROOT, home, postgres, port)}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        metadata, ledger = f"airflow_{name}", f"push_{name}"
+        env |= {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(metadata),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url(metadata).replace("+psycopg:", "+psycopg_async:"),
+            "AIRFLOW__PUSH__SQL_ALCHEMY_CONN": postgres.url(ledger),
+            **settings,
+        }
+        home.mkdir(parents=True, exist_ok=True)
+
+        def run(*arguments: str) -> None:
+            result = subprocess.run(
+                [airflow, *arguments], env=env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
+            )
+            assert result.returncode == 0, f"airflow {arguments}: {result.stdout}{result.stderr}"
+
+        for database in (metadata, ledger):
+            postgres.create_database(database)
+        run("db", "migrate")
+        run("push", "migrate")
+        if prepare:
+            prepare(env)
+        children: list[Child] = []
+        engines = create_engine(postgres.url(ledger)), create_engine(postgres.url(metadata))
+        with ExitStack() as parts:
+            for engine in engines:
+                parts.callback(engine.dispose)
+            parts.callback(_stop, children)
+            parts_of_airflow = ("api-server", "dag-processor")
+            children += [Child(part, [airflow, part], env, home / "logs" / f"{part}.log") for part in parts_of_airflow]
+            server = cls(port, env, *engines)
+            deadline = time.monotonic() + 120
+            while not server.is_up():
+                for child in children:
+                    child.check()
+                assert time.monotonic() < deadline, f"the API server is not up; see {home / 'logs'}"
+                time.sleep(0.2)
+            yield server
+
+    def is_up(self) -> bool:
+        try:
+            return self.call("GET", "/api/v2/monitor/health", role=None).status == 200
+        except OSError:
+            return False
+
+    def token(self, role: str) -> str:
+        """The bearer token of a role's user."""
+        if role not in self._tokens:
+            body = {"username": role, "password": role}
+            answer = self.call("POST", "/auth/token", body, role=None)
+            assert answer.status == 201, answer
+            self._tokens[role] = answer.json["access_token"]
+        return self._tokens[role]
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: str | None = "admin",
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        **query: Any,
+    ) -> Answer:
+        """One request.
+
+        :param body: sent as JSON.
+        :param data: sent as it is, instead.
+        :param role: None for nobody.
+        """
+        if query:
+            path += f"?{urllib.parse.urlencode(query)}"
+        if data is None and body is not None:
+            data = json.dumps(body).encode()
+        sent = {"Content-Type": "application/json"} if data is not None else {}
+        if role is not None:
+            sent["Authorization"] = f"Bearer {self.token(role)}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, data, {**sent, **(headers or {})})
+            answer = connection.getresponse()
+            return Answer(answer.status, dict(answer.headers), answer.read())
+        finally:
+            connection.close()
+
+    def push(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """One request to the push API."""
+        return self.call(method, f"/push/v1{path}", body, **options)
+
+    def create(self, *, known: bool = False, **fields: Any) -> str:
+        """Create a push task of the test's own that only runs when triggered; its code.
+
+        :param known: wait until Airflow knows its DAG.
+        """
+        answer = self.push("POST", "/tasks", task(**fields))
+        assert answer.status == 201, answer
+        code = str(answer.json["code"])
+        if known:
+            self.await_dag(code)
+        return code
+
+    def await_dag(self, code: str) -> None:
+        deadline = time.monotonic() + 60
+        while self.call("GET", f"/api/v2/dags/push__{code}").status != 200:
+            assert time.monotonic() < deadline, f"push__{code} is no DAG"
+            time.sleep(0.1)
+
+    def settle(self) -> None:
+        """Wait until the DAG processor is through with all changes of tasks."""
+        deadline = time.monotonic() + 120
+        while self.rows("SELECT 1 FROM push_shard WHERE revision <> built_revision"):
+            assert time.monotonic() < deadline, "the DAG processor is not through"
+            time.sleep(0.2)
+
+    def log(self, event: str, code: str | None = None) -> list[Any]:
+        """Rows of Airflow's audit log."""
+        query = "SELECT event, owner, dag_id, run_id, extra FROM log WHERE event = :event"
+        with self.metadata.connect() as connection:
+            rows = connection.execute(text(query + " ORDER BY id"), {"event": event}).all()
+        return [row for row in rows if code is None or row.dag_id == f"push__{code}"]
+
+    def rows(self, query: str, **values: Any) -> list[Any]:
+        """Rows of the ledger."""
+        with self.ledger.begin() as connection:
+            result = connection.execute(text(query), values)
+            return list(result.all()) if result.returns_rows else []
+
+
+def task(**fields: Any) -> dict[str, Any]:
+    """A push task that only runs when triggered."""
+    return {
+        "code": f"t{next(_numbers)}-{os.getpid()}",
+        "name": "API",
+        "channel": "email",
+        "schedule": {"kind": "manual"},
+        "execution": {"type": "loop", "max_executions": None},
+        "subject": "Hello",
+        "content": "Good day, {{ to }}",
+        "recipients": ["a@example.com", "b@example.com"],
+        **fields,
+    }
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,179 @@
+"""Limits, and bodies that nobody in their right mind would send."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from api_server import ApiServer, simple_auth, task
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
+
+
+@pytest.fixture(scope="module")
+def narrow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server with small limits."""
+    home = tmp_path_factory.mktemp("narrow") / "home"
+    settings = {
+        **simple_auth(home),
+        "AIRFLOW__PUSH__MAX_BODY_SIZE": "20000",
+        "AIRFLOW__PUSH__MAX_RECIPIENTS": "3",
+        "AIRFLOW__PUSH__MAX_OPEN_TASKS": "4",
+        "AIRFLOW__PUSH__REQUEST_RATE_LIMIT": "20",
+    }
+    with ApiServer.running(postgres, home, "narrow", settings) as server:
+        yield server
+
+
+def patient(server: ApiServer, *arguments: object, **options: object) -> object:
+    """A request that waits for its allowance, as the answer tells it to."""
+    import time
+
+    while True:
+        answer = server.push(*arguments, **options)  # type: ignore[arg-type]
+        if answer.status != 429 or answer.json["code"] != "too-many-requests":
+            return answer
+        time.sleep(float(answer.headers["retry-after"]))
+
+
+def test_a_body_that_is_too_large(narrow: ApiServer) -> None:
+    answer = patient(narrow, "POST", "/tasks", task(content="x" * 20_000))
+    assert (answer.status, answer.json["code"]) == (413, "body-too-large")
+    assert "max_body_size" in answer.json["detail"]
+
+
+def test_a_large_body_that_does_not_say_so(narrow: ApiServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", narrow.port, timeout=30)
+    headers = {"Authorization": f"Bearer {narrow.token('admin')}", "Content-Type": "application/json"}
+    chunks = (b'"' + b"x" * 1000 for _ in range(40))
+    connection.request("POST", "/push/v1/tasks", chunks, headers, encode_chunked=True)
+    assert connection.getresponse().status in (413, 429)
+    connection.close()
+
+
+def test_too_many_recipients(narrow: ApiServer) -> None:
+    people = [f"r{n}@example.com" for n in range(4)]
+    answer = patient(narrow, "POST", "/tasks", task(recipients=people))
+    assert (answer.status, answer.fields) == (422, ["recipients"])
+    assert "max_recipients" in answer.json["detail"]
+    made = patient(narrow, "POST", "/tasks", task(app="recipients"))
+    answer = patient(narrow, "POST", f"/tasks/{made.json['code']}/trigger", {"recipients": people})
+    assert (answer.status, answer.fields) == (422, ["recipients"])
+
+
+def test_open_tasks_of_an_application_also_at_the_same_moment(narrow: ApiServer) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: patient(narrow, "POST", "/tasks", task(app="shop")), range(8)))
+    assert sorted(answer.status for answer in answers) == [201] * 4 + [429] * 4
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert refused.json["code"] == "limit-reached"
+    assert "max_open_tasks" in refused.json["detail"]
+    assert patient(narrow, "POST", "/tasks", task(app="other")).status == 201
+    opened = next(answer for answer in answers if answer.status == 201).json["code"]
+    assert patient(narrow, "POST", f"/tasks/{opened}/cancel").status == 200
+    assert patient(narrow, "POST", "/tasks", task(app="shop")).status == 201
+
+
+def test_a_user_who_asks_too_often_waits_and_no_other_does(narrow: ApiServer) -> None:
+    answers = [narrow.push("GET", "/email-services", role="viewer") for _ in range(60)]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused
+    assert refused[0].json["code"] == "too-many-requests"
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert narrow.push("GET", "/email-services", role="op").status == 200
+
+
+# --- hostile bodies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"null", 422),
+        (b"[]", 422),
+        (b'"text"', 422),
+        (b"\xff\xfe{}", 400),
+        (b'{"name": "\xc3("}', 400),
+        (b'{"name": NaN}', 400),
+        (b'{"name": Infinity}', 400),
+        (b'{"retries": 1e400}', 422),
+        (b'{"retries": ' + b"9" * 5000 + b"}", 400),
+        (b'{"name": "a", "name": "b"}', 400),
+        (b"[" * 100_000, 400),
+        (b'{"variables": ' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}", 422),
+        (b'{"name": "\\u0000"}', 422),
+        (b'{"name": "\\ud800"}', 422),
+        (b'{"\\u0000": 1}', 422),
+        (b'{"code": "\\u0000", "name": {}}', 422),
+        (b'{"tasks": {"a": 1}}', 422),
+    ],
+)
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/bulk", "/preview"])
+def test_odd_bodies(server: ApiServer, path: str, data: bytes, status: int) -> None:
+    answer = server.push("POST", path, data=data)
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_a_body_of_another_type(server: ApiServer, kind: str) -> None:
+    answer = server.push("POST", "/tasks", data=b'{"name": "x"}', headers={"Content-Type": kind})
+    assert (answer.status, answer.json["code"]) == (415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/tasks/../../x", "/tasks/%2e%2e", "/tasks/%00", "/tasks/UPPER", "/tasks/" + "a" * 65, "/tasks//trigger",
+     "/executions/abc", "/executions/-1", "/executions/1e3", "/configs/%00/test", "/tasks/", "//tasks"],
+)  # fmt: skip
+def test_odd_paths(server: ApiServer, path: str) -> None:
+    for method in ("GET", "POST", "DELETE", "PATCH"):
+        assert 400 <= server.push(method, path).status < 500, method
+
+
+def test_odd_keys(server: ApiServer) -> None:
+    for key in ("", "x" * 256):
+        assert server.push("POST", "/tasks", task(), headers={"Idempotency-Key": key}).status == 422
+
+
+# --- the page ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_from_elsewhere(server: ApiServer) -> None:
+    page = server.call("GET", "/push/docs").data.decode()
+    assert "https://" not in page.replace("https://spec.openapis.org", "")
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"):
+        assert f"/push/docs/{name}" in page
+        assert len(server.call("GET", f"/push/docs/{name}").data) > 1000
+        assert server.call("GET", f"/push/docs/{name}", role=None).status == 401
+
+
+def test_somebody_who_opens_the_page_is_sent_to_the_login(server: ApiServer) -> None:
+    answer = server.call("GET", "/push/docs", role=None, headers={"Accept": "text/html"})
+    assert answer.status == 307
+    assert "/auth/login" in answer.headers["location"]
+    assert "push%2Fdocs" in answer.headers["location"]
+
+
+def test_the_description_is_whole(server: ApiServer) -> None:
+    description = server.call("GET", "/push/openapi.json").json
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], path
+            statuses = set(operation["responses"])
+            assert "401" in statuses, (method, path)
+            problems = [answer for status, answer in operation["responses"].items() if status >= "400"]
+            assert all("application/problem+json" in answer["content"] for answer in problems), (method, path)
+            if method != "get" and "requestBody" in operation:
+                (schema,) = {str(kind["schema"]) for kind in operation["requestBody"]["content"].values()}
+                name = schema.rpartition("/")[2].rstrip("'}")
+                example = description["components"]["schemas"][name].get("examples") or name == "PushTasks"
+                assert example, name
+    fields = description["components"]["schemas"]["PushTask"]["properties"]
+    assert all(field["description"] for field in fields.values())

@@ -1,0 +1,119 @@
+"""The same table under Airflow's FAB auth manager; and somebody who may see a single task."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from api_server import ROOT, ApiServer
+from roles import CALLS, ROLES, Setting
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
+
+OWN = "clerks-own"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+
+@pytest.fixture(scope="module")
+def fab(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    bin_dir = ROOT / ".venv-fab" / "bin"
+    installed = subprocess.run([ROOT / "scripts" / "install", "fab"], capture_output=True, text=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"FAB cannot be installed beside this Airflow here: {installed.stderr.strip()[-300:]}")
+    home = tmp_path_factory.mktemp("fab") / "home"
+
+    def people(env: dict[str, str]) -> None:
+        command = [str(bin_dir / "python"), str(Path(__file__).with_name("fab_people.py")), OWN]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    settings = {"AIRFLOW__CORE__AUTH_MANAGER": FAB}
+    with ApiServer.running(postgres, home, "fab", settings, bin_dir=bin_dir, prepare=people) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def setting(fab: ApiServer) -> Setting:
+    return Setting(fab)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_role_by_role(setting: Setting, name: str) -> None:
+    answers = {role: setting.call(name, role).status for role in ROLES}
+    assert answers == dict(zip(ROLES, CALLS[name], strict=True))
+
+
+class Clerk:
+    """Somebody who may see, edit and trigger the task ``clerks-own`` alone."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.server = setting.server
+        self.others = setting.code
+        self.others_execution = setting.execution
+        self.server.create(code=OWN, known=True)
+        begun = self.server.push("POST", f"/tasks/{OWN}/trigger")
+        assert begun.status == 202, begun
+        self.execution = begun.json["execution"]
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.server.push("GET", path, role="clerk", **query)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def status(self, method: str, path: str, body: Any = None) -> int:
+        return self.server.push(method, path, body, role="clerk").status
+
+
+@pytest.fixture(scope="module")
+def clerk(setting: Setting) -> Clerk:
+    return Clerk(setting)
+
+
+def test_lists_hold_what_the_caller_may_see(clerk: Clerk) -> None:
+    assert [task["code"] for task in clerk.get("/tasks")["items"]] == [OWN]
+    assert clerk.get("/tasks")["total_entries"] == 1
+    assert {row["task"] for row in clerk.get("/executions")["items"]} == {OWN}
+    assert {row["task"] for row in clerk.get("/deliveries")["items"]} == {OWN}
+    for path in ("/executions", "/deliveries"):
+        assert clerk.get(path, task=clerk.others)["items"] == []
+    assert clerk.get("/deliveries", execution=clerk.others_execution)["items"] == []
+    assert sum(hour["executions"] for hour in clerk.get("/stats")["items"]) == 1
+    assert sum(hour["executions"] for hour in clerk.server.push("GET", "/stats").json["items"]) > 1
+
+
+def test_the_csv_holds_no_more(clerk: Clerk) -> None:
+    answer = clerk.server.push("GET", "/deliveries", role="clerk", headers={"Accept": "text/csv"})
+    lines = answer.data.decode().splitlines()[1:]
+    assert lines
+    assert all(f",{OWN}," in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "own", "others"),
+    [
+        ("GET", "/tasks/{code}", 200, 403),
+        ("POST", "/tasks/{code}/trigger", 202, 403),
+        ("PATCH", "/tasks/{code}", 200, 403),
+        ("POST", "/tasks/{code}/pause", 200, 403),
+        ("POST", "/tasks/{code}/resume", 200, 403),
+        ("DELETE", "/tasks/{code}", 403, 403),
+        ("GET", "/executions/{execution}", 200, 404),
+        ("POST", "/executions/{execution}/redrive", 409, 404),
+        ("POST", "/tasks/{code}/cancel", 200, 403),
+    ],
+)
+def test_own_and_others(clerk: Clerk, method: str, path: str, own: int, others: int) -> None:
+    body = {"name": "Mine"} if method == "PATCH" else None
+    mine = path.format(code=OWN, execution=clerk.execution)
+    theirs = path.format(code=clerk.others, execution=clerk.others_execution)
+    assert (clerk.status(method, mine, body), clerk.status(method, theirs, body)) == (own, others)
+
+
+def test_no_new_task(clerk: Clerk) -> None:
+    assert clerk.status("POST", "/tasks", {"name": "Mine"}) == 403
+    assert clerk.status("POST", "/tasks", {"code": "another", "name": "Mine"}) == 403
+    assert clerk.status("POST", "/tasks/bulk", {"tasks": []}) == 403

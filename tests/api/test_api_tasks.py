@@ -1,0 +1,344 @@
+"""Push tasks over REST: inject, repeat, change, pause, cancel, delete, in bulk."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from api_server import task
+
+if TYPE_CHECKING:
+    from api_server import ApiServer
+
+
+def test_the_answer_says_which_dag_when_and_where_to_look(server: ApiServer) -> None:
+    body = task(schedule={"kind": "daily", "time": "09:00", "timezone": "Asia/Shanghai"})
+    answer = server.push("POST", "/tasks", body)
+    assert answer.status == 201
+    code = body["code"]
+    assert answer.headers["location"] == f"/push/v1/tasks/{code}"
+    said = answer.json
+    assert said["dag_id"] == f"push__{code}"
+    due = datetime.fromisoformat(said["next_execution"])
+    assert (due.hour, due.minute, due.utcoffset()) == (1, 0, timedelta(0))
+    assert timedelta(0) < due - datetime.now(UTC) < timedelta(days=2)
+    assert said["links"] == {
+        "self": f"/push/v1/tasks/{code}",
+        "dag": f"/dags/push__{code}",
+        "executions": f"/push/v1/executions?task={code}",
+        "deliveries": f"/push/v1/deliveries?task={code}",
+    }
+    for link in ("self", "executions", "deliveries"):
+        assert server.call("GET", said["links"][link]).status == 200
+
+
+def test_a_task_without_app_and_owner_is_the_callers(server: ApiServer) -> None:
+    mine = server.push("POST", "/tasks", task(), role="user").json
+    assert (mine["app"], mine["owner"]) == ("user", "user")
+    theirs = server.push("POST", "/tasks", task(app="shop", owner="Li Lei"), role="user").json
+    assert (theirs["app"], theirs["owner"]) == ("shop", "Li Lei")
+
+
+def test_what_was_sent_comes_back(server: ApiServer) -> None:
+    body = task(
+        variables={"n": 1, "list": [1, {"a": None}]}, recipients=[{"to": "a@example.com", "variables": {"x": "é"}}]
+    )
+    server.push("POST", "/tasks", body)
+    kept = server.push("GET", f"/tasks/{body['code']}").json["task"]
+    assert {name: kept[name] for name in body} == body
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"recipients": ["nobody"]}, ["recipients[0].to"]),
+        ({"chanel": "email"}, ["chanel"]),
+        ({"subject": None}, ["subject"]),
+        ({"schedule": {"kind": "hourly", "minute": 60}}, ["schedule.minute"]),
+        ({"schedule": {"kind": "at", "at": "2020-01-01T00:00:00Z"}}, ["schedule.at"]),
+        ({"content": "{{ to"}, ["content"]),
+        ({"content": None, "template": "none.html"}, ["template"]),
+        ({"attachments": ["none.pdf"]}, ["attachments"]),
+        ({"attachments": ["../../etc/passwd"]}, ["attachments[0]"]),
+        ({"name": "a\nb", "retries": -1}, ["name", "retries"]),
+    ],
+)
+def test_broken_fields_are_named_and_nothing_is_kept(
+    server: ApiServer, fields: dict[str, Any], named: list[str]
+) -> None:
+    body = task(**fields)
+    answer = server.push("POST", "/tasks", body)
+    assert answer.status == 422
+    assert answer.fields == named
+    assert answer.json["code"] == "invalid"
+    assert server.push("GET", f"/tasks/{body['code']}").status == 404
+
+
+def test_a_code_that_exists_is_a_conflict(server: ApiServer) -> None:
+    code = server.create()
+    answer = server.push("POST", "/tasks", task(code=code, name="Other"))
+    assert (answer.status, answer.json["code"]) == (409, "task-exists")
+    assert server.push("GET", f"/tasks/{code}").json["name"] == "API"
+
+
+def test_dry_run_shows_and_keeps_nothing(server: ApiServer) -> None:
+    body = task(subject="Hello {{ name }}", variables={"name": "you"})
+    answer = server.push("POST", "/tasks?dry_run=true", body)
+    assert answer.status == 200
+    preview = answer.json["preview"]
+    assert (preview["to"], preview["subject"]) == ("a@example.com", "Hello you")
+    assert "Good day, a@example.com" in preview["text"]
+    assert server.push("GET", f"/tasks/{body['code']}").status == 404
+
+
+# --- Idempotency-Key ------------------------------------------------------------------------------------
+
+
+def test_the_same_request_gets_the_same_answer(server: ApiServer) -> None:
+    body, key = task(), {"Idempotency-Key": "order 1"}
+    first = server.push("POST", "/tasks", body, headers=key)
+    again = server.push("POST", "/tasks", dict(reversed(body.items())), headers=key)
+    assert (first.status, again.status) == (201, 201)
+    assert again.json == first.json
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    other = server.push("POST", "/tasks", {**body, "name": "Other"}, headers=key)
+    assert (other.status, other.json["code"]) == (409, "key-reused")
+
+
+def test_keys_of_two_callers_are_two_keys(server: ApiServer) -> None:
+    key = {"Idempotency-Key": "mine"}
+    assert server.push("POST", "/tasks", task(), headers=key, role="user").status == 201
+    assert server.push("POST", "/tasks", task(), headers=key, role="op").status == 201
+
+
+def test_a_refused_request_uses_up_no_key(server: ApiServer) -> None:
+    body, key = task(subject=""), {"Idempotency-Key": "refused first"}
+    assert server.push("POST", "/tasks", body, headers=key).status == 422
+    assert server.push("POST", "/tasks", {**body, "subject": "Hello"}, headers=key).status == 201
+
+
+def test_twenty_at_once_make_one_task(server: ApiServer) -> None:
+    body = task()
+    del body["code"]
+    with ThreadPoolExecutor(20) as pool:
+        calls = [
+            pool.submit(server.push, "POST", "/tasks", body, headers={"Idempotency-Key": "twenty"}) for _ in range(20)
+        ]
+    answers = [call.result() for call in calls]
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.json["code"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+
+
+def test_a_key_is_free_again_after_a_day(server: ApiServer) -> None:
+    key = {"Idempotency-Key": "yesterday's"}
+    first = server.push("POST", "/tasks", task(), headers=key)
+    server.rows("UPDATE push_answer SET created_at = now() - interval '25 hours' WHERE key = :key", key="yesterday's")
+    second = server.push("POST", "/tasks", task(), headers=key)
+    assert (first.status, second.status) == (201, 201)
+    assert second.json["code"] != first.json["code"]
+
+
+# --- change ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ({"subject": "Other"}, {"subject": "Other"}),
+        ({"app": None}, {"app": None}),
+        ({"variables": {"a": None, "c": 3}}, {"variables": {"b": 2, "c": 3}}),
+        ({"retries": None}, {"retries": 3}),
+        ({"recipients": ["c@example.com"]}, {"recipients": [{"to": "c@example.com", "variables": {}}]}),
+        ({"execution": {"max_executions": 5}}, {"execution": {"type": "loop", "max_executions": 5}}),
+        ({}, {}),
+    ],
+)
+def test_merge_patch(server: ApiServer, patch: dict[str, Any], expected: dict[str, Any]) -> None:
+    code = server.create(variables={"a": 1, "b": 2})
+    before = server.push("GET", f"/tasks/{code}").json["task"]
+    answer = server.push("PATCH", f"/tasks/{code}", patch, headers={"Content-Type": "application/merge-patch+json"})
+    assert answer.status == 200
+    assert answer.json["task"] == {**before, **expected}
+    assert server.push("GET", f"/tasks/{code}").json == answer.json
+
+
+def test_a_changed_schedule_counts_from_now(server: ApiServer) -> None:
+    code = server.create()
+    answer = server.push("PATCH", f"/tasks/{code}", {"schedule": {"kind": "hourly", "minute": 0}})
+    assert answer.json["delayed"] is True
+    due = datetime.fromisoformat(answer.json["next_execution"])
+    assert timedelta(0) < due - datetime.now(UTC) <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("patch", "status", "named"),
+    [
+        ({"subject": ""}, 422, ["subject"]),
+        ({"code": "another"}, 422, ["code"]),
+        ({"content": "{% if %}"}, 422, ["content"]),
+        ({"nonsense": 1}, 422, ["nonsense"]),
+        ([], 422, ["(document)"]),
+    ],
+)
+def test_a_patch_that_breaks_the_task_changes_nothing(
+    server: ApiServer, patch: Any, status: int, named: list[str]
+) -> None:
+    code = server.create()
+    before = server.push("GET", f"/tasks/{code}").json
+    answer = server.push("PATCH", f"/tasks/{code}", patch)
+    assert answer.status == status
+    assert answer.fields == named
+    assert server.push("GET", f"/tasks/{code}").json == before
+
+
+def test_two_changes_at_once_are_both_kept(server: ApiServer) -> None:
+    code = server.create()
+    patches = [{"variables": {f"v{number}": number}} for number in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        statuses = list(pool.map(lambda patch: server.push("PATCH", f"/tasks/{code}", patch).status, patches))
+    assert set(statuses) == {200}
+    assert server.push("GET", f"/tasks/{code}").json["task"]["variables"] == {f"v{n}": n for n in range(10)}
+
+
+# --- pause, cancel, delete --------------------------------------------------------------------------------
+
+
+def test_pause_and_resume(server: ApiServer) -> None:
+    code = server.create()  # a moment ago: its DAG is waited for
+    paused = server.push("POST", f"/tasks/{code}/pause").json
+    assert (paused["status"], paused["paused"]) == ("paused", True)
+    assert server.call("GET", f"/api/v2/dags/push__{code}").json["is_paused"] is True
+    assert [one["code"] for one in server.push("GET", "/tasks", status="paused").json["items"]] == [code]
+    assert code not in [one["code"] for one in server.push("GET", "/tasks", status="pending", limit=1000).json["items"]]
+    refused = server.push("POST", f"/tasks/{code}/trigger")
+    assert (refused.status, refused.json["code"]) == (409, "task-paused")
+    resumed = server.push("POST", f"/tasks/{code}/resume").json
+    assert (resumed["status"], resumed["paused"]) == ("pending", False)
+    assert server.push("POST", f"/tasks/{code}/trigger").status == 202
+
+
+def test_cancel_stops_what_is_not_sent(server: ApiServer) -> None:
+    code = server.create()
+    begun = server.push("POST", f"/tasks/{code}/trigger").json
+    answer = server.push("POST", f"/tasks/{code}/cancel")
+    assert answer.json == {"code": code, "status": "cancelled", "deliveries_cancelled": 2}
+    deliveries = server.push("GET", "/deliveries", execution=begun["execution"]).json["items"]
+    assert {one["state"] for one in deliveries} == {"cancelled"}
+    refused = server.push("POST", f"/tasks/{code}/trigger")
+    assert (refused.status, refused.json["code"]) == (409, "task-closed")
+    assert "cancelled" in refused.json["detail"]
+    assert server.push("PATCH", f"/tasks/{code}", {"name": "Again"}).status == 409
+    assert server.push("POST", f"/tasks/{code}/cancel").json["deliveries_cancelled"] == 0
+
+
+def test_delete(server: ApiServer) -> None:
+    code = server.create(known=True)
+    assert server.push("DELETE", f"/tasks/{code}").status == 204
+    assert server.push("GET", f"/tasks/{code}").status == 404
+    assert server.call("GET", f"/api/v2/dags/push__{code}").status == 404
+    assert server.push("DELETE", f"/tasks/{code}").status == 404
+
+
+def test_a_task_with_a_log_is_deleted_only_with_it(server: ApiServer) -> None:
+    code = server.create()
+    begun = server.push("POST", f"/tasks/{code}/trigger").json
+    running = server.push("DELETE", f"/tasks/{code}", purge="true")
+    assert (running.status, running.json["code"]) == (409, "task-busy")
+    server.push("POST", f"/tasks/{code}/cancel")
+    kept = server.push("DELETE", f"/tasks/{code}")
+    assert (kept.status, kept.json["code"]) == (409, "task-busy")
+    assert "purge=true" in kept.json["detail"]
+    assert server.push("DELETE", f"/tasks/{code}", purge="true").status == 204
+    assert server.push("GET", f"/executions/{begun['execution']}").status == 404
+    assert server.push("POST", "/tasks", task(code=code)).status == 201
+
+
+def test_with_a_task_go_the_answers_that_spoke_of_it(server: ApiServer) -> None:
+    body, key = task(), {"Idempotency-Key": "again"}
+    code = body["code"]
+    server.push("POST", "/tasks", body, headers=key)
+    first = server.push("POST", f"/tasks/{code}/trigger", headers=key).json
+    server.push("POST", f"/tasks/{code}/cancel")
+    assert server.push("DELETE", f"/tasks/{code}", purge="true").status == 204
+    assert "idempotency-replayed" not in server.push("POST", "/tasks", body, headers=key).headers
+    second = server.push("POST", f"/tasks/{code}/trigger", headers=key)
+    assert second.status == 202
+    assert second.json["execution"] != first["execution"]
+
+
+# --- in bulk ----------------------------------------------------------------------------------------------
+
+
+def test_bulk_answers_for_each(server: ApiServer) -> None:
+    taken = server.create()
+    tasks = [task(), task(recipients=["nobody"]), task(code=taken), 3, task()]
+    answer = server.push("POST", "/tasks/bulk", {"tasks": tasks}, headers={"Idempotency-Key": "bulk"})
+    assert answer.status == 200
+    assert (answer.json["created"], answer.json["refused"]) == (2, 3)
+    assert [item["status"] for item in answer.json["items"]] == [201, 422, 409, 422, 201]
+    assert [item["index"] for item in answer.json["items"]] == [0, 1, 2, 3, 4]
+    assert answer.json["items"][1]["problem"]["errors"][0]["field"] == "recipients[0].to"
+    again = server.push("POST", "/tasks/bulk", {"tasks": tasks}, headers={"Idempotency-Key": "bulk"})
+    assert again.json == answer.json
+
+
+def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
+    tasks = [task() for _ in range(1000)]
+    answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
+    assert answer.json["created"] == 1000
+    server.settle()
+    more = server.push("POST", "/tasks/bulk", {"tasks": [task() for _ in range(1001)]})
+    assert (more.status, more.fields) == (422, ["tasks"])
+
+
+def test_two_bulk_calls_with_the_same_tasks_do_not_wait_for_each_other(server: ApiServer) -> None:
+    tasks = [task() for _ in range(100)]
+    calls = [{"tasks": tasks}, {"tasks": tasks[::-1]}]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda body: server.push("POST", "/tasks/bulk", body), calls))
+    assert [answer.status for answer in answers] == [200, 200]
+    assert sum(answer.json["created"] for answer in answers) == 100
+    server.settle()
+
+
+# --- the audit log ------------------------------------------------------------------------------------------
+
+
+def test_every_write_is_on_record_without_what_is_nobodys_business(server: ApiServer) -> None:
+    body = task(variables={"password": "open sesame", "pin": "0815"}, content="The code is 4711")
+    code = body["code"]
+    server.push("POST", "/tasks", body, role="user")
+    server.push("PATCH", f"/tasks/{code}", {"subject": "Other"}, role="op")
+    server.push("POST", f"/tasks/{code}/trigger", {"recipients": ["secret@example.com"]}, role="user")
+    server.push("POST", f"/tasks/{code}/pause")
+    server.push("POST", f"/tasks/{code}/resume")
+    server.push("POST", f"/tasks/{code}/cancel")
+    server.push("DELETE", f"/tasks/{code}", purge="true")
+    events = {
+        "push_create_task": "user",
+        "push_change_task": "op",
+        "push_trigger_task": "user",
+        "push_pause_task": "admin",
+        "push_resume_task": "admin",
+        "push_cancel_task": "admin",
+        "push_delete_task": "admin",
+    }
+    for event, owner in events.items():
+        (row,) = server.log(event, code)
+        assert row.owner == owner, event
+        for secret in ("open sesame", "0815", "4711", "secret@example.com"):
+            assert secret not in row.extra, event
+    created = json.loads(server.log("push_create_task", code)[0].extra)
+    assert created["variables"] == ["password", "pin"]
+    assert created["recipients"] == "2 in all"
+
+
+def test_what_was_refused_is_on_record_too(server: ApiServer) -> None:
+    code = server.create()
+    server.push("PATCH", f"/tasks/{code}", {"subject": ""})
+    assert len(server.log("push_change_task", code)) == 1

@@ -1,0 +1,151 @@
+"""Lists look at no more rows than they show, whatever is asked for: by PostgreSQL's own account of its work."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+# The crowd is that of ./scripts/bench rest, a tenth of it.
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+from benchmarks import crowd
+from push_provider.ledger import deliveries, executions, stats, tasks
+from push_provider.ledger.tables import DeliveryState
+
+if TYPE_CHECKING:
+    from push_provider.sandbox.postgres import PostgresServer
+
+NOW = datetime.now(UTC)
+OLD = NOW - timedelta(days=19)
+CAP = 1001
+PAGES = 1500
+"""8 KiB pages of memory that a list may look at: 100 deliveries a page makes thousands of a whole table."""
+
+
+@pytest.fixture(scope="module")
+def crowded(postgres: PostgresServer, _migrated: str) -> Iterator[Engine]:
+    import psycopg
+
+    name = f"crowd_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_migrated}")
+    engine = create_engine(postgres.url(name))
+    crowd.fill(engine, crowd.SMALL)
+    yield engine
+    engine.dispose()
+
+
+MANY = frozenset(f"crowd-{number}" for number in range(0, 1000, 2))
+EXECUTIONS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "a task": {"task": "crowd-77"},
+    "a busy task": {"task": crowd.BUSY},
+    "a state": {"state": "partial"},
+    "a state that none has": {"state": "planned"},
+    "what failed of a busy task": {"task": crowd.BUSY, "state": "partial"},
+    "since": {"begun_from": NOW - timedelta(hours=3)},
+    "until": {"begun_to": OLD},
+    "a few tasks": {"codes": {"crowd-5", "crowd-9"}},
+    "many tasks": {"codes": MANY},
+}
+DELIVERIES: dict[str, dict[str, Any]] = {
+    **{name: filters for name, filters in EXECUTIONS.items() if "state" not in filters},
+    "a big task": {"task": crowd.BIG},
+    "a recipient": {"recipient": "r77@example.com"},
+    "a recipient of many": {"recipient": "monitor@example.com"},
+    **{state: {"state": state} for state in DeliveryState},
+    "failed of a task": {"task": "crowd-77", "state": "failed"},
+    "failed of a big task": {"task": crowd.BIG, "state": "failed"},
+    "failed of a busy task": {"task": crowd.BUSY, "state": "failed"},
+    "unknown of a busy task": {"task": crowd.BUSY, "state": "unknown"},
+    "pending of a big task": {"task": crowd.BIG, "state": "pending"},
+    "failed within days": {"begun_from": OLD - timedelta(days=3), "begun_to": OLD, "state": "failed"},
+    "sent until": {"begun_to": OLD, "state": "sent"},
+    "failed of a few tasks": {"codes": {"crowd-37", "crowd-9"}, "state": "failed"},
+}
+
+
+def pages_read(engine: Engine, call: Any) -> int:
+    """Pages that PostgreSQL looks at for a call; most of them for a plan that reads all of a table."""
+    with crowd.statements(engine) as seen:
+        call()
+    total = 0
+    for statement, parameters in seen:
+        with engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", parameters)
+            (found,) = cursor.fetchone()
+        plan = found[0]["Plan"]
+        total += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    assert total, "nothing was asked"
+    return total
+
+
+@pytest.mark.parametrize("name", EXECUTIONS)
+def test_executions(crowded: Engine, name: str) -> None:
+    filters = EXECUTIONS[name]
+    assert pages_read(crowded, lambda: executions.find(crowded, limit=100, **filters)) < PAGES
+    assert pages_read(crowded, lambda: executions.count(crowded, cap=CAP, **filters)) < PAGES
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_deliveries(crowded: Engine, name: str) -> None:
+    filters = DELIVERIES[name]
+    # What is being sent at this moment is looked for in every execution that is under way.
+    allowed = 5 * PAGES if name in ("pending", "sending") else PAGES
+    assert pages_read(crowded, lambda: deliveries.find(crowded, limit=100, **filters)) < allowed
+    assert pages_read(crowded, lambda: deliveries.count(crowded, cap=CAP, **filters)) < 5 * PAGES
+
+
+def test_a_table_read_from_end_to_end_would_be_noticed(crowded: Engine) -> None:
+    def everything() -> None:
+        with crowded.connect() as connection:
+            connection.execute(text("SELECT count(*) FROM push_delivery WHERE attempts > 5")).scalar()
+
+    assert pages_read(crowded, everything) > PAGES
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_pages_count_and_stream_agree(crowded: Engine, name: str) -> None:
+    filters = DELIVERIES[name]
+    counted = deliveries.count(crowded, cap=500, **filters)
+    first, second = (deliveries.find(crowded, limit=300, offset=offset, **filters) for offset in (0, 300))
+    assert len(first) + len(second) == min(600, counted) or counted == 500
+    ids = [row.id for row in first + second]
+    assert len(set(ids)) == len(ids)
+    if counted < 500:
+        assert sorted(row.id for rows in deliveries.stream(crowded, **filters) for row in rows) == sorted(ids)
+
+
+def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:
+    assert [item.code for item in tasks.find(crowded, recipient="r77@example.com")] == ["crowd-77"]
+    assert pages_read(crowded, lambda: tasks.find(crowded, recipient="r77@example.com")) < 50
+    assert pages_read(crowded, lambda: tasks.count(crowded, cap=CAP, recipient="r77@example.com")) < 50
+
+
+def test_statistics_of_a_day_read_that_day(crowded: Engine) -> None:
+    day = {"begun_from": NOW - timedelta(days=1), "begun_to": NOW}
+    rows = stats.hourly(crowded, **day)
+    assert sum(row.executions for row in rows) == executions.count(crowded, cap=100_000, **day)
+    assert pages_read(crowded, lambda: stats.hourly(crowded, **day)) < PAGES
+
+
+def test_sending_touches_no_index(crowded: Engine) -> None:
+    """The column ``notable`` stays as it is on the way to sent, so that PostgreSQL rewrites rows in place (HOT)."""
+    query = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'push_delivery'")
+    with crowded.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        before = connection.execute(query).one()
+        chosen = "id = ANY (ARRAY(SELECT id FROM push_delivery WHERE state = 'pending' ORDER BY id LIMIT 50))"
+        connection.execute(text(f"UPDATE push_delivery SET state = 'sending' WHERE {chosen}"))
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        after = connection.execute(query).one()
+    assert after.n_tup_upd - before.n_tup_upd == 50
+    assert after.n_tup_hot_upd - before.n_tup_hot_upd >= 40
