@@ -383,8 +383,8 @@ def test_executions_wait_for_their_run_until_it_is_noted(stream: Stream) -> None
     stream.take(stream.start("a@example.com"))
     (execution,) = stream.executions()
     assert (execution.id, stream.desk.code) in messages.waiting(stream.desk.engine)
-    messages.run_made(stream.desk.engine, execution.id, "kafka__1")
-    messages.run_made(stream.desk.engine, execution.id, "kafka__other")
+    executions.note_run(stream.desk.engine, execution.id, "kafka__1")
+    executions.note_run(stream.desk.engine, execution.id, "kafka__other")
     assert (execution.id, stream.desk.code) not in messages.waiting(stream.desk.engine)
     assert stream.executions()[0].run_id == "kafka__1"
     executions.close_dead(stream.desk.engine, stream.desk.code, "kafka__1", error="killed")

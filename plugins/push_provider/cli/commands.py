@@ -352,7 +352,7 @@ def _make_runs() -> None:
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
     from push_provider.kafka import runs
-    from push_provider.ledger import messages
+    from push_provider.ledger import executions, messages
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
@@ -370,4 +370,4 @@ def _make_runs() -> None:
             pass
         except (AirflowException, ValueError):
             continue
-        messages.run_made(engine, execution, run_id)
+        executions.note_run(engine, execution, run_id)

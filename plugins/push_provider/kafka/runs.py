@@ -29,7 +29,7 @@ def make_waiting(engine: Engine) -> int:
 
     :returns: how many still wait: their DAG is not there yet, or Airflow cannot be asked.
     """
-    from push_provider.ledger import messages
+    from push_provider.ledger import executions, messages
 
     left = 0
     refused: set[str] = set()
@@ -37,7 +37,7 @@ def make_waiting(engine: Engine) -> int:
         if code not in refused:
             refusal = make(code, execution)
             if refusal is None:
-                messages.run_made(engine, execution, run_id(execution))
+                executions.note_run(engine, execution, run_id(execution))
                 continue
             # And the others of this DAG would hear the same.
             refused.add(code)

@@ -147,16 +147,6 @@ def waiting(engine: Engine) -> list[tuple[int, str]]:
         return [(row.id, row.task_code) for row in connection.execute(query)]
 
 
-def run_made(engine: Engine, execution: int, run_id: str) -> None:
-    """Note that an execution has its DAG run."""
-    with transaction(engine) as connection:
-        connection.execute(
-            update(push_execution)
-            .where(push_execution.c.id == execution, push_execution.c.run_id.is_(None))
-            .values(run_id=run_id)
-        )
-
-
 class _Batch:
     """The orders of one transaction, task by task."""
 
