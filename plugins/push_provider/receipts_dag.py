@@ -25,7 +25,7 @@ def receipts_dag() -> DAG:
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         max_active_runs=1,
-        tags=["push", "push:system"],
+        tags=["push:system"],
         is_paused_upon_creation=False,
         default_args={"owner": "push", "retries": 0, "execution_timeout": timedelta(minutes=10)},
     )

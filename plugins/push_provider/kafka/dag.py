@@ -20,7 +20,7 @@ def push_kafka() -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         max_active_runs=1,
         catchup=False,
-        tags=["push", "kafka"],
+        tags=["push:system"],
         doc_md=_DOC,
         is_paused_upon_creation=False,
         default_args={
