@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from push_provider import content, settings
-from push_provider.exceptions import ContentError
+from push_provider.kafka.messages import refused_define
 from push_provider.ledger import messages
-from push_provider.ledger.messages import Define, Order, Refused, Taken
+from push_provider.ledger.messages import Define, Order, Taken
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def take(engine: Engine, orders: Sequence[Order], *, replay: UUID | None = None) -> Taken:
-    """Take a batch, all or none; an injected task whose templates cannot be compiled is refused.
+    """Take a batch, all or none; an injected task whose content cannot be sent is refused.
 
     :param replay: position of the rejected message that these are, and that is tried again.
     :raises LedgerUnavailable: nothing has been taken.
     """
     return messages.take(
         engine,
-        [_compiled(order) for order in orders],
+        [_looked_at(order) for order in orders],
         freeze=content.freeze,
         now=datetime.now(UTC),
         default_timezone=settings.default_timezone(),
@@ -34,11 +34,7 @@ def take(engine: Engine, orders: Sequence[Order], *, replay: UUID | None = None)
     )
 
 
-def _compiled(order: Order) -> Order:
-    if not isinstance(order, Define):
-        return order
-    try:
-        _ = content.Content(order.task, content.freeze(order.task)).attachments
-    except ContentError as error:
-        return Refused(order.message, order.code, f"define.{'template' if order.task.template else 'content'}: {error}")
+def _looked_at(order: Order) -> Order:
+    if isinstance(order, Define) and (faults := content.faults(order.task)):
+        return refused_define(order.message, order.code, faults)
     return order

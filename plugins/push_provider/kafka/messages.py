@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -85,9 +86,13 @@ def _define(message: Message, document: dict[str, Any]) -> Define | Refused:
     except InvalidTask as error:
         given = document["define"]
         code = given.get("code") if isinstance(given, dict) else None
-        # Everything wrong with it, each with the way to it.
-        fields = [FieldError(f"define.{fault.field}", fault.message) for fault in error.errors]
-        return Refused(message, code if isinstance(code, str) else None, str(InvalidTask(fields)))
+        return refused_define(message, code if isinstance(code, str) else None, error.errors)
+
+
+def refused_define(message: Message, code: str | None, faults: Iterable[FieldError]) -> Refused:
+    """The rejection of a push task: everything that is wrong with it, each with the way to it in the message."""
+    fields = [FieldError(f"define.{fault.field}", fault.message) for fault in faults]
+    return Refused(message, code, str(InvalidTask(fields)))
 
 
 def _start(message: Message, document: dict[str, Any]) -> Start:

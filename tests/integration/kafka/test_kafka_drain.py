@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -176,6 +177,21 @@ def test_the_dag_of_an_injected_task_is_waited_for(
     parsed.join()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"channel": "email", "subject": "Hello", "content": "x", "recipients": ["a@example.com"]},
+        {"channel": "sms", "recipients": ["13800138000"]},
+        {"channel": "sms", "content": '{"name": "{{ name }}"}', "recipients": ["13800138000"]},
+    ],
+)
+def test_tasks_of_every_channel_are_injected(ledger: Engine, fields: dict[str, Any]) -> None:
+    task = {"code": "new", "name": "N", "schedule": {"kind": "manual"}, **fields}
+    taken = intake.take(ledger, messages.read("t", 0, 0, json.dumps({"define": task}).encode(), timestamp=1))
+    assert [refused.reason for refused in taken.rejected] == []
+    assert tasks.get(ledger, "new").channel == fields["channel"]
+
+
 def test_good_messages_arrive_between_bad_ones(
     ledger: Engine,
     supervisor: Supervisor,
@@ -199,6 +215,10 @@ def test_good_messages_arrive_between_bad_ones(
         ({"define": {"code": "d"}}, "define.name: is required"),
         ({"define": {"code": "d", "name": "D", "channel": "email", "subject": "s", "content": "{{ x",
                      "recipients": ["d@example.com"]}}, "define.content"),
+        ({"define": {"code": "d", "name": "D", "channel": "sms", "content": '{"a": "{{ x"}',
+                     "recipients": ["13800138000"]}}, "define.content: content.a, line 1"),
+        ({"define": {"code": "d", "name": "D", "channel": "email", "subject": "s", "content": "x",
+                     "attachments": ["none.txt"], "recipients": ["d@example.com"]}}, "define.attachments"),
         ([{"task": "t", "recipients": ["in-array@example.com"]}, {"task": "nobody"}], "There is no push task 'nobody'"),
         # The mock hands out no message of more than a fetch.
         *([(b"x" * (10 * 1024 * 1024), "10485760 bytes")] if broker.name == "apache" else []),
