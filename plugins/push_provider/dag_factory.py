@@ -24,7 +24,7 @@ from push_provider.operators.push import (
     SmsPushOperator,
     close_dead_execution,
 )
-from push_provider.task import DAG_PREFIX, PushTask, dag_id, parse_stored
+from push_provider.task import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
 from push_provider.timetable import ClosedTimetable
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         },
     )
     with dag:
-        _OPERATORS[task.channel](task_id="send", code=task.code)
+        _OPERATORS[task.channel](task_id=SEND_TASK_ID, code=task.code)
     return dag
 
 
@@ -110,7 +110,7 @@ def _broken_dag(row: ShardTask, reason: str) -> DAG:
         default_args={"owner": "push", "retries": 0},
     )
     with dag:
-        BrokenTaskOperator(task_id="send", code=row.code, reason=reason)
+        BrokenTaskOperator(task_id=SEND_TASK_ID, code=row.code, reason=reason)
     return dag
 
 

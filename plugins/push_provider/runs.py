@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
-from push_provider.task import DAG_PREFIX, dag_id
+from push_provider.task import DAG_PREFIX, SEND_TASK_ID, dag_id
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.orm import Session
-
-TASK_ID = "send"
-"""The Airflow task of every push DAG that sends."""
 
 
 def _model(session: Session, code: str) -> DagModel | None:
@@ -118,7 +115,7 @@ def clear(session: Session, code: str, run_id: str) -> bool:
         return False
     if run.state not in State.finished_dr_states:
         raise NothingToRedrive(f"Run {run_id!r} of push task {code!r} is {run.state}: it is being sent again already.")
-    instances = [one for one in run.get_task_instances(session=session) if one.task_id == TASK_ID]
+    instances = [one for one in run.get_task_instances(session=session) if one.task_id == SEND_TASK_ID]
     clear_task_instances(instances, session, DagRunState.QUEUED)
     return True
 

@@ -61,9 +61,18 @@ VALUES_LIMIT = 5_000_000
 DAG_PREFIX = "push__"
 
 
+SEND_TASK_ID = "send"
+"""The Airflow task of every push task's DAG that sends."""
+
+
 def dag_id(code: str) -> str:
     """The DAG of a push task."""
     return DAG_PREFIX + code
+
+
+def run_id_of(source: str, execution: int) -> str:
+    """The DAG run of an execution that was planned before it: it follows, so nobody can make a second one."""
+    return f"{source}__{execution}"
 
 
 class _Broken(ValueError):

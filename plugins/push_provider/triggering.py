@@ -19,6 +19,7 @@ from push_provider.content import freeze
 from push_provider.exceptions import DagNotReady, PushError
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
+from push_provider.task import run_id_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,6 +37,7 @@ SOURCES = ("rest", "cli")
 """The sources of executions whose runs are made here."""
 _ABANDONED = timedelta(seconds=30)
 """After which nobody can be about to make a run any more."""
+_AT_ONCE = 100
 
 
 class Started(NamedTuple):
@@ -135,11 +137,6 @@ class Starter(NamedTuple):
         executions.note_run(self.engine, execution, run_id)
 
 
-def run_id_of(source: str, execution: int) -> str:
-    """The DAG run of an execution that a person or a program began."""
-    return f"{source}__{execution}"
-
-
 def _answer(code: str, started: Started) -> dict[str, Any]:
     answer = {"task": code, **started._asdict()}
     del answer["new"]
@@ -156,7 +153,7 @@ def make_missing_runs(starter: Starter) -> int:
     :param starter: its source and user are those of each execution.
     """
     made = 0
-    for waiting in executions.waiting(starter.engine, sources=SOURCES, age=_ABANDONED):
+    for waiting in executions.waiting(starter.engine, sources=SOURCES, age=_ABANDONED, limit=_AT_ONCE):
         theirs = starter._replace(source=waiting.source, user=waiting.triggered_by)
         try:
             theirs.make_run(waiting.task_code, waiting.id, run_id_of(waiting.source, waiting.id))

@@ -21,7 +21,7 @@ from push_provider.exceptions import FieldError, NothingToRedrive
 from push_provider.ledger import executions
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import ExecutionState
-from push_provider.triggering import run_id_of
+from push_provider.task import run_id_of
 
 router = APIRouter(tags=["Executions"])
 Source = Literal["schedule", "manual", "cli", "rest", "kafka"]

@@ -14,7 +14,7 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
-from push_provider.task import dag_id, parse_trigger
+from push_provider.task import dag_id, parse_trigger, run_id_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -351,13 +351,12 @@ def _make_runs() -> None:
     from airflow.sdk.exceptions import AirflowException
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
-    from push_provider.kafka import runs
     from push_provider.ledger import executions, messages
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
     for execution, code in messages.waiting(engine):
-        run_id = runs.run_id(execution)
+        run_id = run_id_of(messages.SOURCE, execution)
         try:
             trigger_dag(
                 dag_id(code),

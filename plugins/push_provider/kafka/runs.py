@@ -9,17 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from push_provider.task import dag_id
+from push_provider.task import dag_id, run_id_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 log = logging.getLogger(__name__)
-
-
-def run_id(execution: int) -> str:
-    """The DAG run of an execution that a message has begun."""
-    return f"kafka__{execution}"
 
 
 def make_waiting(engine: Engine) -> int:
@@ -37,7 +32,7 @@ def make_waiting(engine: Engine) -> int:
         if code not in refused:
             refusal = make(code, execution)
             if refusal is None:
-                executions.note_run(engine, execution, run_id(execution))
+                executions.note_run(engine, execution, run_id_of(messages.SOURCE, execution))
                 continue
             # And the others of this DAG would hear the same.
             refused.add(code)
@@ -55,8 +50,11 @@ def make(code: str, execution: int) -> str | None:
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
+    from push_provider.ledger.messages import SOURCE
+
     # No logical date: two runs with one would be the same to Airflow, and the second a message that is lost.
-    asked = TriggerDagRun(dag_id=dag_id(code), run_id=run_id(execution), conf={"execution": execution})
+    run = run_id_of(SOURCE, execution)
+    asked = TriggerDagRun(dag_id=dag_id(code), run_id=run, conf={"execution": execution})
     try:
         answer = task_runner.SUPERVISOR_COMMS.send(asked)
     except AirflowRuntimeError as error:

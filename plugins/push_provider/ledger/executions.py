@@ -549,19 +549,26 @@ class Waiting(NamedTuple):
     created_at: datetime
 
 
-def waiting(engine: Engine, *, sources: Collection[str], age: timedelta, limit: int = 100) -> list[Waiting]:
-    """Executions of these sources that have waited for a DAG run for at least ``age``, oldest first."""
+def waiting(
+    engine: Engine, *, sources: Collection[str], age: timedelta | None = None, limit: int | None = None
+) -> list[Waiting]:
+    """Executions of these sources that wait for a DAG run, oldest first.
+
+    :param age: only those that have waited for so long.
+    :param limit: at most so many; None for all.
+    """
     query = (
         select(*[push_execution.c[name] for name in Waiting._fields])
         .where(
-            push_execution.c.state == ExecutionState.PLANNED,
-            push_execution.c.created_at < func.now() - age,
             push_execution.c.run_id.is_(None),
+            push_execution.c.finished_at.is_(None),
             push_execution.c.source.in_(sources),
         )
-        .order_by(push_execution.c.created_at)
+        .order_by(push_execution.c.id)
         .limit(limit)
     )
+    if age is not None:
+        query = query.where(push_execution.c.created_at < func.now() - age)
     with transaction(engine) as connection:
         return [Waiting._make(row) for row in connection.execute(query)]
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from push_provider.exceptions import FieldError, InvalidTask, PermanentError, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.tables import push_execution, push_message, push_rejected, push_task, shard_of
+from push_provider.ledger.tables import push_message, push_rejected, push_task, shard_of
 from push_provider.ledger.tasks import Action, TaskRow
 from push_provider.task import PushTask, Trigger, parse_trigger
 
@@ -134,17 +134,7 @@ def take(
 
 def waiting(engine: Engine) -> list[tuple[int, str]]:
     """Executions that messages began and that no DAG run has been made for: id and task, oldest first."""
-    query = (
-        select(push_execution.c.id, push_execution.c.task_code)
-        .where(
-            push_execution.c.run_id.is_(None),
-            push_execution.c.finished_at.is_(None),
-            push_execution.c.source == SOURCE,
-        )
-        .order_by(push_execution.c.id)
-    )
-    with transaction(engine) as connection:
-        return [(row.id, row.task_code) for row in connection.execute(query)]
+    return [(one.id, one.task_code) for one in executions.waiting(engine, sources=(SOURCE,))]
 
 
 class _Batch:
