@@ -21,6 +21,8 @@ def loads(text: str | bytes) -> Any:
         raise ValueError(f"is not JSON: {error.msg}, line {error.lineno} column {error.colno}") from error
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+    except ValueError as error:  # a key twice, no number, or one of thousands of digits
+        raise ValueError(f"cannot be read: {str(error)[:200]}") from error
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -37,4 +39,4 @@ def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"holds {name}, which is no number in JSON")
+    raise ValueError(f"it holds {name}, which is no number in JSON")

@@ -9,8 +9,11 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
+from push_provider import strict_json
+from push_provider.api.guards import Caller
 from push_provider.api.problems import Problem, invalid
 from push_provider.exceptions import FieldError
+from push_provider.ledger.answers import Ask
 
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
@@ -30,16 +33,11 @@ class Body(NamedTuple):
         :raises Problem: 400, it is no JSON (RFC 8259), or a name stands twice in an object.
         """
         try:
-            return json.loads(self.data.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
+            return strict_json.loads(self.data.decode())
         except UnicodeDecodeError as error:
             raise Problem(400, "bad-json", f"The body is not UTF-8 (byte {error.start})") from None
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            raise Problem(400, "bad-json", f"The body is not JSON: {error.msg}, {where}") from None
-        except RecursionError:
-            raise Problem(400, "bad-json", "The body is nested too deeply") from None
-        except ValueError as error:  # a number of thousands of digits, a name that stands twice
-            raise Problem(400, "bad-json", f"The body cannot be read: {str(error)[:200]}") from None
+        except ValueError as error:
+            raise Problem(400, "bad-json", f"The body {error}") from None
 
     def mapping(self, *, optional: bool = False) -> dict[str, Any]:
         """The document, which must be an object.
@@ -57,20 +55,18 @@ class Body(NamedTuple):
         return document
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} stands twice in one object")
-    return document
+def unknown_fields(document: Mapping[str, Any], *known: str) -> list[FieldError]:
+    """An error for each field of a document that is none of those known."""
+    message = f"is not a field here; known {'is' if len(known) == 1 else 'are'}: {', '.join(known)}"
+    return [FieldError(str(name)[:60], message) for name in document if name not in known]
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+def ask(caller: Caller, request: Request, key: str | None, document: Any) -> Ask | None:
+    """What the caller asks for under this Idempotency-Key; None without one."""
+    return Ask(caller.id, f"POST {request.url.path}", key, _fingerprint(document)) if key else None
 
 
-def fingerprint(document: Any) -> str:
+def _fingerprint(document: Any) -> str:
     """SHA-256 of a document, however it is spaced and ordered."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from push_provider import runs
 from push_provider.api import audit, openapi
-from push_provider.api.bodies import JsonBody
+from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import RUN, CallerDep, sessions
 from push_provider.api.models import Answer, ExecutionAnswer, ExecutionLinks, execution_answer
 from push_provider.api.paging import Page, RangeDep, page
@@ -90,7 +90,7 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
     caller.require_any_read(RUN)
     document = body.mapping(optional=True)
     unknown = document.pop("unknown", None)
-    faults = [FieldError(str(name)[:60], "is not a field here; known is: unknown") for name in document]
+    faults = unknown_fields(document, "unknown")
     if unknown is not None and not isinstance(unknown, bool):
         faults.append(FieldError("unknown", "must be true or false"))
     if faults:

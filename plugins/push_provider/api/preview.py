@@ -9,7 +9,7 @@ from pydantic import Field
 
 from push_provider import content
 from push_provider.api import openapi
-from push_provider.api.bodies import JsonBody
+from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import CallerDep
 from push_provider.api.models import Answer
 from push_provider.api.problems import invalid
@@ -54,12 +54,7 @@ def preview(caller: CallerDep, body: JsonBody) -> Any:
     """
     caller.require_any_read()
     document = body.mapping()
-    unknown = [
-        FieldError(str(name)[:60], f"is not a field here; known are: {', '.join(_FIELDS)}")
-        for name in document
-        if name not in _FIELDS
-    ]
-    if unknown:
+    if unknown := unknown_fields(document, *_FIELDS):
         raise invalid(*unknown)
     task = _task(caller, document)
     said = {name: document[name] for name in ("recipients", "variables") if name in document}

@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from push_provider import content, runs, settings
-from push_provider.api import audit, limits, openapi
-from push_provider.api.bodies import JsonBody, PatchBody, fingerprint, merge_patch
+from push_provider.api import audit, bodies, limits, openapi
+from push_provider.api.bodies import JsonBody, PatchBody, merge_patch, unknown_fields
 from push_provider.api.configs import senders
 from push_provider.api.guards import Caller, CallerDep, sessions
 from push_provider.api.models import (
@@ -36,7 +36,6 @@ from push_provider.api.waiting import when_known
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
-from push_provider.ledger.tables import shard_of
 from push_provider.task import CODE_PATTERN, PushTask, parse, parse_stored
 
 router = APIRouter(tags=["Tasks"])
@@ -164,7 +163,7 @@ def create_task(
     task = _read(caller, document)
     if is_true(dry_run):
         return JSONResponse(_try_create(request, task).model_dump(mode="json"))
-    ask = _ask(caller, request, key, document)
+    ask = bodies.ask(caller, request, key, document)
     engine, open_limit = get_engine(), limits.open_tasks.limit(task.app)
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
@@ -195,10 +194,10 @@ def create_tasks(
     audit.write(caller, "push_create_tasks", said=document)
     documents = document.pop("tasks", None)
     if document:
-        raise invalid(*(FieldError(str(name)[:60], "is not a field here; known is: tasks") for name in document))
+        raise invalid(*unknown_fields(document, "tasks"))
     if not isinstance(documents, list) or not 1 <= len(documents) <= BULK_LIMIT:
         raise invalid(FieldError("tasks", f"must be a list of 1 to {BULK_LIMIT} push tasks"))
-    ask = _ask(caller, request, key, documents)
+    ask = bodies.ask(caller, request, key, documents)
     entries: dict[int, dict[str, Any]] = {}
     readable: list[tuple[int, PushTask]] = []
     for index, one in enumerate(documents):
@@ -230,8 +229,7 @@ def create_tasks(
         }
         if ask:
             answers.keep(connection, ask, answer)
-        for code in sorted(created, key=lambda code: (shard_of(code), code)):
-            tasks.changed(connection, code)
+        tasks.all_changed(connection, created)
     return answer
 
 
@@ -381,7 +379,3 @@ def _code_in(document: Mapping[str, Any]) -> str | None:
 
 def _now() -> dict[str, Any]:
     return {"now": datetime.now(UTC), "default_timezone": settings.default_timezone()}
-
-
-def _ask(caller: Caller, request: Request, key: str | None, document: Any) -> answers.Ask | None:
-    return answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None

@@ -9,8 +9,8 @@ from airflow.utils.types import DagRunTriggeredByType
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from push_provider.api import audit, limits, openapi
-from push_provider.api.bodies import JsonBody, fingerprint
+from push_provider.api import audit, bodies, limits, openapi
+from push_provider.api.bodies import JsonBody
 from push_provider.api.guards import Caller, CallerDep, sessions
 from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
 from push_provider.api.parameters import Code, IdempotencyKey
@@ -49,7 +49,7 @@ async def trigger_task(
     caller.require_trigger(code)
     document = body.mapping(optional=True)
     await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
-    ask = answers.Ask(caller.id, f"POST {request.url.path}", key, fingerprint(document)) if key else None
+    ask = bodies.ask(caller, request, key, document)
     begin = partial(_begin, starter(request, caller), code, document, ask)
     started = await when_known(code, begin)
     if not started.new:

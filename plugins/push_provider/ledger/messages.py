@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from push_provider.exceptions import FieldError, InvalidTask, PermanentError, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.tables import push_message, push_rejected, push_task, shard_of
+from push_provider.ledger.tables import push_message, push_rejected, push_task
 from push_provider.ledger.tasks import Action, TaskRow
 from push_provider.task import PushTask, Trigger, parse_trigger
 
@@ -127,8 +127,7 @@ def take(
         if replay is not None and all(refused.message.position != replay for refused in rejected):
             _settle(connection, replay)
         # Last: from here on others wait.
-        for code in sorted(batch.changed, key=lambda code: (shard_of(code), code)):
-            tasks.changed(connection, code)
+        tasks.all_changed(connection, batch.changed)
     return Taken(batch.deliveries, batch.begun, batch.defined, len(orders) - len(fresh), rejected)
 
 

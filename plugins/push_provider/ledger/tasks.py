@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -145,7 +145,8 @@ def _row(row: Row[Any]) -> TaskRow:
 def changed(connection: Connection, code: str) -> None:
     """Tell the DAG processor that the task's DAG must be built anew.
 
-    The last statement of a transaction: all tasks of the shard wait from here to its commit.
+    The last statement of a transaction: all tasks of the shard wait from here to its commit. Of several tasks at once
+    :func:`all_changed` tells.
     """
     shard = shard_of(code)
     connection.execute(update(push_task).where(push_task.c.code == code).values(revision=revision.next_value()))
@@ -154,6 +155,12 @@ def changed(connection: Connection, code: str) -> None:
         .values(shard=shard, revision=revision.next_value())
         .on_conflict_do_update(index_elements=[push_shard.c.shard], set_={"revision": revision.next_value()})
     )
+
+
+def all_changed(connection: Connection, codes: Iterable[str]) -> None:
+    """:func:`changed` of several tasks, shard after shard, so that no two transactions wait for each other."""
+    for code in sorted(codes, key=lambda code: (shard_of(code), code)):
+        changed(connection, code)
 
 
 def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: str, dry_run: bool = False) -> Applied:
