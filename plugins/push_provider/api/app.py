@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.common.dagbag import create_dag_bag
-from airflow.utils.types import DagRunTriggeredByType
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
@@ -28,10 +26,8 @@ from push_provider.api import (
     tasks,
     triggers,
 )
-from push_provider.api.guards import sessions
 from push_provider.exceptions import PushError
-from push_provider.ledger.engine import get_engine
-from push_provider.triggering import Starter, make_missing_runs
+from push_provider.triggering import make_missing_runs
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +79,9 @@ async def _make_missing_runs(app: FastAPI) -> None:
     """Now and then make the runs of executions whose process died before it could."""
     while True:
         try:
-            await run_in_threadpool(_missing_runs, app)
+            await run_in_threadpool(make_missing_runs, triggers.starter(app, None))
         except PushError as error:
             log.warning("Executions that wait for a DAG run could not be looked for: %s", error)
         except Exception:
             log.exception("Executions that wait for a DAG run could not be looked for")
         await asyncio.sleep(_MISSING_RUNS_SECONDS)
-
-
-def _missing_runs(app: Any) -> None:
-    make_missing_runs(Starter(get_engine(), sessions, app.state.dag_bag, "rest", DagRunTriggeredByType.REST_API, None))

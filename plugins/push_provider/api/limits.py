@@ -138,16 +138,16 @@ class OpenTasks:
     def __init__(self) -> None:
         self._counts: dict[str | None, tuple[int, float]] = {}
 
-    def limit(self, app: str | None, creating: int = 1) -> int:
-        """The limit that must be checked for new tasks of an application; 0 if it is far."""
+    def limit(self, app: str | None) -> int:
+        """The limit that must be checked for a new task of an application; 0 if it is far."""
         limit = settings.max_open_tasks()
         if limit <= _NEAR:
             return limit
         count, until = self._counts.get(app, (0, 0.0))
         if time.monotonic() > until:
             count, until = tasks.count_open(get_engine(), app, cap=limit), time.monotonic() + _RECENT_SECONDS
-        self._counts[app] = (count + creating, until)
-        return 0 if count + creating < limit - _NEAR else limit
+        self._counts[app] = (count + 1, until)
+        return 0 if count + 1 < limit - _NEAR else limit
 
 
 _NEAR = 2000

@@ -89,8 +89,7 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
 
 
 def _rendered(task: PushTask, to: str, own: Any, variables: Any) -> PreviewAnswer:
-    facts = {"code": task.code, "name": task.name, "execution": 1, "scheduled_for": None}
-    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=facts)
+    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=content.facts(task))
     if isinstance(compiled, content.Parameters):
         parameters = compiled.render(to, own)
         return PreviewAnswer(to=to, subject=None, html=None, text=None, parameters=parameters, attachments=[])

@@ -36,7 +36,7 @@ from push_provider.api.waiting import when_known
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
-from push_provider.task import CODE_PATTERN, PushTask, parse, parse_stored
+from push_provider.task import CODE_PATTERN, PushTask, parse
 
 router = APIRouter(tags=["Tasks"])
 BULK_LIMIT = 1000
@@ -332,7 +332,7 @@ def _detail(request: Request, row: tasks.TaskRow) -> TaskDetail:
 
 def _stored(row: tasks.TaskRow) -> PushTask | None:
     try:
-        return parse_stored(row.spec)
+        return row.task()
     except InvalidTask:  # written by another version; it is shown all the same
         return None
 

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from airflow.utils.types import DagRunTriggeredByType
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JsonBody
-from push_provider.api.guards import Caller, CallerDep, sessions
+from push_provider.api.guards import CallerDep, sessions
 from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
 from push_provider.api.parameters import Code, IdempotencyKey
 from push_provider.api.problems import Problem, invalid
@@ -25,10 +25,12 @@ from push_provider.triggering import Started, Starter
 router = APIRouter(tags=["Tasks"])
 
 
-def starter(request: Request, caller: Caller | None) -> Starter:
-    """Begins executions in this process, in the name of the caller."""
-    user = caller.name if caller else None
-    return Starter(get_engine(), sessions, request.app.state.dag_bag, "rest", DagRunTriggeredByType.REST_API, user)
+def starter(app: FastAPI, user: str | None) -> Starter:
+    """Begins executions in this process.
+
+    :param user: in whose name.
+    """
+    return Starter(get_engine(), sessions, app.state.dag_bag, "rest", DagRunTriggeredByType.REST_API, user)
 
 
 @router.post(
@@ -50,7 +52,7 @@ async def trigger_task(
     document = body.mapping(optional=True)
     await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
     ask = bodies.ask(caller, request, key, document)
-    begin = partial(_begin, starter(request, caller), code, document, ask)
+    begin = partial(_begin, starter(request.app, caller.name), code, document, ask)
     started = await when_known(code, begin)
     if not started.new:
         response.headers["Idempotency-Replayed"] = "true"

@@ -163,13 +163,10 @@ class Channel(ABC):
     """Deliveries claimed, sent and recorded together."""
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
+    default_connection: ClassVar[str]
+    """Connection id of the sender configuration of push tasks that name none."""
     receipt_after: ClassVar[float | None] = None
     """Seconds after a delivery is claimed at which its receipt is first asked for; None: the channel has none."""
-
-    @property
-    def default_connection(self) -> str:
-        """Connection id of the sender configuration of push tasks that name none."""
-        return f"push_{self.name}_default"
 
     @abstractmethod
     def connection(self, config: str | None) -> Connection:

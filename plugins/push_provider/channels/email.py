@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
 from push_provider.channels.mime import Mail, Message
 from push_provider.channels.smtp_pool import Pool
+from push_provider.hooks.smtp_config import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -24,6 +25,7 @@ class EmailChannel(Channel):
     name = "email"
     chunk = 500
     on_unknown = "resend"
+    default_connection = DEFAULT_CONNECTION
     messages_per_connection: ClassVar[int | None] = None
     """Mails after which a connection is closed and another opened; None for no limit."""
 

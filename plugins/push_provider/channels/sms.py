@@ -14,6 +14,7 @@ from push_provider.channels.base import Channel, Delivery, Job, Outcome, Receipt
 from push_provider.channels.sms_calls import Calls, Message
 from push_provider.exceptions import ConfigurationError, ContentError
 from push_provider.hooks.aliyun_client import BATCH, AliyunClient
+from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -34,7 +35,7 @@ class SmsChannel(Channel):
     chunk = 800
     on_unknown = "hold"
     receipt_after = 20.0
-    default_connection = "push_aliyun_sms_default"
+    default_connection = DEFAULT_CONNECTION
 
     def connection(self, config: str | None) -> Connection:
         """The Airflow connection of this id, or ``push_aliyun_sms_default``.

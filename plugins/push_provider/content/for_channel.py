@@ -9,7 +9,22 @@ from push_provider.content.compiled import Content
 from push_provider.content.parameters import Parameters
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from push_provider.task import PushTask
+
+
+def facts(task: PushTask, *, number: int = 1, scheduled_for: datetime | None = None) -> dict[str, Any]:
+    """What a template can say of its execution, as ``{{ push.… }}``.
+
+    :param number: of the execution in its task.
+    """
+    return {
+        "code": task.code,
+        "name": task.name,
+        "execution": number,
+        "scheduled_for": scheduled_for.isoformat() if scheduled_for else None,
+    }
 
 
 def compile_content(
@@ -23,7 +38,7 @@ def compile_content(
 
     :param templates: what :func:`push_provider.content.freeze` gave when the execution was planned.
     :param variables: a trigger's.
-    :param push: facts of the execution.
+    :param push: :func:`facts` of the execution.
     :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
     """
     if task.channel == "sms":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+DEFAULT_CONNECTION = "push_aliyun_sms_default"
+"""The connection of push tasks that name none."""
 DEFAULT_MAX_CONNECTIONS = 4
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_REGION = "cn-hangzhou"

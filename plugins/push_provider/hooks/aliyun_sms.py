@@ -17,6 +17,7 @@ from push_provider.exceptions import ConfigurationError, ProviderUnavailable, Pu
 from push_provider.hooks.aliyun_client import OK, SIGNS_PAGE, AliyunClient, Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, is_permission, meaning
 from push_provider.hooks.aliyun_config import (
+    DEFAULT_CONNECTION,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_REGION,
     DEFAULT_TIMEOUT,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 CONN_TYPE = "push_aliyun_sms"
-DEFAULT_CONNECTION = "push_aliyun_sms_default"
-"""The connection of push tasks that name none."""
-
 MAX_CONNECTIONS = 32
 HTTPS_PORT = 443
 APPROVED_TEMPLATE = "1"

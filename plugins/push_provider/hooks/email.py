@@ -22,16 +22,19 @@ from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.fields import Fields, either, is_loopback
 from push_provider.hooks.lookup import get_connection
 from push_provider.hooks.services import Service, find_service, service_for_address, similar_services
-from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT, SmtpConfig, Tls
+from push_provider.hooks.smtp_config import (
+    DEFAULT_CONNECTION,
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_TIMEOUT,
+    SmtpConfig,
+    Tls,
+)
 from push_provider.hooks.smtp_session import connect
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 CONN_TYPE = "push_email"
-DEFAULT_CONNECTION = "push_email_default"
-"""The connection of push tasks that name none."""
-
 AUTH_METHODS = ("PLAIN", "LOGIN", "CRAM-MD5")
 MAX_CONNECTIONS = 64
 STARTTLS_PORTS = frozenset({25, 587, 2525})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+DEFAULT_CONNECTION = "push_email_default"
+"""The connection of push tasks that name none."""
 DEFAULT_MAX_CONNECTIONS = 4
 DEFAULT_TIMEOUT = 30.0
 

@@ -153,7 +153,7 @@ class BasePushOperator(BaseOperator):
 
     def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, resend: bool) -> None:
         from push_provider.channels.base import Job
-        from push_provider.content import compile_content
+        from push_provider.content import compile_content, facts
         from push_provider.ledger import executions
 
         # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
@@ -164,7 +164,8 @@ class BasePushOperator(BaseOperator):
         try:
             if plan.error:
                 raise ContentError(plan.error)
-            content = compile_content(plan.task, plan.templates, variables=plan.variables, push=_facts(plan))
+            push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
+            content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
             sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
         except PushError:
             executions.record(engine, _untouched(pending))
@@ -298,16 +299,6 @@ def _hand_over(engine: Engine, sender: Sender, chunk: list[Delivery], claimed: F
     except PushError:
         executions.record(engine, _untouched([*chunk, *claimed.result()]))
         raise
-
-
-def _facts(plan: Plan) -> dict[str, Any]:
-    """What a template can say of its execution, as ``{{ push.… }}``."""
-    return {
-        "code": plan.task.code,
-        "name": plan.task.name,
-        "execution": plan.number,
-        "scheduled_for": plan.scheduled_for.isoformat() if plan.scheduled_for else None,
-    }
 
 
 def _untouched(chunk: Sequence[Delivery]) -> list[Outcome]:
