@@ -34,7 +34,8 @@ _TASKS = text("""
 _EXECUTIONS = text("""
     INSERT INTO push_execution (task_code, number, run_id, source, snapshot, state, total, sent, failed, unknown,
                                 created_at, started_at, finished_at)
-    SELECT code, number, 'run-' || number, 'rest', '{}', CASE WHEN begun > now() - interval '1 hour' THEN 'running'
+    SELECT code, number, 'run-' || number, CASE number % 5000 WHEN 7 THEN 'manual' ELSE 'rest' END, '{}',
+           CASE WHEN begun > now() - interval '1 hour' THEN 'running'
            WHEN bad THEN 'partial' ELSE 'succeeded' END, total, total - CASE WHEN bad THEN 1 ELSE 0 END,
            CASE WHEN bad THEN 1 ELSE 0 END, 0, begun, begun,
            CASE WHEN begun > now() - interval '1 hour' THEN NULL ELSE begun + interval '1 minute' END

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from benchmarks import crowd
-from push_provider.ledger import deliveries, executions, stats, tasks
+from push_provider.ledger import answers, deliveries, executions, rejected, stats, tasks
 from push_provider.ledger.tables import DeliveryState
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ OLD = NOW - timedelta(days=19)
 CAP = 1001
 PAGES = 1500
 """8 KiB pages of memory that a list may look at: 100 deliveries a page makes thousands of a whole table."""
+FEW = 60
+"""The same of what an index finds alone; the whole of the smallest table here is 140."""
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,27 @@ def crowded(postgres: PostgresServer, _migrated: str) -> Iterator[Engine]:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {_migrated}")
     engine = create_engine(postgres.url(name))
     crowd.fill(engine, crowd.SMALL)
+    with engine.begin() as connection:
+        connection.execute(_ANSWERS)
+        connection.execute(_REJECTED)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE push_answer, push_rejected"))
     yield engine
     engine.dispose()
 
 
+_ANSWERS = text("""
+    INSERT INTO push_answer (caller, call, key, fingerprint, answer)
+    SELECT 'ann', 'POST', n, '', jsonb_build_object(CASE n % 2 WHEN 0 THEN 'task' ELSE 'code' END, 'crowd-' || n % 1000,
+                                                    'padding', repeat('x', 200))
+    FROM generate_series(1, 5000) AS n
+""")
+_REJECTED = text("""
+    INSERT INTO push_rejected (position, topic, partition, "offset", task_code, value, reason, replayed_at)
+    SELECT gen_random_uuid(), 'task.push.info', 0, n, 'crowd-' || n % 1000, CAST(repeat('x', 200) AS bytea), 'no',
+           CASE WHEN n > 50 THEN now() END
+    FROM generate_series(1, 5000) AS n
+""")
 MANY = frozenset(f"crowd-{number}" for number in range(0, 1000, 2))
 EXECUTIONS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -54,6 +73,30 @@ EXECUTIONS: dict[str, dict[str, Any]] = {
     "until": {"begun_to": OLD},
     "a few tasks": {"codes": {"crowd-5", "crowd-9"}},
     "many tasks": {"codes": MANY},
+}
+RARE: dict[str, dict[str, Any]] = {
+    "a source that none has": {"source": "kafka"},
+    "a rare source": {"source": "manual"},
+    "a rare source of a busy task": {"task": crowd.BUSY, "source": "manual"},
+    "a rare source of an ordinary task": {"task": "crowd-77", "source": "manual"},
+    "a rare source of many tasks": {"codes": MANY, "source": "manual"},
+    "a rare source with a state": {"source": "manual", "state": "succeeded"},
+    "a rare source until": {"source": "manual", "begun_to": OLD},
+    "a rare state of a busy task": {"task": crowd.BUSY, "state": "partial"},
+}
+TASKS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "a channel": {"channel": "email"},
+    "a channel that none has": {"channel": "sms"},
+    "a type that none has": {"execution_type": "often"},
+    "an application that none has": {"app": "nobody"},
+    "an owner": {"owner": "owner-7"},
+    "an owner that none has": {"owner": "nobody"},
+    "a sender": {"sender": ["account-7"]},
+    "a sender that none has": {"sender": ["nobody"]},
+    "the default sender of a channel that none has": {"sender": ["nobody"], "default_of": ["sms"]},
+    "a few": {"codes": {"crowd-5", "crowd-9"}},
+    "a recipient": {"recipient": "r77@example.com"},
 }
 DELIVERIES: dict[str, dict[str, Any]] = {
     **{name: filters for name, filters in EXECUTIONS.items() if "state" not in filters},
@@ -93,6 +136,45 @@ def test_executions(crowded: Engine, name: str) -> None:
     filters = EXECUTIONS[name]
     assert pages_read(crowded, lambda: executions.find(crowded, limit=100, **filters)) < PAGES
     assert pages_read(crowded, lambda: executions.count(crowded, cap=CAP, **filters)) < PAGES
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_rare_executions(crowded: Engine, name: str) -> None:
+    filters = RARE[name]
+    assert pages_read(crowded, lambda: executions.find(crowded, limit=100, **filters)) < FEW
+    assert pages_read(crowded, lambda: executions.count(crowded, cap=CAP, **filters)) < FEW
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks(crowded: Engine, name: str) -> None:
+    filters = TASKS[name]
+    assert pages_read(crowded, lambda: tasks.find(crowded, limit=20, **filters)) < FEW
+    assert pages_read(crowded, lambda: tasks.count(crowded, cap=100, **filters)) < FEW
+
+
+@pytest.mark.parametrize("order", ["created_at", "-created_at", "name", "-name", "code", "-code"])
+def test_a_page_of_ordered_tasks(crowded: Engine, order: str) -> None:
+    assert pages_read(crowded, lambda: tasks.find(crowded, limit=20, order_by=order)) < FEW
+
+
+@pytest.mark.parametrize("filters", [{}, {"task": "crowd-7"}, {"task": "crowd-7", "replayed": True}])
+def test_rejected_messages(crowded: Engine, filters: dict[str, Any]) -> None:
+    found = rejected.find(crowded, limit=20, **filters)
+    assert len(found) == (5 if filters.get("replayed") else 1 if filters else 20)
+    assert pages_read(crowded, lambda: rejected.find(crowded, limit=20, **filters)) < FEW
+
+
+@pytest.mark.parametrize("code", ["crowd-7", "crowd-8", "nobody"])
+def test_answers_are_forgotten_by_their_task(crowded: Engine, code: str) -> None:
+    def forget() -> None:
+        with crowded.connect() as connection:  # and rolled back
+            answers.forget(connection, code)
+
+    with crowded.connect() as connection:
+        answers.forget(connection, code)
+        left = connection.execute(text("SELECT count(*) FROM push_answer")).scalar_one()
+    assert left == (5000 if code == "nobody" else 4995)
+    assert pages_read(crowded, forget) < FEW
 
 
 @pytest.mark.parametrize("name", DELIVERIES)

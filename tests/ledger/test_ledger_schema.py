@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from push_provider.exceptions import LedgerUnavailable
-from push_provider.ledger import schema, tasks
+from push_provider.ledger import answers, deliveries, executions, rejected, schema, tasks
 from push_provider.ledger.tables import metadata
 
 if TYPE_CHECKING:
@@ -53,6 +53,38 @@ def test_two_migrations_at_once_wait_for_each_other(empty: Engine) -> None:
         assert set(pool.map(migrate, range(2))) == {(None, HEAD), (HEAD, HEAD)}
 
 
+_FILL = """
+    INSERT INTO push_task (code, name, channel, owner, spec, execution_type, schedule_since, shard, revision)
+    SELECT 'old-' || n, 'Old', 'email', 'ann', '{"recipients": [{"to": "a@example.com"}], "schedule": {"kind": "now"}}',
+           'once', now(), n, n FROM generate_series(1, 200) AS n;
+    INSERT INTO push_execution (task_code, number, source, snapshot, total)
+    SELECT 'old-' || n, 1, 'rest', '{}', 10 FROM generate_series(1, 200) AS n;
+    INSERT INTO push_delivery (execution_id, recipient)
+    SELECT id, n || '@example.com' FROM push_execution, generate_series(1, 10) AS n;
+    INSERT INTO push_answer (caller, call, key, fingerprint, answer)
+    SELECT 'ann', 'POST', n, '', jsonb_build_object('task', 'old-' || n) FROM generate_series(1, 200) AS n;
+    INSERT INTO push_rejected (position, topic, partition, "offset", reason)
+    SELECT gen_random_uuid(), 'task.push.info', 0, n, 'no' FROM generate_series(1, 200) AS n
+"""
+"""As version 0004 has its tables, the first one that people used."""
+
+
+def test_a_ledger_in_use_is_migrated_with_all_it_holds(empty: Engine) -> None:
+    config = schema._config()
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.exec_driver_sql(_FILL)
+    assert schema.migrate(empty) == ("0004", HEAD)
+    assert len(tasks.find(empty, owner="ann", limit=1000)) == 200
+    assert len(executions.find(empty, source="rest", limit=1000)) == 200
+    assert deliveries.count(empty, cap=10_000, task="old-7") == 10
+    assert len(rejected.find(empty, limit=1000)) == 200
+    with empty.begin() as connection:
+        answers.forget(connection, "old-7")
+        assert connection.execute(text("SELECT count(*) FROM push_answer")).scalar() == 199
+
+
 def test_migrations_and_tables_agree(empty: Engine) -> None:
     schema.migrate(empty)
     with empty.connect() as connection:
@@ -69,7 +101,8 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text LIKE 'push\\_%'"
         " AND conname NOT LIKE 'push_alembic%' UNION ALL"
         " SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN"
-        " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance') UNION ALL"
+        " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance',"
+        "  'push_message', 'push_rejected') UNION ALL"
         " SELECT relname, array_to_string(reloptions, ',') FROM pg_class"
         " WHERE relkind IN ('r', 'S') AND relname LIKE 'push%' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Text, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import KeyReused
-from push_provider.ledger.tables import push_answer
+from push_provider.ledger.tables import ANSWER_TASK, push_answer
 
 KEPT_HOURS = 24
 """How long an answer is kept; whoever repeats a request after that begins anew."""
@@ -80,8 +80,8 @@ def keep(connection: Connection, ask: Ask, answer: Mapping[str, Any]) -> None:
 
 def forget(connection: Connection, code: str) -> None:
     """Forget the answers that speak of a push task which is deleted: another of its code is another task."""
-    of_task = push_answer.c.answer["code"].astext == code
-    connection.execute(delete(push_answer).where(or_(of_task, push_answer.c.answer["task"].astext == code)))
+    of_task: ColumnElement[str] = literal_column(ANSWER_TASK, Text)  # word for word as its index has it
+    connection.execute(delete(push_answer).where(of_task == code))
 
 
 def _same(ask: Ask) -> Any:

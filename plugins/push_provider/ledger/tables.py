@@ -135,9 +135,16 @@ push_task = Table(
     Column("recipients", Integer, Computed("jsonb_array_length(spec -> 'recipients')", persisted=True)),
     _one_of("status", TaskStatus),
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
+    # Nothing that changes with each execution (status, executions, last_execution_at, updated_at) is in an index: one
+    # changed value has all of a row's index entries written anew, those of a million addresses among them.
     Index(None, "shard"),
     Index(None, "created_at", "code"),
+    Index(None, "channel", "created_at", "code"),
+    Index(None, "execution_type", "created_at", "code"),
+    Index(None, "name", "code"),
     Index(None, "app"),
+    Index(None, "owner"),
+    Index(None, "config"),
     # Without a list of what is new: it would be read from end to end by each search.
     Index(
         "push_task_addresses_ix",
@@ -189,6 +196,10 @@ push_execution = Table(
     Index(None, "created_at", "id"),
     Index(None, "task_code", "created_at", "id"),
     Index(None, "state", "created_at", "id"),
+    Index(None, "source", "created_at", "id"),
+    # For what few executions of a task are, and many of others, or the other way round.
+    Index(None, "task_code", "state", "created_at", "id"),
+    Index(None, "task_code", "source", "created_at", "id"),
     # The few that wait for a DAG run.
     Index(None, "id", postgresql_where=text("run_id IS NULL AND finished_at IS NULL")),
     # Those in which somebody may not have got the message: a few of a hundred thousand.
@@ -268,9 +279,14 @@ push_rejected = Table(
     Column("forward_to", Text, comment="The dead-letter topic, if one was set"),
     Column("forwarded_at", DateTime(timezone=True)),
     UniqueConstraint("position"),
+    Index(None, "task_code", "id"),
+    Index(None, "id", postgresql_where=text("replayed_at IS NULL")),
     Index(None, "forward_to", "id", postgresql_where=text("forward_to IS NOT NULL AND forwarded_at IS NULL")),
     comment="Messages that could not become an execution or a task, with the reason",
 )
+
+ANSWER_TASK = "COALESCE(answer ->> 'task'::text, answer ->> 'code'::text)"
+"""The push task that an answer speaks of: of one that was begun, or of one that was created."""
 
 push_answer = Table(
     "push_answer",
@@ -282,6 +298,7 @@ push_answer = Table(
     Column("answer", JSONB, comment="What was answered; null only within the transaction that finds it"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Index(None, "created_at"),
+    Index("push_answer_task_ix", text(ANSWER_TASK)),
     comment="Answers of the REST API that a repeated Idempotency-Key gives again",
 )
 
