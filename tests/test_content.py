@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from push_provider.content import Content, File, Rendered, freeze
+from push_provider.content import Content, File, Rendered, expected_facts, faults, freeze
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.plain_text import plain_text
 from push_provider.exceptions import ContentError
@@ -176,6 +176,43 @@ def test_a_reused_content_works_in_several_threads() -> None:
     for thread in threads:
         thread.join()
     assert results == dict.fromkeys(range(4), True)
+
+
+# --- looked at beforehand ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "field", ["{{ push.execution }}", "{{ push.code }} {{ push.name }}", "{{ push.scheduled_for[:10] }}"]
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_a_mail_may_speak_of_its_execution_alone(field: str, content_type: str) -> None:
+    assert faults(task(subject=field, content=field, content_type=content_type)) == []
+
+
+def test_an_execution_that_somebody_triggers_was_due_at_no_time() -> None:
+    assert expected_facts(task(schedule={"kind": "manual"}))["scheduled_for"] is None
+    assert expected_facts(task(schedule={"kind": "daily", "time": "09:00"}))["scheduled_for"] is not None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"subject": "{{ to"}, "subject", "subject, line 1: "),
+        ({"subject": "{{ push.nothing }}"}, "subject", "subject, line 1: the key 'nothing' is missing"),
+        ({"subject": "{{ '' }}"}, "subject", "is empty; an email needs one"),
+        ({"content": "{{ push.nothing }}"}, "content", "content, line 1: the key 'nothing' is missing"),
+        ({"template": "subject"}, "template", "subject, line 1: "),
+        ({"template": "subject", "subject": "{% if %}"}, "template", "subject, line 1: "),
+        ({"template": "none.html"}, "template", "there is no 'none.html' below include/templates"),
+        ({"template": "const.html"}, "template", "const.html, line 1: the key 'nothing' is missing"),
+        ({"attachments": ["none.pdf"]}, "attachments", "there is no file 'none.pdf'"),
+    ],
+)
+def test_a_fault_names_the_field_that_it_is_in(include: Path, fields: dict[str, Any], field: str, message: str) -> None:
+    files(include.parent / "include", subject="{{ to", const__html="{{ push.nothing }}")
+    (fault,) = faults(task(**fields))
+    assert fault.field == field
+    assert fault.message.startswith(message)
 
 
 # --- hostile templates ------------------------------------------------------------------------------------

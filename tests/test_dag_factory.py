@@ -417,7 +417,8 @@ def test_the_longest_texts_fit(desk: Desk) -> None:
 # --- the examples -----------------------------------------------------------------------------------------
 
 
-def test_every_example_becomes_a_dag(desk: Desk) -> None:
+def test_every_example_becomes_a_dag(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__INCLUDE_DIR", str(EXAMPLES.parent))
     examples = documents.read([str(path) for path in sorted(EXAMPLES.glob("*.yaml"))])
     assert len(examples) >= 3
     for task in examples:

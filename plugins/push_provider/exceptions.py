@@ -124,6 +124,9 @@ class ConfigurationError(PermanentError):
 class ContentError(PermanentError):
     """A template cannot be compiled or rendered; the text names the template and the place."""
 
+    field: str | None = None
+    """The field of the push task that is at fault, where that is known."""
+
 
 class DeliveryFailed(PermanentError):
     """The execution ended and some recipients have not got the message."""

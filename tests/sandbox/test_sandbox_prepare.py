@@ -11,7 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from push_provider.sandbox.prepare import email_connection, sms_connection
+from push_provider.exceptions import InvalidTask
+from push_provider.ledger import tasks
+from push_provider.sandbox.prepare import apply_examples, email_connection, sms_connection
 from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 
 pytestmark = pytest.mark.integration
@@ -115,3 +117,17 @@ def test_a_sender_that_people_made_their_own_stays_as_it_is(run, change):
     )
     before = run(*steps)[0]
     assert run(*steps, ["connect", {"smtp": 1025, "sms": 8027}])[0] == before
+
+
+def test_the_example_tasks_are_looked_at_like_anybody_s(ledger, include):
+    example = {"name": "n", "channel": "email", "recipients": ["a@example.com"], "content": "x"}
+    sound = {**example, "code": "sound", "subject": "No. {{ push.execution }}"}
+    broken = {**example, "code": "broken", "subject": "{{ push.nothing }}"}
+    folder = include.parent / "tasks"
+    folder.mkdir()
+    (folder / "1.yaml").write_text(json.dumps(sound))
+    apply_examples(folder)
+    assert tasks.get(ledger, "sound").code == "sound"
+    (folder / "2.yaml").write_text(json.dumps(broken))
+    with pytest.raises(InvalidTask, match=r"2\.yaml: subject: .*'nothing' is missing"):
+        apply_examples(folder)

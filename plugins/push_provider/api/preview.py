@@ -89,7 +89,8 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
 
 
 def _rendered(task: PushTask, to: str, own: Any, variables: Any) -> PreviewAnswer:
-    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=content.facts(task))
+    facts = content.expected_facts(task)
+    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=facts)
     if isinstance(compiled, content.Parameters):
         parameters = compiled.render(to, own)
         return PreviewAnswer(to=to, subject=None, html=None, text=None, parameters=parameters, attachments=[])

@@ -63,13 +63,11 @@ def apply(args: Namespace) -> None:
     """Create push tasks from files, or update those of the same code: all of them, or none if one is wrong."""
     from push_provider import schedule
     from push_provider.cli import documents
-    from push_provider.content import check as check_content
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
 
     engine, zone = get_engine(), settings.default_timezone()
     pushes = documents.read(args.files)
-    check_content(pushes)
     rows = []
     for task in pushes:
         now = datetime.now(UTC)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from push_provider.content import faults
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.strict_json import distinct
 from push_provider.task import PushTask, parse
@@ -22,7 +23,7 @@ _YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(paths: Sequence[str]) -> list[PushTask]:
-    """Read and check every task of every file, before any is applied.
+    """Read and check every task of every file, and its content, before any is applied.
 
     :raises InvalidTask: names file, task and field, for all faults in all files.
     """
@@ -38,6 +39,8 @@ def read(paths: Sequence[str]) -> list[PushTask]:
         for where, document in documents:
             try:
                 task = parse(document)
+                if found := faults(task):
+                    raise InvalidTask(found)
             except InvalidTask as fault:
                 errors += [FieldError(f"{where}: {error.field}", error.message) for error in fault.errors]
                 continue

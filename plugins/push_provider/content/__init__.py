@@ -6,9 +6,19 @@ strangers), ``flatten`` (what is the same for all recipients is worked out once)
 ``check`` looks at them when a task comes in.
 """
 
-from push_provider.content.check import check, faults
+from push_provider.content.check import faults
 from push_provider.content.compiled import Content, File, Rendered, freeze
-from push_provider.content.for_channel import compile_content, facts
+from push_provider.content.for_channel import compile_content, expected_facts, facts
 from push_provider.content.parameters import Parameters
 
-__all__ = ["Content", "File", "Parameters", "Rendered", "check", "compile_content", "facts", "faults", "freeze"]
+__all__ = [
+    "Content",
+    "File",
+    "Parameters",
+    "Rendered",
+    "compile_content",
+    "expected_facts",
+    "facts",
+    "faults",
+    "freeze",
+]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from push_provider.content.compiled import Content, freeze
-from push_provider.content.for_channel import compile_content
-from push_provider.exceptions import ContentError, FieldError, InvalidTask
+from push_provider.content.for_channel import compile_content, expected_facts
+from push_provider.exceptions import ContentError, FieldError
 
 if TYPE_CHECKING:
     from push_provider.task import PushTask
@@ -16,21 +15,10 @@ if TYPE_CHECKING:
 def faults(task: PushTask) -> list[FieldError]:
     """What is wrong with a task's templates and attachments: each is compiled or read, as when it is sent."""
     try:
-        content = compile_content(task, freeze(task))
+        content = compile_content(task, freeze(task), push=expected_facts(task))
         if isinstance(content, Content):
             _ = content.attachments
     except ContentError as error:
-        text = str(error)
-        field = "attachments" if text.startswith("attachments: ") else "template" if task.template else "content"
-        return [FieldError(field, text.removeprefix("attachments: "))]
+        field = error.field or "content"
+        return [FieldError(field, str(error).removeprefix(f"{field}: "))]
     return []
-
-
-def check(tasks: Iterable[PushTask]) -> None:
-    """Look at the content of several tasks.
-
-    :raises InvalidTask: names task and field of every fault.
-    """
-    errors = [FieldError(f"{task.code}: {fault.field}", fault.message) for task in tasks for fault in faults(task)]
-    if errors:
-        raise InvalidTask(errors)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -65,6 +66,16 @@ class _Irregular(Passes):
     """A value that a text made beforehand cannot take, because HTML would show it otherwise."""
 
 
+@contextmanager
+def _fault_of(field: str) -> Iterator[None]:
+    try:
+        yield
+    except ContentError as error:
+        error.field = field
+        raise
+
+
+@_fault_of("template")
 def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:
     """Read the task's template and all that it extends, includes or imports.
 
@@ -153,29 +164,13 @@ class Content:
         self._given = {"push": dict(push)}
         self._variables = {**task.variables, **variables}
 
-        subject = {_SUBJECT: task.subject or ""}
-        constant = self._check(subject, _SUBJECT)
-        self._render_subject = _one_line(Sandbox(subject, autoescape=False, limits=limits).program(_SUBJECT))
-        self.subject = self._render_subject(self._given) if constant else None
-
-        name = task.template if task.template is not None else _INLINE
-        sources = dict(templates) if task.template is not None else {_INLINE: task.content or ""}
-        constant = self._check(sources, name)
-        kind = _kind(task)
-        self.has_html = kind != "text"
-        self._render_html: Render | None = None
-        self._render_text: Render | None = None
-        plain = Sandbox(sources, autoescape=False, limits=limits)
-        if kind == "html":
-            self._compile_html(sources, name)
-        else:
-            self._render_text = plain.program(name)
-            if kind == "markdown":
-                self._compile_markdown(sources, name)
-
-        self.html = self.text = None
-        if constant:
-            self.html, self.text = self._bodies(self._given)
+        with _fault_of(_SUBJECT):
+            subject = {_SUBJECT: task.subject or ""}
+            constant = self._check(subject, _SUBJECT)
+            self._render_subject = _one_line(Sandbox(subject, autoescape=False, limits=limits).program(_SUBJECT))
+            self.subject = self._render_subject(self._given) if constant else None
+        with _fault_of("content" if task.template is None else "template"):
+            self._compile_bodies(task, templates)
 
     def render(self, to: str, variables: Mapping[str, Any]) -> Rendered:
         """The message of one recipient.
@@ -193,6 +188,7 @@ class Content:
         return Rendered(subject, *self._bodies(values))
 
     @cached_property
+    @_fault_of("attachments")
     def attachments(self) -> list[File]:
         """The files to attach, read when first asked for.
 
@@ -217,6 +213,26 @@ class Content:
         return files
 
     # --- compiling ------------------------------------------------------------------------------------
+
+    def _compile_bodies(self, task: PushTask, templates: Mapping[str, str]) -> None:
+        name = task.template if task.template is not None else _INLINE
+        sources = dict(templates) if task.template is not None else {_INLINE: task.content or ""}
+        constant = self._check(sources, name)
+        kind = _kind(task)
+        self.has_html = kind != "text"
+        self._render_html: Render | None = None
+        self._render_text: Render | None = None
+        plain = Sandbox(sources, autoescape=False, limits=self._limits)
+        if kind == "html":
+            self._compile_html(sources, name)
+        else:
+            self._render_text = plain.program(name)
+            if kind == "markdown":
+                self._compile_markdown(sources, name)
+
+        self.html = self.text = None
+        if constant:
+            self.html, self.text = self._bodies(self._given)
 
     def _check(self, sources: Mapping[str, str], name: str) -> bool:
         """Check all templates that one needs; whether the result is the same for all recipients."""

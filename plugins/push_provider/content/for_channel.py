@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from push_provider.content.compiled import Content
 from push_provider.content.parameters import Parameters
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from push_provider.task import PushTask
 
 
@@ -25,6 +24,15 @@ def facts(task: PushTask, *, number: int = 1, scheduled_for: datetime | None = N
         "execution": number,
         "scheduled_for": scheduled_for.isoformat() if scheduled_for else None,
     }
+
+
+def expected_facts(task: PushTask) -> dict[str, Any]:
+    """The facts of a task's first execution, to look at its content before there is one.
+
+    One that nobody triggers has a time at which it is due; any will do.
+    """
+    due = None if task.schedule.kind == "manual" else datetime.now(UTC).replace(microsecond=0)
+    return facts(task, scheduled_for=due)
 
 
 def compile_content(
