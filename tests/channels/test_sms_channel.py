@@ -241,6 +241,22 @@ def test_how_often_a_number_may_be_sent_to(message: str, fault: Fault, wait: flo
     assert (says.fault, says.wait, says.one) == (fault, wait, True)
 
 
+@pytest.mark.parametrize(
+    ("message", "one"),
+    [
+        ("请检查模板内容与模板参数是否匹配", True),
+        ("模板变量缺少对应参数值", True),
+        ("The template parameters do not match the template", True),
+        ("该账号下找不到对应模板", False),
+        ("模板不合法(不存在或被拉黑)", False),
+        ("", False),
+    ],
+)
+def test_whether_a_template_or_its_parameters_are_refused(message: str, one: bool) -> None:
+    says = meaning("isv.SMS_TEMPLATE_ILLEGAL", message)
+    assert (says.one, bool(says.remedy)) == (one, not one)
+
+
 # --- one bad recipient among good ones ----------------------------------------------------------------------
 
 
@@ -256,6 +272,22 @@ def test_a_number_that_aliyun_refuses_fails_alone(aliyun: Any, places: list[int]
     assert Counter(sms.phone for sms in aliyun.sent).most_common(1)[0][1] == 1
     assert len(aliyun.sent) == 200 - len(places)
     assert sum(aliyun.calls.values()) <= 2 + 15 * len(places)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("isv.SMS_TEMPLATE_ILLEGAL", "请检查模板内容与模板参数是否匹配"),
+        ("isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE", "短信内容和模板属性不匹配"),
+        ("PORT_NOT_REGISTERED", "当前使用端口号尚未完成企业实名制报备流程"),
+    ],
+)
+def test_what_is_said_of_parameters_concerns_their_recipient(aliyun: Any, code: str, message: str) -> None:
+    for action in ("SendBatchSms", "SendBatchSms", "SendSms"):  # all four, the first two, the first
+        aliyun.fail("refuse", action=action, code=code, message=message)
+    outcomes = send(aliyun, people(4))
+    assert results(outcomes) == [FAILED, SENT, SENT, SENT]
+    assert (outcomes[0].code, outcomes[0].text) == (code, message)
 
 
 def test_a_number_whose_turn_comes_in_a_minute_waits_alone(aliyun: Any) -> None:

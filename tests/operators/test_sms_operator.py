@@ -99,6 +99,17 @@ def test_a_wrong_signature_stops_the_execution_with_one_message(
     assert aliyun.calls == {"SendBatchSms": 1}
 
 
+def test_parameters_that_are_refused_once_cost_nobody_their_sms(
+    ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aliyun.connect(monkeypatch)
+    apply(ledger, recipients=people(NUMBERS[:4]))
+    words = "请检查模板内容与模板参数是否匹配"
+    aliyun.fail("refuse", action="SendBatchSms", times=1, code="isv.SMS_TEMPLATE_ILLEGAL", message=words)
+    assert execute()["sent"] == 4
+    assert sorted(sms.phone for sms in aliyun.sent) == NUMBERS[:4]
+
+
 def test_held_by_default_and_settled_by_receipts(ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     aliyun.connect(monkeypatch)
     apply(ledger)

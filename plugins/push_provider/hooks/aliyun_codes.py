@@ -15,6 +15,8 @@ API = "https://help.aliyun.com/document_detail/101346.html"
 """Error codes of the SMS service."""
 LIMITS = "https://help.aliyun.com/document_detail/2881383.html"
 """How often one number may be sent to."""
+TEMPLATES = "https://developer.aliyun.com/ask/648540"
+"""Aliyun's answer on the two cases of ``isv.SMS_TEMPLATE_ILLEGAL``."""
 GATEWAY = "https://developer.aliyun.com/ask/278265"
 """Error codes that all of Aliyun's services share."""
 SERVER = "https://help.aliyun.com/document_detail/435312.html"
@@ -87,13 +89,11 @@ CODES: Mapping[str, Meaning] = {
     "isv.SIGN_STATE_ILLEGAL": Meaning(Fault.ACCOUNT, API, _SIGN),
     "isv.SIGN_NAME_ILLEGAL": Meaning(Fault.ACCOUNT, API, _SIGN),
     "SIGNATURE_BLACKLIST": Meaning(Fault.ACCOUNT, API, _SIGN),
-    "PORT_NOT_REGISTERED": Meaning(Fault.ACCOUNT, API, _SIGN),
     "isv.EXTEND_CODE_ERROR": Meaning(Fault.ACCOUNT, API, _SIGN),
     "isv.ONE_CODE_MULTIPLE_SIGN": Meaning(Fault.ACCOUNT, API, _SIGN),
     "isv.CODE_EXCEED_LIMIT": Meaning(Fault.ACCOUNT, API, _SIGN),
     "isv.CODE_ERROR": Meaning(Fault.ACCOUNT, API, _SIGN),
-    "isv.SMS_TEMPLATE_ILLEGAL": Meaning(Fault.ACCOUNT, API, _TEMPLATE),
-    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": Meaning(Fault.ACCOUNT, API, _TEMPLATE),
+    "isv.SMS_TEMPLATE_ILLEGAL": Meaning(Fault.ACCOUNT, API, _TEMPLATE),  # or the parameters: see _BY_WORDS
     "isv.SMS_TEST_SIGN_TEMPLATE_LIMIT": Meaning(Fault.ACCOUNT, API, _TEST),
     # --- one recipient, or what is sent to them
     "isv.MOBILE_NUMBER_ILLEGAL": Meaning(Fault.RECIPIENT, API),
@@ -113,8 +113,11 @@ CODES: Mapping[str, Meaning] = {
     "isv.SMS_CONTENT_ILLEGAL": Meaning(Fault.RECIPIENT, API),
     "isv.UNSUPPORTED_CONTENT": Meaning(Fault.RECIPIENT, API),
     "isv.SMS_OVER_LIMIT": Meaning(Fault.RECIPIENT, API),
-    # Which of its limits was met stands in the message only; see :func:`meaning`.
-    "isv.BUSINESS_LIMIT_CONTROL": Meaning(Fault.RECIPIENT, LIMITS),
+    # What somebody's values make of the text: a notice that advertises.
+    "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE": Meaning(Fault.RECIPIENT, API),
+    # Each carrier registers a signature for itself: numbers of another one may pass.
+    "PORT_NOT_REGISTERED": Meaning(Fault.RECIPIENT, API),
+    "isv.BUSINESS_LIMIT_CONTROL": Meaning(Fault.RECIPIENT, LIMITS),  # a day's; see _BY_WORDS
     # --- not now
     "isp.SYSTEM_ERROR": Meaning(Fault.BUSY, API, wait=5.0),  # "try the call again"
     "ServiceUnavailable": Meaning(Fault.BUSY, SERVER, wait=5.0),
@@ -143,23 +146,37 @@ _FAMILIES: Mapping[str, Meaning] = {
 _UNKNOWN = Meaning(Fault.RECIPIENT, "not listed")
 """A code that is new to us refuses the call like any other: it is shown as it came."""
 
-_PERIODS = (
-    (re.compile("分钟|minute", re.IGNORECASE), 60.0),
-    (re.compile("小时|hour", re.IGNORECASE), 3600.0),
+_BY_WORDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
+    # A number may get one message a minute and five an hour, which passes, or ten a day, for which nobody waits.
+    (
+        "isv.BUSINESS_LIMIT_CONTROL",
+        re.compile("分钟|minute", re.IGNORECASE),
+        Meaning(Fault.BUSY, LIMITS, wait=60.0, of_number=True),
+    ),
+    (
+        "isv.BUSINESS_LIMIT_CONTROL",
+        re.compile("小时|hour", re.IGNORECASE),
+        Meaning(Fault.BUSY, LIMITS, wait=3600.0, of_number=True),
+    ),
+    # No such template (该账号下找不到对应模板), or values that do not fit it (请检查模板内容与模板参数是否匹配).
+    (
+        "isv.SMS_TEMPLATE_ILLEGAL",
+        re.compile("参数|变量|parameter|variable", re.IGNORECASE),
+        Meaning(Fault.RECIPIENT, TEMPLATES),
+    ),
 )
+"""Codes of more than one meaning, of which Aliyun's words alone tell which: the first that fits holds."""
 
 
 def meaning(code: str, message: str = "") -> Meaning:
     """What an error code means.
 
     :param code: as Aliyun gave it; not ``OK``.
-    :param message: Aliyun's words. They alone say which limit ``isv.BUSINESS_LIMIT_CONTROL`` speaks of: a number may
-        get one message a minute and five an hour, which passes, or ten a day, for which nobody waits.
+    :param message: Aliyun's words, which tell the meanings of some codes apart.
     """
-    if code == "isv.BUSINESS_LIMIT_CONTROL":
-        for period, wait in _PERIODS:
-            if period.search(message):
-                return Meaning(Fault.BUSY, LIMITS, wait=wait, of_number=True)
+    for other, words, says in _BY_WORDS:
+        if code == other and words.search(message):
+            return says
     return CODES.get(code) or _FAMILIES.get(code.partition(".")[0]) or _UNKNOWN
 
 
