@@ -89,7 +89,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
             "owner": task.owner or task.app or "push",
             "retries": task.retries,
             "retry_delay": task.retry_delay,
-            "retry_exponential_backoff": True,
+            "retry_exponential_backoff": 2.0,
             "max_retry_delay": max(_MAX_RETRY_DELAY, task.retry_delay),
         },
     )

@@ -115,6 +115,49 @@ def test_an_answer_that_got_lost_is_held_and_settled(platform: Any, tmp_path: Pa
     assert (row["state"], row["delivered"], row["unknown"]) == ("succeeded", "150", "0")
 
 
+def test_the_next_try_comes_when_aliyun_asks_for_it(platform: Any, tmp_path: Path) -> None:
+    # Three calls: a short wait is tried within the try, too.
+    throttled = {"kind": "refuse", "action": "SendSms", "code": "Throttling.User", "status": 429}
+    platform.sms_control("faults", {**throttled, "times": 3, "retry_after": 2000})
+    apply(platform, tmp_path, code="soon", retry_delay=60, recipients=people("13740000001"))
+    assert platform.await_runs("soon", 1) == ["success"]
+    refused, sent = tries(platform, "soon")
+    assert 2 <= sent - refused < 10
+
+
+def test_the_next_try_comes_no_sooner_than_aliyun_asks_for(platform: Any, tmp_path: Path) -> None:
+    throttled = {"kind": "refuse", "action": "SendSms", "code": "Throttling.User", "status": 429}
+    platform.sms_control("faults", {**throttled, "retry_after": 120_000})
+    apply(platform, tmp_path, code="later", retry_delay=1, recipients=people("13740000002"))
+
+    def refused() -> bool | None:
+        # Two minutes pass in a moment: as if the try had ended 115 seconds earlier.
+        ended = platform.metadata(
+            "UPDATE task_instance SET end_date = end_date - interval '115 seconds' "
+            "WHERE dag_id = 'push__later' AND state = 'up_for_retry' RETURNING retry_delay_override"
+        )
+        return 110 < ended[0][0] <= 120 if ended else None
+
+    assert platform.eventually(refused, "a try that was refused")
+    ((ended,),) = platform.metadata(
+        "SELECT extract(epoch FROM end_date)::float8 FROM task_instance WHERE dag_id = 'push__later'"
+    )
+    assert platform.await_runs("later", 1) == ["success"]
+    _, sent = tries(platform, "later")
+    assert 115 < sent - ended < 130
+
+
+def tries(platform: Any, code: str) -> list[float]:
+    """When the first try of a push task's only run ended, and when the second began, in seconds."""
+    (moments,) = platform.metadata(
+        "SELECT extract(epoch FROM h.end_date)::float8, extract(epoch FROM t.start_date)::float8 "
+        "FROM task_instance AS t JOIN task_instance_history AS h USING (dag_id, run_id, task_id) "
+        "WHERE t.dag_id = %s AND t.try_number = 2 AND h.try_number = 1",
+        f"push__{code}",
+    )
+    return list(moments)
+
+
 def test_an_sms_account_is_tested_by_airflow(platform: Any) -> None:
     _, connection = platform.call("/api/v2/connections/push_aliyun_sms_default")
     assert connection["password"] == "***"

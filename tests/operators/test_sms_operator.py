@@ -193,8 +193,10 @@ def test_a_throttled_call_is_for_the_next_try(ledger: Engine, aliyun: Any, monke
     aliyun.connect(monkeypatch)
     apply(ledger)
     aliyun.fail("refuse", action="SendBatchSms", code="Throttling.User", status=400, retry_after=60_000)
-    with pytest.raises(ProviderUnavailable, match="100 of 200 sent, 0 failed, 0 unknown, 0 cancelled, 100 to be tried"):
+    words = "100 of 200 sent, 0 failed, 0 unknown, 0 cancelled, 100 to be tried"
+    with pytest.raises(ProviderUnavailable, match=words) as refused:
         execute()
+    assert refused.value.retry_after == pytest.approx(60, abs=5)
     assert execute()["sent"] == 200
     assert len({sms.phone for sms in aliyun.sent}) == len(aliyun.sent) == 200
 

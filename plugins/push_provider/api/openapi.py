@@ -73,7 +73,8 @@ _FIELDS = {
     "app": "The application that this is for. Over REST, the caller if left out",
     "owner": "The person that this is for. Over REST, the caller if left out",
     "retries": "Airflow retries of an execution",
-    "retry_delay": "Seconds before the first retry; each further one waits longer",
+    "retry_delay": "Seconds before the first retry; each further one waits longer. Where the provider says how long to "
+    "wait, that holds",
 }
 
 

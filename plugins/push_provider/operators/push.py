@@ -19,6 +19,7 @@ from push_provider.exceptions import (
     PushError,
     TaskClosed,
 )
+from push_provider.operators.retry import AsTheProviderSays, Waits, delay_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,6 +45,7 @@ class BasePushOperator(BaseOperator):
     ui_color = "#e0f2f1"
 
     def __init__(self, *, code: str, **kwargs: Any) -> None:
+        kwargs.setdefault("retry_policy", AsTheProviderSays())
         super().__init__(**kwargs)
         self.code = code
 
@@ -53,7 +55,7 @@ class BasePushOperator(BaseOperator):
         :returns: the execution's id and how many deliveries are sent, failed, unknown and cancelled.
         :raises AirflowSkipException: nothing is to be sent: a missed time, or the task is cancelled.
         :raises AirflowFailException: trying again would change nothing.
-        :raises TransientError: Airflow tries again.
+        :raises TransientError: Airflow tries again, and not before the provider wants to be asked.
         """
         from push_provider.ledger.engine import get_engine
 
@@ -69,16 +71,18 @@ class BasePushOperator(BaseOperator):
 
         plan = self._plan(context, engine)
         channel = get_channel(self.channel)
-        last_try = _is_last_try(context)
+        retries = _retries_left(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
         resend = on_unknown == "resend"
         with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
             error: PushError | None = None
+            waits = Waits(resend=resend)
             try:
-                self._send_all(engine, channel, plan, resend=resend)
+                self._send_all(engine, channel, plan, waits, resend=resend)
             except PushError as fault:
                 error = fault
-            final = last_try or isinstance(error, PermanentError)
+                waits.note_error(fault)
+            final = not retries or isinstance(error, PermanentError)
             if isinstance(error, PermanentError):
                 kind = _KINDS.get(type(error), "error")
                 executions.fail_pending(engine, plan.id, code=kind, reason=str(error))
@@ -89,7 +93,8 @@ class BasePushOperator(BaseOperator):
                 error=str(error) if error else None,
                 resend_unknown=resend,
             )
-        return self._conclude(plan, counts, error)
+        wait = waits.seconds(delay_of(self, context["ti"].try_number), retries)
+        return self._conclude(plan, counts, error, wait)
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
@@ -151,7 +156,7 @@ class BasePushOperator(BaseOperator):
         if not executions.busy_at(engine, self.code, due):
             raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
-    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, *, resend: bool) -> None:
+    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool) -> None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
         from push_provider.ledger import executions
@@ -171,10 +176,17 @@ class BasePushOperator(BaseOperator):
             executions.record(engine, _untouched(pending))
             raise
         with sender:
-            self._send_chunks(engine, channel, plan, sender, pending, size)
+            self._send_chunks(engine, channel, plan, sender, pending, size, waits)
 
     def _send_chunks(
-        self, engine: Engine, channel: Channel, plan: Plan, sender: Sender, pending: list[Delivery], size: int
+        self,
+        engine: Engine,
+        channel: Channel,
+        plan: Plan,
+        sender: Sender,
+        pending: list[Delivery],
+        size: int,
+        waits: Waits,
     ) -> None:
         """Send chunk after chunk, while a second thread records the last one and claims the next.
 
@@ -198,18 +210,22 @@ class BasePushOperator(BaseOperator):
                     receipt_after=channel.receipt_after,
                 )
                 outcomes = _hand_over(engine, sender, chunk, turn)
+                waits.note(outcomes)
                 progress.add(len(chunk))
                 chunk = turn.result()
         executions.record(engine, outcomes)
 
-    def _conclude(self, plan: Plan, counts: Counts, error: PushError | None) -> dict[str, Any]:
+    def _conclude(self, plan: Plan, counts: Counts, error: PushError | None, wait: float | None) -> dict[str, Any]:
         summary = (
             f"{counts.sent} of {counts.total} sent, {counts.failed} failed, {counts.unknown} unknown, "
             f"{counts.cancelled} cancelled, {counts.pending} to be tried again"
         )
         self.log.info("Execution %s: %s", plan.id, summary)
         if counts.pending:
-            raise error or ProviderUnavailable(f"{summary}, as the provider's answers ask for")
+            error = error or ProviderUnavailable(f"{summary}, as the provider's answers ask for")
+            if isinstance(error, ProviderUnavailable):
+                error.retry_after = wait
+            raise error
         if counts.failed or counts.unknown:
             because = f" {error}" if error else ""
             raise DeliveryFailed(
@@ -308,6 +324,6 @@ def _untouched(chunk: Sequence[Delivery]) -> list[Outcome]:
     return [Outcome(delivery.id, Result.RETRY) for delivery in chunk]
 
 
-def _is_last_try(context: Context) -> bool:
+def _retries_left(context: Context) -> int:
     instance = context["ti"]
-    return instance.try_number > (getattr(instance, "max_tries", 0) or 0)
+    return max(0, (getattr(instance, "max_tries", 0) or 0) - instance.try_number + 1)
