@@ -178,6 +178,109 @@ def test_a_reused_content_works_in_several_threads() -> None:
     assert results == dict.fromkeys(range(4), True)
 
 
+# --- what a name means ------------------------------------------------------------------------------------
+
+FUNCTIONS = ("namespace", "range", "dict", "cycler", "joiner")
+PLAIN_WORDS = ("lipsum", "upper", "default", "e", "defined", "loop", "super", "caller", "varargs", "kwargs")
+"""Functions and filters that others have, filters and tests that we have, and words of Jinja outside their places."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS + PLAIN_WORDS)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_a_variable_may_have_any_name(name: str, content_type: str) -> None:
+    used = f"{{{{ {name} }}}}"
+    for number, source in enumerate(
+        [
+            f"in {used}",  # and no other variable beside it
+            f"in {used}{{{{ '' if pod else '' }}}}",
+            f"in {{{{ {name}|upper|lower }}}}",
+            f"in {{% if {name} == 'prod' %}}prod{{% endif %}}",
+            f"in {{% set kept = {name} %}}{{{{ kept }}}}",
+            f"in {{% filter lower %}}{used}{{% endfilter %}}",
+            f"in {{{{ [{name}]|join }}}}",
+        ]
+    ):
+        for whose in ["recipient", "trigger", "task"][: 1 if number else 3]:
+            given: dict[str, Any] = {name: "prod", "pod": 1}
+            content = Content(
+                task(
+                    subject=source,
+                    content=source,
+                    content_type=content_type,
+                    variables=given if whose == "task" else {},
+                ),
+                {},
+                variables=given if whose == "trigger" else {},
+            )
+            one = content.render(TO, given if whose == "recipient" else {})
+            assert one.subject == "in prod", source
+            assert one.text == "in prod", source
+            assert one.html is None or "in prod" in one.html, source
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_a_function_is_none_where_it_is_not_called(name: str, content_type: str) -> None:
+    for source in (f"{{{{ {name} }}}}", f"{{{{ {name} ~ 'x' }}}}", f"{{% set x = {name} %}}{{{{ x }}}}"):
+        with pytest.raises(ContentError, match=f"the variable '{name}' is missing"):
+            rendered(source, content_type)
+    assert rendered(f"{{{{ {name}|default('none') }}}}", content_type).text == "none"
+    assert rendered(f"{{{{ {name} is defined }}}}", content_type).text == "False"
+
+
+def test_a_function_is_still_one_beside_a_variable_of_its_name() -> None:
+    variables = {"range": "10-20", "dict": "Collins", "namespace": "prod"}
+    source = (
+        "{% for i in range(3) %}{{ i }}{% endfor %} {{ range }} {{ dict(a=1).a }} {{ dict }} "
+        "{% set n = namespace(x=1) %}{% set n.x = n.x + 1 %}{{ n.x }} {{ namespace }}"
+    )
+    assert rendered(source, **variables).text == "012 10-20 1 Collins 2 prod"
+    assert rendered("{% macro range(x) %}<{{ x }}>{% endmacro %}{{ range(2) }}", **variables).text == "<2>"
+
+
+def test_variables_win_in_files_that_others_use(tmp_path: Path) -> None:
+    include = files(
+        tmp_path,
+        base__html="{{ dict }} {% block b %}{% endblock %}{% for i in range(2) %}{{ i }}{% endfor %}",
+        page__html=(
+            "{% extends 'base.html' %}{% from 'm.html' import seen with context %}{% from 'm.html' import unseen %}"
+            "{% block b %}{% for x in [1] %}{% include 'part.html' %}{% endfor %}"
+            " {{ seen() }} {{ unseen() }} {% endblock %}"
+        ),
+        part__html="{{ namespace }}",
+        m__html=(
+            "{% macro seen() %}{{ joiner }}{% endmacro %}{% macro unseen() %}{{ joiner|default('none') }}{% endmacro %}"
+        ),
+    )
+    whole = task(template="page.html")
+    content = Content(whole, freeze(whole, include=include))
+    variables = {"dict": "Collins", "namespace": "prod", "joiner": "Ann", "range": "x"}
+    assert content.render(TO, variables).html == "Collins prod Ann none 01"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{{ self }}", "puts out a TemplateReference, which is no value"),
+        ("{% for x in [1] %}{{ loop }}{% endfor %}", "puts out a LoopContext"),
+        ("{% for x in [1] %}{{ 'a' ~ loop }}{% endfor %}", "puts out a LoopContext"),
+        ("{% macro m() %}{% endmacro %}{{ m }}", "puts out a Macro"),
+        ("{{ joiner() }}", "puts out a Joiner"),
+        ("{{ cycler(1, 2) }}", "puts out a Cycler"),
+        ("{{ namespace(a=1) }}", "puts out a _Namespace"),
+        ("{{ word.upper }}", "puts out a builtin_function_or_method"),
+        ("{{ order.items }}", "puts out a builtin_function_or_method"),
+        ("{{ [1, 2]|map('string') }}", "add '|list' or '|join(…)'"),
+    ],
+)
+@pytest.mark.parametrize("beside", ["", "{{ to }}", "{% if to %}{% endif %}"])
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_nobody_is_sent_what_is_no_value(source: str, says: str, beside: str, content_type: str) -> None:
+    variables = {"self": "me", "loop": "round", "word": "a", "order": {"number": 1}}
+    with pytest.raises(ContentError, match=re.escape(says)):
+        compiled(source + beside, content_type, variables=variables).render(TO, {})
+
+
 # --- looked at beforehand ---------------------------------------------------------------------------------
 
 

@@ -37,6 +37,15 @@ def test_a_value_cannot_break_out_of_its_parameter() -> None:
     assert parameters({"a": "{{ x }}"}).render("138", {"x": "<b>&"}) == {"a": "<b>&"}
 
 
+@pytest.mark.parametrize("name", ["namespace", "range", "dict", "cycler", "joiner", "lipsum", "upper"])
+def test_a_variable_may_have_any_name(name: str) -> None:
+    used = f"{{{{ {name} }}}}"
+    assert parameters({"a": used}).render("138", {name: "prod"}) == {"a": "prod"}
+    assert parameters({"a": used}, variables={name: "prod"}).render("138", {}) == {"a": "prod"}
+    with pytest.raises(ContentError, match=f"the variable '{name}' is missing"):
+        parameters({"a": used}).render("138", {})
+
+
 def test_whose_variables_win() -> None:
     task = parse({**SMS, "variables": {"a": "task", "b": "task", "c": "task"}})
     made = compile_content(task, {}, variables={"b": "trigger", "c": "trigger"})

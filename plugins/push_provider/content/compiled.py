@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from jinja2 import meta, nodes
+from jinja2 import nodes
 
 from push_provider.content.flatten import flatten
 from push_provider.content.include_files import include_root, mime_type, read_file, read_template
-from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of
+from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.exceptions import ContentError
 from push_provider.task import ATTACHMENTS_LIMIT, InlineAttachment, PushTask
@@ -253,7 +253,7 @@ class Content:
             with errors_of(current):
                 tree = sandbox.check(source, current)
                 references = list(_references(tree, current))
-                names |= meta.find_undeclared_variables(tree)
+                names |= variables_of(tree)
             for wanted, _, where in references:
                 if current == _SUBJECT or self._task.template is None:
                     raise ContentError(f"{where}: only a file of include/templates can use other templates")
@@ -332,7 +332,7 @@ def _kind(task: PushTask) -> str:
 
 def _regular(value: Any) -> Any:
     # HTML joins blanks and drops those at the ends; isprintable() is false for all other blanks.
-    text = value if type(value) is str else str(value)
+    text = value if type(value) is str else str(readable(value))
     if not text.isprintable() or not text or text[0] == " " or text[-1] == " " or "  " in text:
         raise _Irregular
     return text

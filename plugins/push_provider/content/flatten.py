@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from jinja2 import meta, nodes
+from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from push_provider.content.jinja_sandbox import Limits, Passes, Program, Sandbox, errors_of
+from push_provider.content.jinja_sandbox import Limits, Passes, Program, Sandbox, errors_of, variables_of
 from push_provider.content.plain_text import RESERVED
 
 _N = TypeVar("_N", bound=nodes.Node)
@@ -98,7 +98,7 @@ def flatten(
         with errors_of(name):
             sandbox = _Skeleton(sources, autoescape=autoescape, limits=limits)
             trees = [sandbox.parse(source, file) for file, source in sources.items()]
-            if any(meta.find_undeclared_variables(tree) - fixed for tree in trees):
+            if any(variables_of(tree) - fixed for tree in trees):
                 return None
         text = sandbox.program(name)({key: given[key] for key in fixed if key in given})
     except _NotFlat:

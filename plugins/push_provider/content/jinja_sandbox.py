@@ -8,6 +8,9 @@ or the processor. Here a template works against a deadline and against a size:
   (``'a' * n``, ``center(n)``, ``'%9999d'``, ``replace``, ``join`` …) before it is made;
 * filters, methods and functions are those listed here; everything else is refused.
 
+A function's name is a function where it is called, and a variable's everywhere else: ``range(3)`` counts, and
+``{{ range }}`` is what somebody gave as ``range``, or is missing.
+
 It works in any thread, without signals, as long as each single step is short.
 """
 
@@ -28,6 +31,7 @@ from jinja2 import (
     TemplateNotFound,
     TemplateSyntaxError,
     UndefinedError,
+    meta,
     nodes,
 )
 from jinja2.environment import TemplateModule
@@ -38,6 +42,7 @@ from jinja2.runtime import (
     Context,
     LoopContext,
     Macro,
+    TemplateReference,
     Undefined,
     markup_join,
     new_context,
@@ -119,7 +124,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     :param sources: the templates by name.
     :param autoescape: True for HTML. Without it ``e``, ``safe`` and ``tojson`` make plain text.
-    :param finalize: called with each value that is put out.
+    :param finalize: called with each value that is put out; left out, :func:`readable`.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
@@ -137,19 +142,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             loader=DictLoader(sources),
             autoescape=autoescape,
             undefined=_Missing,
-            finalize=finalize,
+            finalize=finalize or readable,
             auto_reload=False,
             keep_trailing_newline=True,
         )
         self.limits = limits
         self.filters = dict(_FILTERS if autoescape else _PLAIN_FILTERS)
-        self.globals = {
-            "range": safe_range,
-            "dict": dict,
-            "namespace": _Namespace,
-            "cycler": Cycler,
-            "joiner": Joiner,
-        }
+        self.globals = {}
         # Compiled templates look it up on the instance.
         self.concat = self._concat  # type: ignore[method-assign]
         self._now = threading.local()
@@ -306,7 +305,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Call what the lists below allow, and macros, blocks and loops."""
         self = __self
         self.tick()
-        if not isinstance(__obj, _CALLABLE) and not any(__obj is function for function in _FUNCTIONS):
+        if not isinstance(__obj, _CALLABLE) and not any(__obj is function for function in _FUNCTIONS.values()):
             method = getattr(__obj, "__wrapped__", __obj)  # Jinja wraps str.format
             owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "?")
             for kind, methods in _METHODS.items():
@@ -330,21 +329,20 @@ class Program:
     :param name: of the template, for messages.
     """
 
-    __slots__ = ("_blocks", "_globals", "_name", "_root", "_sandbox")
+    __slots__ = ("_blocks", "_name", "_root", "_sandbox")
 
     def __init__(self, sandbox: Sandbox, template: Template, name: str) -> None:
         self._sandbox = sandbox
         self._name = name
         self._root = template.root_render_func
         self._blocks = template.blocks
-        self._globals = dict(sandbox.globals)
 
     def __call__(self, variables: Mapping[str, Any]) -> str:
         """Render. :raises ContentError: a variable is missing, or the template does what it may not."""
         sandbox = self._sandbox
         sandbox.start()
         try:
-            context = new_context(sandbox, self._name, self._blocks, {**self._globals, **variables}, True)
+            context = new_context(sandbox, self._name, self._blocks, dict(variables), True)
             return sandbox.concat(self._root(context))
         except Exception as error:
             raise _told(error, self._name) from error
@@ -390,6 +388,30 @@ def _told(error: Exception, name: str) -> Exception:
     return ContentError(f"{place}: {text[:500]}")
 
 
+def variables_of(tree: nodes.Template) -> set[str]:
+    """The names that a template takes from its variables; a function's counts where it is not called."""
+    called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    elsewhere = {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
+    return {name for name in meta.find_undeclared_variables(tree) if name not in _FUNCTIONS or name in elsewhere}
+
+
+def readable(value: Any) -> Any:
+    """A value that is put out.
+
+    :raises Refused: it is something of the template's own, which would be shown as ``<Macro …>`` or the like.
+    """
+    if isinstance(value, str | Undefined):
+        return value
+    if isinstance(value, Iterator) and not isinstance(value, LoopContext):
+        raise Refused("puts out a list that is not made yet; add '|list' or '|join(…)'")
+    if callable(value) or isinstance(value, _OWN):
+        raise Refused(
+            f"puts out a {type(value).__name__}, which is no value: call it; or if a variable is meant, give it "
+            "another name than Jinja's own words self, super, loop and caller"
+        )
+    return value
+
+
 # --- what the compiler adds -----------------------------------------------------------------------------
 
 
@@ -406,6 +428,13 @@ class _Guards(NodeTransformer):
         if node.test is not None:
             node.test = nodes.And(clock, node.test, lineno=node.lineno)
         node.body.insert(0, nodes.ExprStmt(clock, lineno=node.lineno))
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        self.generic_visit(node)
+        if isinstance(node.node, nodes.Name) and node.node.name in _FUNCTIONS:
+            name = nodes.Const(node.node.name, lineno=node.lineno)
+            node.node = _filtered(node.node, "_function", [name])
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
@@ -539,8 +568,14 @@ def _tick(context: Context, value: Any) -> Any:
     return value
 
 
+def _function(context: Context, value: Any, name: str) -> Any:
+    # A macro may have the name of a function; no variable can be called.
+    return value if callable(value) and not isinstance(value, Undefined) else _FUNCTIONS[name]
+
+
 def _concat(context: Context, *parts: Any) -> Any:
     sandbox = cast("Sandbox", context.environment)
+    parts = tuple(map(readable, parts))
     sandbox.room_for(sum(map(sandbox.weight, parts)))
     if not context.eval_ctx.autoescape:
         return str_join(parts)
@@ -616,6 +651,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "join": _guarded(pass_context(_join)),
     "_tick": _guarded(pass_context(_tick)),
     "_concat": _guarded(pass_context(_concat)),
+    "_function": _guarded(pass_context(_function)),
     "_held": _guarded(pass_context(_held)),
 }
 
@@ -632,7 +668,16 @@ PLAIN_FILTERS: Mapping[str, Callable[..., Any]] = _PLAIN_FILTERS
 _CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
 """What Jinja makes itself. Calling an Undefined says which variable is missing."""
 
-_FUNCTIONS: tuple[Any, ...] = (safe_range, dict, _Namespace, Cycler, Joiner)
+_FUNCTIONS: dict[str, Any] = {
+    "range": safe_range,
+    "dict": dict,
+    "namespace": _Namespace,
+    "cycler": Cycler,
+    "joiner": Joiner,
+}
+
+_OWN = (TemplateReference, LoopContext, Cycler, Namespace)
+"""What Jinja makes itself and nobody can call."""
 
 # Not rfind, rsplit and their like: Python searches backwards in quadratic time.
 _METHODS: dict[type, frozenset[str]] = {

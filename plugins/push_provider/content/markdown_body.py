@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from push_provider.content.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox
+from push_provider.content.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox, readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ class MarkdownSandbox(Sandbox):
     def _keep(self, value: Any) -> Any:
         if isinstance(value, Markup):  # a macro's or block's output, which holds holes already
             return value
-        self._now.values.append(str(value))
+        self._now.values.append(str(readable(value)))
         return Markup(f"\ue000{len(self._now.values) - 1}\ue001")  # noqa: S704  (a number between two marks)
 
     def filled(self, text: str) -> str:
