@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_provider import strict_json
+from push_provider.task import template_parameters
 
 values = st.recursive(
     st.none()
@@ -42,3 +45,13 @@ def test_what_json_can_say_is_read(value: Any) -> None:
 def test_what_python_would_let_pass_is_an_error(text: str | bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says.replace("(", "[(]")):
         strict_json.loads(text)
+
+
+@pytest.mark.parametrize("read", [strict_json.loads, template_parameters])
+def test_a_key_that_stands_twice_among_many_is_found_at_once(read: Callable[[str], Any]) -> None:
+    keys = [f"k{number}" for number in range(60_000)]
+    text = "{" + ", ".join(f'"{key}": "x"' for key in [*keys, keys[-1]]) + "}"
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="the key 'k59999' stands twice"):
+        read(text)
+    assert time.process_time() - begun < 2

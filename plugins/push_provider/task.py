@@ -39,6 +39,7 @@ from pydantic import (
     model_validator,
 )
 
+from push_provider import strict_json
 from push_provider.addresses import email_address, phone_number, shown
 from push_provider.exceptions import FieldError, InvalidTask
 
@@ -574,19 +575,8 @@ def template_parameters(content: str) -> dict[str, str]:
     """
     like = """an SMS has the parameters of its template, a JSON object of texts like {"name": "{{ name }}"}"""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"{shown(twice)} stands there twice")
-        return dict(pairs)
-
     try:
-        parameters = json.loads(content, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON (line {error.lineno}: {error.msg}); {like}") from None
-    except RecursionError:
-        raise ValueError(f"is nested too deeply; {like}") from None
+        parameters = strict_json.loads(content)
     except ValueError as error:
         raise ValueError(f"{error}; {like}") from None
     if not isinstance(parameters, dict):
