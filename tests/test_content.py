@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -691,6 +692,8 @@ def test_freeze_reads_all_that_the_template_needs(tmp_path: Path) -> None:
         ("{% include 'a' ~ name %}", "variables cannot choose it"),
         ("{% include 'sub' %}", "there is no 'sub'"),
         ("{% include 'binary.html' %}", "UTF-8"),
+        ("{% include '" + "x" * 300 + "' %}", "cannot be read: File name too long"),
+        ("{% include 'round' %}", "circle" if sys.version_info < (3, 13) else "there is no 'round'"),
         ("{% block %}", "t.html, line 1"),
         ("{{ 1 }}" * 5000, "tokens"),
     ],
@@ -701,6 +704,7 @@ def test_freeze_stays_below_the_templates(tmp_path: Path, source: str, message: 
     templates = include / "templates"
     (templates / "link.html").symlink_to(tmp_path / "secret.txt")
     (templates / "linked").symlink_to(tmp_path)
+    (templates / "round").symlink_to("round")
     (templates / "sub").mkdir()
     (templates / "binary.html").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ContentError) as error:
@@ -736,12 +740,15 @@ def test_attachments(tmp_path: Path) -> None:
     inline = {"name": "a.tar.gz", "content_base64": base64.b64encode(b"gz").decode()}
     strange = {"name": "a.qqq", "content_base64": ""}
     pdf = {"name": "A.PDF", "content_base64": ""}
-    content = Content(task(attachments=["files/价格.xlsx", inline, strange, pdf]), {}, include=tmp_path)
+    like_urls = [{"name": name, "content_base64": ""} for name in ("//[x", "data:text/html,a.pdf")]
+    content = Content(task(attachments=["files/价格.xlsx", inline, strange, pdf, *like_urls]), {}, include=tmp_path)
     assert content.attachments == [
         File("价格.xlsx", b"x", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         File("a.tar.gz", b"gz", "application/gzip"),
         File("a.qqq", b"", "application/octet-stream"),
         File("A.PDF", b"", "application/pdf"),
+        File("//[x", b"", "application/octet-stream"),
+        File("data:text/html,a.pdf", b"", "application/pdf"),
     ]
     (tmp_path / "files" / "价格.xlsx").unlink()
     assert content.attachments[0].content == b"x"  # read once
@@ -754,6 +761,8 @@ def test_attachments(tmp_path: Path) -> None:
         ("link", "leads out of include/"),
         ("sub", "there is no file"),
         ("large", "more than 10485760 bytes"),
+        ("x" * 300, "cannot be read: File name too long"),
+        ("round", "circle" if sys.version_info < (3, 13) else "there is no file"),
     ],
 )
 def test_attachments_that_cannot_be_sent(tmp_path: Path, name: str, message: str) -> None:
@@ -761,6 +770,7 @@ def test_attachments_that_cannot_be_sent(tmp_path: Path, name: str, message: str
     (include / "sub").mkdir(parents=True)
     (tmp_path / "secret").write_text("secret")
     (include / "link").symlink_to(tmp_path / "secret")
+    (include / "round").symlink_to("round")
     with (include / "large").open("wb") as file:
         file.truncate(10 * 1024 * 1024 + 1)
     content = Content(task(attachments=[name]), {}, include=include)

@@ -16,10 +16,11 @@ from sqlalchemy.exc import IntegrityError
 
 from push_provider import runs
 from push_provider.content import freeze
-from push_provider.exceptions import DagNotReady, PushError
+from push_provider.exceptions import DagNotReady
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
 from push_provider.task import run_id_of
+from push_provider.unforeseen import concerns_all
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -159,7 +160,9 @@ def make_missing_runs(starter: Starter) -> int:
             theirs.make_run(waiting.task_code, waiting.id, run_id_of(waiting.source, waiting.id))
         except DagNotReady:
             continue  # it is asked for again
-        except (PushError, ValueError):
+        except Exception as error:
+            if concerns_all(error):
+                raise
             log.exception("Execution %s of push task %s got no DAG run", waiting.id, waiting.task_code)
         else:
             made += 1

@@ -287,6 +287,20 @@ def test_bulk_answers_for_each(server: ApiServer) -> None:
     assert again.json == answer.json
 
 
+def test_a_task_that_nobody_thought_of_is_refused_alone(server: ApiServer) -> None:
+    tasks = [task(), task(template="x" * 300, content=None), task(name="poison"), task()]
+    server.rows("ALTER TABLE push_task ADD CONSTRAINT poison CHECK (name <> 'poison')")
+    try:
+        answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
+    finally:
+        server.rows("ALTER TABLE push_task DROP CONSTRAINT poison")
+    assert [item["status"] for item in answer.json["items"]] == [201, 422, 500, 201]
+    assert answer.json["items"][1]["problem"]["errors"][0]["field"] == "template"
+    assert answer.json["items"][2]["problem"]["code"] == "fault"
+    assert server.push("POST", "/tasks", tasks[1]).fields == ["template"]
+    assert server.push("GET", f"/tasks/{tasks[3]['code']}").status == 200
+
+
 def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
     tasks = [task() for _ in range(1000)]
     answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})

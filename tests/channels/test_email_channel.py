@@ -298,16 +298,32 @@ def test_a_connection_that_is_still_being_opened_holds_up_nothing(serve: Serve, 
             assert not thread.is_alive()
 
 
-def test_an_error_of_ours_leaves_no_half_open_conversation(serve: Serve, account: Account) -> None:
+def test_a_recipient_that_nobody_thought_of_fails_alone(
+    serve: Serve, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Templates):
+        def render(self, to: str, variables: Any) -> Any:
+            if variables["name"] in ("N2", "N5"):
+                raise ZeroDivisionError("by zero")
+            return super().render(to, variables)
+
+    server = serve()
+    outcomes = send(account(server, max_connections=1), deliveries(6), Broken("s", "{name}"))
+    assert results(outcomes) == ["sent", "failed", "sent", "sent", "failed", "sent"]
+    assert (outcomes[2].code, outcomes[2].text) == ("content", "ZeroDivisionError: by zero")
+    assert caplog.text.count("Traceback") == 1
+
+
+def test_an_interruption_leaves_no_half_open_conversation(serve: Serve, account: Account) -> None:
     class Broken(Templates):
         def render(self, to: str, variables: Any) -> Any:
             if variables["name"] == "N5":
-                raise ZeroDivisionError
+                raise KeyboardInterrupt
             return super().render(to, variables)
 
     server = serve()
     with EmailSender(account(server, max_connections=1), Broken("s", "{name}"), JOB) as sender:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(KeyboardInterrupt):
             sender.send(deliveries(8))
         assert {str(o.result) for o in sender.send(deliveries(4))} == {"sent"}
     assert server.connections == 2

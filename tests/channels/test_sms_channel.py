@@ -47,6 +47,18 @@ def people(count: int, first: int = 1) -> list[Delivery]:
     ]
 
 
+def test_a_recipient_that_nobody_thought_of_fails_alone(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    render = Parameters.render
+
+    def broken(self: Parameters, to: str, variables: Any) -> dict[str, str]:
+        return render(self, to, {"name": 1 / (int(to) - 13800000002), **variables})
+
+    monkeypatch.setattr(Parameters, "render", broken)
+    outcomes = send(aliyun, people(3))
+    assert [(o.result, o.code) for o in outcomes] == [(SENT, None), (FAILED, "content"), (SENT, None)]
+    assert outcomes[1].text == "ZeroDivisionError: division by zero"
+
+
 def own(to: str, number: int = 1, **variables: Any) -> Delivery:
     return Delivery(number, to, {"name": "n", "order": "o", **variables})
 

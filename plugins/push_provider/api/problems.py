@@ -108,6 +108,11 @@ def invalid(*errors: FieldError, status: int = 422) -> Problem:
     return Problem(status, "invalid", "; ".join(map(str, errors)), errors=errors)
 
 
+def fault() -> Problem:
+    """The problem that nobody thought of; the log has the traceback."""
+    return Problem(500, "fault", "Something is wrong on our side; the API server's log says what.")
+
+
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # as RFC 9110 has them, in all Python versions
 
 
@@ -231,5 +236,4 @@ async def _database_away(_request: Request, error: Exception) -> JSONResponse:
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "Something is wrong on our side; the API server's log says what."
-    return Problem(500, "fault", detail).response()
+    return fault().response()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -31,13 +32,15 @@ from push_provider.api.models import (
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text, is_true
 from push_provider.api.preview import PreviewAnswer, first_preview
-from push_provider.api.problems import Problem, ProblemDetails, invalid, of_error
+from push_provider.api.problems import Problem, ProblemDetails, fault, invalid, of_error
 from push_provider.api.waiting import when_known
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.task import CODE_PATTERN, PushTask, parse
+from push_provider.unforeseen import Unforeseen, concerns_all
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["Tasks"])
 BULK_LIMIT = 1000
 
@@ -200,11 +203,12 @@ def create_tasks(
     ask = bodies.ask(caller, request, key, documents)
     entries: dict[int, dict[str, Any]] = {}
     readable: list[tuple[int, PushTask]] = []
+    unforeseen = Unforeseen(log)
     for index, one in enumerate(documents):
         try:
             readable.append((index, _read(caller, one)))
-        except (PushError, Problem) as error:
-            entries[index] = _refused(error)
+        except Exception as error:
+            entries[index] = _refused(error, index, unforeseen)
     engine = get_engine()
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
@@ -217,11 +221,12 @@ def create_tasks(
             try:
                 with connection.begin_nested():
                     row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
-            except PushError as error:
-                entries[index] = _refused(error)
+                    entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
+            except Exception as error:
+                entry = _refused(error, index, unforeseen)
             else:
                 created.append(task.code)
-                entries[index] = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
+            entries[index] = entry
         answer = {
             "created": len(created),
             "refused": len(documents) - len(created),
@@ -363,8 +368,20 @@ def _try_create(request: Request, task: PushTask) -> DryRun:
     return DryRun(task=task_created(request, row, task), preview=preview)
 
 
-def _refused(error: PushError | Problem) -> dict[str, Any]:
-    problem = error if isinstance(error, Problem) else of_error(error)
+def _refused(error: Exception, index: int, unforeseen: Unforeseen) -> dict[str, Any]:
+    """What a task of a bulk call is told that cannot be created.
+
+    :raises Exception: the error itself, if it is not the task's.
+    """
+    if isinstance(error, Problem):
+        problem = error
+    elif isinstance(error, PushError):
+        problem = of_error(error)
+    elif concerns_all(error):
+        raise error
+    else:
+        unforeseen.told(error, f"Task {index} of a bulk call")
+        problem = fault()
     return {"status": problem.status, "problem": problem.body()}
 
 

@@ -15,6 +15,7 @@ from push_provider.channels.sms_calls import Calls, Message
 from push_provider.exceptions import ConfigurationError, ContentError
 from push_provider.hooks.aliyun_client import BATCH, AliyunClient
 from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION
+from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -118,6 +119,7 @@ class SmsSender(Sender):
         self._calls = calls
         self._content = content
         self._pool = ThreadPoolExecutor(threads, "push-sms")
+        self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Send a chunk.
@@ -151,6 +153,10 @@ class SmsSender(Sender):
                 parameters = self._content.render(delivery.to, delivery.variables)
             except ContentError as error:
                 outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500]))
+                continue
+            except Exception as error:
+                told = self._unforeseen.told(error, f"Delivery {delivery.id}")
+                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
                 continue
             messages.append(Message(delivery.id, delivery.to.removeprefix("+"), parameters))
         return outcomes, messages

@@ -8,6 +8,7 @@ being opened holds up none that is open.
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import smtplib
 import socket
@@ -22,11 +23,14 @@ from push_provider.channels.base import Outcome, Result
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
 from push_provider.hooks.smtp_session import connect
+from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from push_provider.channels.base import Delivery
     from push_provider.channels.mime import Mail
     from push_provider.hooks.smtp_config import SmtpConfig
+
+log = logging.getLogger(__name__)
 
 _SHARE = 8
 """Deliveries for which one more connection is worth its handshakes: these cost about as many round trips."""
@@ -64,6 +68,7 @@ class Pool:
         self._poll.register(self._wake, select.POLLIN)
         self._used = time.monotonic()
         self._closed = False
+        self._unforeseen = Unforeseen(log)
         self._reset([])
 
     def _reset(self, deliveries: Sequence[Delivery]) -> None:
@@ -115,6 +120,10 @@ class Pool:
                 mail = self._fill(delivery, dialogue.eightbit)
             except ContentError as error:
                 self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500]))
+                continue
+            except Exception as error:
+                told = self._unforeseen.told(error, f"Delivery {delivery.id}")
+                self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
                 continue
             if mail.utf8 and not dialogue.smtputf8:
                 text = "the address needs SMTPUTF8 (RFC 6531), which the mail server does not offer"

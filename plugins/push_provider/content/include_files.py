@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from push_provider.addresses import shown
 from push_provider.exceptions import ContentError
 from push_provider.task import ATTACHMENTS_LIMIT
 
@@ -28,19 +29,21 @@ def read_template(root: Path, name: str, limit: int) -> str | None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
         raise ContentError(f"{name!r}: write the path of a template below include/templates, without '..'")
-    file = (root / path).resolve()
-    if not file.is_relative_to(root):
-        raise ContentError(f"{name!r}: leads out of include/templates; put the file itself there")
-    if not file.is_file():
-        return None
     try:
+        file = (root / path).resolve()
+        if not file.is_relative_to(root):
+            raise ContentError(f"{name!r}: leads out of include/templates; put the file itself there")
+        if not file.is_file():
+            return None
         if file.stat().st_size > 4 * limit:
             raise ContentError(f"{name}: is longer than {limit} characters")
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContentError(f"{name}: is not text in UTF-8; save it so") from error
     except OSError as error:
-        raise ContentError(f"{name}: cannot be read: {error.strerror}") from error
+        raise ContentError(f"{shown(name)} cannot be read: {error.strerror}") from error
+    except RuntimeError as error:  # Python 3.11 and 3.12 at a link that leads to itself
+        raise ContentError(f"{shown(name)}: its links lead round in a circle") from error
 
 
 def read_file(include: Path, name: str, limit: int) -> bytes:
@@ -50,17 +53,19 @@ def read_file(include: Path, name: str, limit: int) -> bytes:
     :raises ContentError: it is missing, outside the directory or too large.
     """
     root = include.resolve()
-    file = (root / name).resolve()
-    if not file.is_relative_to(root):
-        raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
     try:
+        file = (root / name).resolve()
+        if not file.is_relative_to(root):
+            raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
         if not file.is_file():
             raise ContentError(f"attachments: there is no file {name!r} below include/; add it or leave it out")
         if file.stat().st_size > limit:
             raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
         return file.read_bytes()
     except OSError as error:
-        raise ContentError(f"attachments: {name!r} cannot be read: {error.strerror}") from error
+        raise ContentError(f"attachments: {shown(name)} cannot be read: {error.strerror}") from error
+    except RuntimeError as error:  # Python 3.11 and 3.12 at a link that leads to itself
+        raise ContentError(f"attachments: {shown(name)}: its links lead round in a circle") from error
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -80,7 +85,9 @@ def mime_type(name: str) -> str:
     """The type of a file by its name, ``application/octet-stream`` for what nobody knows."""
     import mimetypes
 
-    known = _KNOWN_TYPES.get(PurePosixPath(name).suffix.lower())
-    # An instance of our own: the module's functions read files of the machine.
-    guess, encoding = mimetypes.MimeTypes().guess_type(name)
+    suffixes = PurePosixPath(name).suffixes
+    known = _KNOWN_TYPES.get(suffixes[-1].lower()) if suffixes else None
+    # An instance of our own: the module's functions read files of the machine. It is asked about the end of the name
+    # alone: the whole of it would be taken for a URL, and "//[x" for a bad one (ValueError from Python 3.13 on).
+    guess, encoding = mimetypes.MimeTypes().guess_type(f"file{''.join(suffixes[-2:])}")
     return known or (guess if guess and not encoding else "application/octet-stream")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Text, bindparam, cast, create_engine
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from push_provider import settings
@@ -26,6 +26,8 @@ def _engine(url: str) -> Engine:
             max_overflow=8,
             pool_pre_ping=True,
             pool_recycle=1800,
+            # Parameters are addresses, and what is sent: they stay out of errors, and so of logs.
+            hide_parameters=True,
             connect_args={"connect_timeout": 10, "application_name": "airflow-push"},
         )
         # Half a password would be taken for the host, and stand in the text of every failed connection.
@@ -51,6 +53,17 @@ def get_engine() -> Engine:
     return _engine(settings.sql_alchemy_conn())
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that a database, this or Airflow's, cannot be used just now, whatever it was asked."""
+    # COPY speaks to the driver itself, so that its errors come as they are.
+    import psycopg
+
+    if isinstance(error, PoolTimeout | InterfaceError | psycopg.InterfaceError):
+        return True
+    # Class 54 is about what was asked: a row or a value beyond PostgreSQL's limits (appendix A).
+    return isinstance(error, OperationalError | psycopg.OperationalError) and not _sqlstate(error).startswith("54")
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn the database's faults into errors that say what to do.
@@ -59,13 +72,13 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except OperationalError as error:
-        raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
     except PoolTimeout as error:
         raise LedgerUnavailable("Every connection of this process to the ledger's database is in use") from error
-    except ProgrammingError as error:
+    except Exception as error:
+        if is_away(error):
+            raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
         # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
-        if getattr(error.orig, "sqlstate", None) in ("42P01", "42703"):
+        if isinstance(error, ProgrammingError) and _sqlstate(error) in ("42P01", "42703"):
             raise LedgerUnavailable("The ledger's tables are missing or old; run 'airflow push migrate'") from error
         raise
 
@@ -82,6 +95,11 @@ def array_of(texts: Collection[str]) -> ColumnElement[Any]:
     return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
 
 
-def _reason(error: DBAPIError) -> str:
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+
+
+def _reason(error: BaseException) -> str:
     # The driver's first line names host and cause; the statement and its parameters stay out of logs.
-    return str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else "no answer"
+    words = str(getattr(error, "orig", error) or "").strip()
+    return words.splitlines()[0] if words else "no answer"

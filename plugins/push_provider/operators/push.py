@@ -172,7 +172,7 @@ class BasePushOperator(BaseOperator):
             push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
             content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
             sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
-        except PushError:
+        except Exception:  # whatever it is: nothing was handed over, so nobody is in doubt
             executions.record(engine, _untouched(pending))
             raise
         with sender:
