@@ -451,7 +451,11 @@ A_PARAMETER_SET = """an SMS has the parameters of its template, a JSON object of
         ({"content": '"code"'}, "content", f"is no JSON object; {A_PARAMETER_SET}"),
         ({"content": '{"code": 123}'}, "content", f"'code' must be a text, in quotes; {A_PARAMETER_SET}"),
         ({"content": '{"code": null}'}, "content", f"'code' must be a text, in quotes; {A_PARAMETER_SET}"),
-        ({"content": '{"a": "1", "a": "2"}'}, "content", f"cannot be read: the key 'a' stands twice in one object; {A_PARAMETER_SET}"),
+        (
+            {"content": '{"a": "1", "a": "2"}'},
+            "content",
+            f"cannot be read: the key 'a' stands twice in one object; {A_PARAMETER_SET}",
+        ),
         ({"content": '{"a": "\\ud800"}'}, "content", f"'a' {NO_SURROGATE}"),
         ({"content": "[" * 100_000}, "content", f"is nested too deeply; {A_PARAMETER_SET}"),
         ({"content_type": "text"}, "content_type", "belongs to channel email; leave it out"),

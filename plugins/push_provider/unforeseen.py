@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from logging import Logger
+from typing import TYPE_CHECKING
 
 from push_provider.exceptions import ConfigurationError, TransientError
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 
 def concerns_all(error: Exception) -> bool:

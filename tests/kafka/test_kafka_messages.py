@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from push_provider.kafka import messages
 from push_provider.ledger.messages import Define, Order, Refused, Start
+from push_provider.task import parse
 
 TASK = {
     "code": "new",
@@ -118,6 +120,29 @@ def test_a_refusal_says_which_task_it_speaks_of(value: Any, code: str | None) ->
     order = one(value)
     assert isinstance(order, Refused)
     assert order.code == code
+
+
+def test_an_element_nested_as_deeply_as_can_just_be_read_raises_nothing() -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10):
+        orders = read(b'[{"task": "a"}, ' + b"[" * depth + b"]" * depth + b"]")
+        assert isinstance(orders[-1], Refused)
+
+
+def test_a_message_that_nobody_thought_of_is_refused_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def parse_all_but_one(document: Any) -> Any:
+        if document["code"] == "odd":
+            raise KeyError("unheard of")
+        return parse(document)
+
+    monkeypatch.setattr(messages, "parse", parse_all_but_one)
+    odd = {"define": {**TASK, "code": "odd"}}
+    orders = read([{"task": "a"}, odd, {"define": TASK}, odd])
+    assert [type(order) for order in orders] == [Start, Refused, Define, Refused]
+    assert isinstance(orders[1], Refused)
+    assert orders[1].reason.endswith(": KeyError: 'unheard of'")
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:

@@ -13,7 +13,7 @@ from ledger_desk import LOOP, NOW, Desk, push
 from sqlalchemy import text
 
 from push_provider.channels.base import Result
-from push_provider.exceptions import ContentError, UnknownMessage
+from push_provider.exceptions import ContentError, LedgerUnavailable, UnknownMessage
 from push_provider.kafka import messages as kafka
 from push_provider.ledger import deliveries, executions, messages, rejected, tasks
 from push_provider.ledger.messages import Order, Taken
@@ -322,6 +322,68 @@ def test_bad_fields_are_rejected_between_good_ones(stream: Stream, fields: dict[
 
 def test_an_unknown_task_is_rejected(stream: Stream) -> None:
     assert "There is no push task" in reasons(stream.take(stream.start("a@example.com")))[0]
+
+
+# --- what nobody thought of -----------------------------------------------------------------------------
+
+UNFORESEEN = {
+    "in what all write together": (
+        "ALTER TABLE push_delivery ADD CONSTRAINT odd CHECK (recipient <> 'odd@example.com')",
+        lambda code: {"task": code, "recipients": ["odd@example.com"]},
+    ),
+    "in a step of its own": (
+        "ALTER TABLE push_task ADD CONSTRAINT odd CHECK (name <> 'odd')",
+        lambda code: {"define": push(code, **MANUAL, name="odd").spec()},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNFORESEEN)
+@pytest.mark.parametrize("places", [(0,), (12,), (2, 3, 17)])
+def test_what_nobody_thought_of_is_found_and_rejected_alone(
+    ledger: Engine, kind: str, places: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = Stream(Desk(ledger), "odd")
+    stream.desk.apply(**MANUAL, recipients=[])
+    statement, odd = UNFORESEEN[kind]
+    with ledger.begin() as connection:
+        connection.execute(text(statement))
+    values = [odd("other" if "define" in kind else stream.desk.code) if n in places else
+              stream.start(f"p{n}@example.com") for n in range(20)]  # fmt: skip
+    orders = stream.orders(*values)
+    taken = stream.again(orders)
+    assert (taken.deliveries, taken.executions, taken.repeated) == (20 - len(places), 1, 0)
+    assert [order.message.offset for order in taken.rejected] == list(places)
+    for row in rejected.find(ledger):
+        assert 'CheckViolation: new row for relation "push_' in row.reason
+        assert "example.com" not in row.reason
+    assert caplog.text.count("which is logged once:\nTraceback") == 1
+    assert "example.com" not in caplog.text
+    assert stream.again(orders) == Taken(0, 0, 0, 20, [])
+    # When whatever it was is mended, a replay takes it.
+    with ledger.begin() as connection:
+        connection.execute(text("ALTER TABLE push_delivery DROP CONSTRAINT IF EXISTS odd"))
+        connection.execute(text("ALTER TABLE push_task DROP CONSTRAINT IF EXISTS odd"))
+    for row in rejected.find(ledger):
+        message = rejected.get(ledger, row.id)
+        assert stream.again(kafka.orders(message), replay=message.position).rejected == []
+    assert rejected.find(ledger) == []
+
+
+def test_nothing_is_rejected_while_the_ledger_is_away(ledger: Engine) -> None:
+    def gone(_: PushTask) -> dict[str, str]:
+        with ledger.connect() as other:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            other.execute(text(query))
+        return {}
+
+    stream = Stream(Desk(ledger), "away")
+    stream.desk.apply(**MANUAL, recipients=[])
+    orders = stream.orders(*(stream.start(f"p{n}@example.com") for n in range(5)))
+    with pytest.raises(LedgerUnavailable):
+        stream.again(orders, freeze=gone)
+    assert (rejected.find(ledger), stream.executions()) == ([], [])
+    assert stream.again(orders) == Taken(5, 1, 0, 0, [])
 
 
 # --- tasks --------------------------------------------------------------------------------------------

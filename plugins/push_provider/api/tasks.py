@@ -207,7 +207,7 @@ def create_tasks(
     for index, one in enumerate(documents):
         try:
             readable.append((index, _read(caller, one)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = _refused(error, index, unforeseen)
     engine = get_engine()
     with transaction(engine) as connection:
@@ -222,7 +222,7 @@ def create_tasks(
                 with connection.begin_nested():
                     row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 entry = _refused(error, index, unforeseen)
             else:
                 created.append(task.code)

@@ -121,7 +121,7 @@ class Pool:
             except ContentError as error:
                 self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500]))
                 continue
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 told = self._unforeseen.told(error, f"Delivery {delivery.id}")
                 self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
                 continue

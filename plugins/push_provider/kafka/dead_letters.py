@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from push_provider.exceptions import PushError
 from push_provider.kafka import producer
 from push_provider.kafka.producer import Outgoing, Place
+from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from push_provider.ledger.rejected import Forward
 
 log = logging.getLogger(__name__)
+_unforeseen = Unforeseen(log)
 _CHUNK = 100
 
 
@@ -35,6 +37,8 @@ def forward(engine: Engine, connection: Connection) -> None:
             rejected.forwarded(engine, [one.id for one in waiting])
     except PushError as error:
         log.warning("Rejected messages are forwarded later: %s", error)
+    except Exception as error:  # noqa: BLE001  (what comes in goes on being taken)
+        log.warning("Rejected messages are forwarded later: %s", _unforeseen.told(error, "A rejected message"))
 
 
 def _letter(rejected: Forward, *, whole: bool) -> Outgoing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,19 +10,23 @@ from typing import TYPE_CHECKING
 from push_provider import content, settings
 from push_provider.kafka.messages import refused_define
 from push_provider.ledger import messages
-from push_provider.ledger.messages import Define, Order, Taken
+from push_provider.ledger.messages import Define, Order, Taken, unforeseen_refusal
+from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Engine
 
+log = logging.getLogger(__name__)
+_unforeseen = Unforeseen(log)
+
 
 def take(engine: Engine, orders: Sequence[Order], *, replay: UUID | None = None) -> Taken:
-    """Take a batch, all or none; an injected task whose content cannot be sent is refused.
+    """Take a batch; an injected task whose content cannot be sent is refused, and so is what nobody thought of.
 
     :param replay: position of the rejected message that these are, and that is tried again.
-    :raises LedgerUnavailable: nothing has been taken.
+    :raises LedgerUnavailable: what has not been taken comes again.
     """
     return messages.take(
         engine,
@@ -35,6 +40,9 @@ def take(engine: Engine, orders: Sequence[Order], *, replay: UUID | None = None)
 
 
 def _looked_at(order: Order) -> Order:
-    if isinstance(order, Define) and (faults := content.faults(order.task)):
-        return refused_define(order.message, order.code, faults)
+    try:
+        if isinstance(order, Define) and (faults := content.faults(order.task)):
+            return refused_define(order.message, order.code, faults)
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
+        return unforeseen_refusal(order.message, order.code, error, _unforeseen)
     return order

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -18,13 +19,17 @@ from uuid import UUID
 
 from push_provider import strict_json
 from push_provider.exceptions import FieldError, InvalidTask
-from push_provider.ledger.messages import Define, Message, Order, Refused, Start
+from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
 from push_provider.task import CODE_PATTERN, parse
+from push_provider.unforeseen import Unforeseen
+
+log = logging.getLogger(__name__)
 
 SIZE_LIMIT = 5 * 1024 * 1024
 """Bytes of one message. Kafka's own default is 1 MiB (``message.max.bytes``)."""
 _ID_LIMIT = 200
 _START_FIELDS = ("task", "recipients", "variables", "id")
+_unforeseen = Unforeseen(log)
 
 
 def read(topic: str, partition: int, offset: int, value: bytes | None, *, timestamp: int | None = None) -> list[Order]:
@@ -41,6 +46,13 @@ def read(topic: str, partition: int, offset: int, value: bytes | None, *, timest
 
 def orders(message: Message) -> list[Order]:
     """The same of a message, or an element of one, whose place is known."""
+    try:
+        return _orders(message)
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
+        return [unforeseen_refusal(message, None, error, _unforeseen)]
+
+
+def _orders(message: Message) -> list[Order]:
     value = message.value
     if value is None:
         return [Refused(message, None, "The message has no value (a tombstone)")]
@@ -73,6 +85,8 @@ def _order(message: Message, document: Any) -> Order:
         return _start(message, document)
     except InvalidTask as error:
         return Refused(message, code if isinstance(code, str) else None, str(error))
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
+        return unforeseen_refusal(message, code if isinstance(code, str) else None, error, _unforeseen)
 
 
 _FORMS = 'like {"task": code, "recipients": […], "variables": {…}} or {"define": {…}}'

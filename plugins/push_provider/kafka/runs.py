@@ -10,11 +10,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from push_provider.task import dag_id, run_id_of
+from push_provider.unforeseen import Unforeseen, concerns_all
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 log = logging.getLogger(__name__)
+_unforeseen = Unforeseen(log)
 
 
 def make_waiting(engine: Engine) -> int:
@@ -30,7 +32,7 @@ def make_waiting(engine: Engine) -> int:
     refused: set[str] = set()
     for execution, code in messages.waiting(engine):
         if code not in refused:
-            refusal = make(code, execution)
+            refusal = _made(code, execution)
             if refusal is None:
                 executions.note_run(engine, execution, run_id_of(messages.SOURCE, execution))
                 continue
@@ -39,6 +41,15 @@ def make_waiting(engine: Engine) -> int:
             log.info("Execution %s of push task %s waits for its DAG run: %s", execution, code, refusal)
         left += 1
     return left
+
+
+def _made(code: str, execution: int) -> str | None:
+    try:
+        return make(code, execution)
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        return _unforeseen.told(error, f"The DAG run of execution {execution}")
 
 
 def make(code: str, execution: int) -> str | None:

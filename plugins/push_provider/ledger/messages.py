@@ -7,6 +7,7 @@ again, after a crash or because their sender was not sure: each is taken once, w
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,9 +22,12 @@ from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import push_message, push_rejected, push_task
 from push_provider.ledger.tasks import Action, TaskRow
 from push_provider.task import PushTask, Trigger, parse_trigger
+from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+log = logging.getLogger(__name__)
 
 SOURCE = "kafka"
 _LOCK = 0x7075_6D73  # "pums": one batch at a time
@@ -92,7 +96,17 @@ class Taken(NamedTuple):
     defined: int
     repeated: int
     """Messages that had been taken before."""
-    rejected: Sequence[Refused]
+    rejected: list[Refused]
+
+    def and_then(self, more: Taken) -> Taken:
+        """What became of this batch and of the next one."""
+        return Taken(
+            self.deliveries + more.deliveries,
+            self.executions + more.executions,
+            self.defined + more.defined,
+            self.repeated + more.repeated,
+            self.rejected + more.rejected,
+        )
 
 
 def take(
@@ -105,15 +119,67 @@ def take(
     forward_to: str | None = None,
     replay: UUID | None = None,
 ) -> Taken:
-    """Take a batch of messages, all or none.
+    """Take a batch of messages, all or none, unless one of them raises an error that nobody thought of.
+
+    Such a one is found by halving the batch, and rejected alone, with the last line of the error's traceback.
 
     :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`).
     :param now: the present moment, for the schedules of injected tasks.
     :param default_timezone: the clock of a schedule that names none.
     :param forward_to: the topic that rejected messages are to be forwarded to.
     :param replay: position of the rejected message that these are, and that is tried again.
-    :raises LedgerUnavailable: nothing has been taken.
+    :raises LedgerUnavailable: what has not been taken comes again.
     """
+    unforeseen = Unforeseen(log)
+    taken = Taken(0, 0, 0, 0, [])
+    waiting: list[Sequence[Order]] = [orders]
+    while waiting:
+        part = waiting.pop()
+        try:
+            more = _take(
+                engine,
+                part,
+                freeze=freeze,
+                now=now,
+                default_timezone=default_timezone,
+                forward_to=forward_to,
+                replay=replay,
+            )
+        except Exception as error:
+            if concerns_all(error) or not part or (len(part) == 1 and isinstance(part[0], Refused)):
+                raise
+            if len(part) > 1:
+                log.warning("%s messages cannot be taken at once, but in parts: %s", len(part), last_line(error))
+                half = len(part) // 2
+                waiting += [part[half:], part[:half]]
+                continue
+            waiting.append([unforeseen_refusal(part[0].message, part[0].code, error, unforeseen)])
+        else:
+            taken = taken.and_then(more)
+    return taken
+
+
+def unforeseen_refusal(message: Message, code: str | None, error: Exception, unforeseen: Unforeseen) -> Refused:
+    """The rejection of a message that raises an error which nobody thought of.
+
+    :raises Exception: the error itself, if it is not the message's.
+    """
+    if concerns_all(error):
+        raise error
+    place = f"{message.topic} [{message.partition}] at {message.offset}"
+    return Refused(message, code, f"Unforeseen, the log has the traceback: {unforeseen.told(error, place)}")
+
+
+def _take(
+    engine: Engine,
+    orders: Sequence[Order],
+    *,
+    freeze: Callable[[PushTask], Mapping[str, str]],
+    now: datetime,
+    default_timezone: str,
+    forward_to: str | None,
+    replay: UUID | None,
+) -> Taken:
     with transaction(engine) as connection:
         # One batch at a time: whoever locks several tasks could wait for another who does.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
