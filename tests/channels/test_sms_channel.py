@@ -72,10 +72,11 @@ def send(aliyun: Any, deliveries: Sequence[Delivery], chunk: int = 1000, **extra
     return sorted(outcomes)
 
 
-def sleepless(aliyun: Any, slept: list[float], **extra: Any) -> SmsSender:
+def sleepless(aliyun: Any, slept: list[float], *, last: bool = False) -> SmsSender:
     """A sender that notes its waits instead of waiting."""
-    client = AliyunClient(aliyun_config(connection(aliyun, **extra)))
-    return SmsSender(Calls(client, "推送平台", aliyun.TEMPLATE, JOB, slept.append), content(), 4)
+    client = AliyunClient(aliyun_config(connection(aliyun)))
+    calls = Calls(client, "推送平台", aliyun.TEMPLATE, JOB._replace(last=last), slept.append)
+    return SmsSender(calls, content(), 4)
 
 
 def results(outcomes: Sequence[Outcome]) -> list[Result]:
@@ -316,26 +317,72 @@ def test_a_number_whose_turn_comes_in_a_minute_waits_alone(aliyun: Any) -> None:
     assert sorted(sms.phone for sms in aliyun.sent) == [delivery.to for delivery in deliveries[1:]]
 
 
-def test_where_everybody_is_refused_few_are_tried(aliyun: Any) -> None:
-    everybody = [delivery._replace(to=f"1990004{delivery.id:04d}") for delivery in people(2000)]
-    with (
-        SmsChannel().open(connection(aliyun), content(), JOB) as sender,
-        pytest.raises(ContentError, match=r"refused 16 recipients in a row with isv\.MOBILE_NUMBER_ILLEGAL"),
-    ):
-        sender.send(everybody[:1000])
-    assert sum(aliyun.calls.values()) < 100
-    assert aliyun.sent == []
+def refused(count: int, first: int = 1, prefix: str = "1990004") -> list[Delivery]:
+    """People whose numbers the gateway refuses."""
+    return [delivery._replace(to=f"{prefix}{delivery.id:04d}") for delivery in people(count, first)]
 
 
-def test_after_some_were_sent_the_rest_of_a_refused_chunk_is_not_tried(aliyun: Any) -> None:
-    good, bad = people(100), [d._replace(to=f"1990004{d.id:04d}") for d in people(900, first=101)]
-    with SmsChannel().open(connection(aliyun), content(), JOB) as sender:
-        outcomes = sorted(sender.send([*good, *bad]))
-        assert results(outcomes) == [SENT] * 100 + [FAILED] * 900
-        assert {outcome.code for outcome in outcomes[100:]} == {"isv.MOBILE_NUMBER_ILLEGAL", "content"}
-        with pytest.raises(ContentError, match="in a row"):
+def test_twenty_bad_numbers_fail_nobody_after_them(aliyun: Any) -> None:
+    slept: list[float] = []
+    with sleepless(aliyun, slept) as sender:
+        outcomes = sorted(sender.send([*refused(20), *people(300, first=21)]))
+    assert results(outcomes) == [FAILED] * 20 + [SENT] * 300
+    assert {outcome.code for outcome in outcomes[:20]} == {"isv.MOBILE_NUMBER_ILLEGAL"}
+    assert sum(aliyun.calls.values()) <= 60
+    assert sum(slept) < 2
+
+
+@pytest.mark.parametrize("places", [range(0, 300, 2), range(0, 300, 15), range(100, 200)])
+def test_however_many_numbers_are_bad_the_good_ones_are_sent(aliyun: Any, places: range) -> None:
+    slept: list[float] = []
+    deliveries = people(300)
+    for place in places:
+        deliveries[place] = refused(1, deliveries[place].id)[0]
+    with sleepless(aliyun, slept) as sender:
+        outcomes = sorted(sender.send(deliveries))
+    assert results(outcomes) == [FAILED if place in places else SENT for place in range(300)]
+    assert sum(aliyun.calls.values()) <= 2 * 300
+
+
+def test_a_number_on_which_the_service_fails_keeps_nobody_waiting(aliyun: Any) -> None:
+    slept: list[float] = []
+    with sleepless(aliyun, slept) as sender:
+        outcomes = sorted(sender.send([*refused(1, prefix="1990006"), *people(99, first=2)]))
+    assert results(outcomes) == [RETRY] + [SENT] * 99
+    assert outcomes[0].code == "isp.SYSTEM_ERROR"
+    assert slept == [5.0, 10.0]
+    assert sum(aliyun.calls.values()) <= 3 + 2 * 7
+
+
+def test_where_everybody_is_refused_calls_are_slow_and_the_rest_stays_for_a_later_try(aliyun: Any) -> None:
+    slept: list[float] = []
+    with sleepless(aliyun, slept) as sender:
+        outcomes = sorted(sender.send(refused(1500)))
+        with pytest.raises(ProviderUnavailable, match=r"refused 1\d\d\d recipients in a row, .* isv\.MOBILE_"):
             sender.send(people(1, first=2000))
-    assert sum(aliyun.calls.values()) < 120
+    tried = [outcome for outcome in outcomes if outcome.result is FAILED]
+    left = [outcome for outcome in outcomes if outcome.result is RETRY]
+    assert len(tried) + len(left) == 1500
+    assert 1000 <= len(tried) < 1010  # the calls under way are waited for
+    assert {outcome.code for outcome in tried} == {"isv.MOBILE_NUMBER_ILLEGAL"}
+    assert {outcome.code for outcome in left} == {"not-tried"}
+    assert all("the others have not been tried" in (outcome.text or "") for outcome in left)
+    calls = sum(aliyun.calls.values())
+    assert calls < 1.1 * len(tried)
+    assert sum(slept) > 0.05 * (calls - 100)
+
+    # The next try goes on behind those who were refused.
+    with sleepless(aliyun, slept) as sender:
+        assert results(sender.send(people(300, first=2001))) == [SENT] * 300
+
+
+def test_if_no_later_try_comes_everybody_is_tried(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("push_provider.channels.sms_calls._ENOUGH", 100)
+    slept: list[float] = []
+    with sleepless(aliyun, slept, last=True) as sender:
+        outcomes = sorted(sender.send([*refused(200), *people(300, first=201)]))
+    assert results(outcomes) == [FAILED] * 200 + [SENT] * 300
+    assert sum(aliyun.calls.values()) < 1.2 * 200
 
 
 # --- an account that stops working on the way -----------------------------------------------------------------

@@ -110,6 +110,48 @@ def test_parameters_that_are_refused_once_cost_nobody_their_sms(
     assert sorted(sms.phone for sms in aliyun.sent) == NUMBERS[:4]
 
 
+BAD = [f"1990004{number:04d}" for number in range(450)]
+"""Numbers that the gateway refuses."""
+
+
+def test_twenty_bad_numbers_fail_nobody_after_them_nor_when_sent_again(
+    ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = [f"137{number:08d}" for number in range(300)]
+    aliyun.connect(monkeypatch)
+    apply(ledger, recipients=people([*BAD[:20], *good]))
+    with pytest.raises(AirflowFailException, match="300 of 320 sent, 20 failed"):
+        execute(last=True)
+    found = states(ledger)
+    assert {found[number] for number in good} == {("sent", None)}
+    assert {found[number] for number in BAD[:20]} == {("failed", "isv.MOBILE_NUMBER_ILLEGAL")}
+    assert sum(aliyun.calls.values()) <= 60
+    with pytest.raises(AirflowFailException, match="300 of 320 sent, 20 failed"):
+        execute(last=True)
+    assert sorted(sms.phone for sms in aliyun.sent) == good
+
+
+@pytest.mark.parametrize("retries", [True, False])
+def test_more_bad_numbers_than_are_tried_at_a_time_fail_nobody_after_them(
+    ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch, retries: bool
+) -> None:
+    monkeypatch.setattr("push_provider.channels.sms_calls._PACE", 0.0)
+    monkeypatch.setattr("push_provider.channels.sms_calls._ENOUGH", 200)
+    aliyun.connect(monkeypatch)
+    apply(ledger, recipients=people([*BAD, "13700000001"]))
+    if retries:
+        with pytest.raises(ProviderUnavailable, match=r"refused 2\d\d recipients in a row, the last with isv\.MOBILE_"):
+            execute()
+        assert states(ledger)["13700000001"][0] == "pending"
+        (row,) = executions.find(ledger, task="s")
+        assert row.state.value == "running"
+        assert "Look at the template" in (row.error or "")
+    with pytest.raises(AirflowFailException, match="1 of 451 sent, 450 failed"):
+        execute(last=True)
+    assert [sms.phone for sms in aliyun.sent] == ["13700000001"]
+    assert sum(aliyun.calls.values()) < 1.2 * 451
+
+
 def test_held_by_default_and_settled_by_receipts(ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     aliyun.connect(monkeypatch)
     apply(ledger)

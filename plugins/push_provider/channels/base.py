@@ -78,10 +78,12 @@ class Job(NamedTuple):
     :param execution: the ledger's number of the execution.
     :param token: 32 hex digits, unique to the execution in the whole world; what identifies a message at the provider
         derives from it.
+    :param last: whether no other try of the execution follows: what is left to a later one then is never sent.
     """
 
     execution: int
     token: str
+    last: bool = False
 
 
 class Sender(AbstractContextManager["Sender"], ABC):

@@ -125,11 +125,11 @@ class SmsSender(Sender):
         """Send a chunk.
 
         An outcome's ``provider_id`` is Aliyun's BizId. Its ``code`` is Aliyun's, or one of ``content`` (no parameters
-        can be made), ``number`` (no mobile number), ``connection``, ``timeout`` and ``protocol`` (no answer).
+        can be made), ``number`` (no mobile number), ``connection``, ``timeout`` and ``protocol`` (no answer), and
+        ``not-tried`` (too many before were refused).
 
         :raises ConfigurationError: Aliyun refuses the account, the signature or the template; nothing was sent.
-        :raises ContentError: Aliyun refuses one recipient after the other, and has accepted none.
-        :raises ProviderUnavailable: Aliyun cannot be reached; nothing was sent.
+        :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row; nothing was sent.
         """
         outcomes, messages = self._messages(deliveries)
         batches = _batches(messages)

@@ -3,10 +3,14 @@
 Aliyun accepts or refuses a call as a whole. One that is refused because of one recipient is halved until that one is
 alone: the others get their message, and only they. One that is refused for a reason that passes is made again; what
 nobody can tell is ``unknown``, and never sent again by itself.
+
+No answer about one recipient fails another. Where many are refused in a row, calls become slow, so that the account is
+not flooded with refusals; if that does not end, those who were not asked for stay pending for a later try.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +18,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels import out_id
 from push_provider.channels.base import Job, Outcome, Result
-from push_provider.exceptions import ContentError, ProviderUnavailable, PushError
+from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_client import Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, Meaning, meaning
 
 if TYPE_CHECKING:
     from push_provider.hooks.aliyun_client import AliyunClient
 
+log = logging.getLogger(__name__)
+
 _TRIES = 3
 """How often a call is made that Aliyun has no time for."""
 _PATIENCE = 10.0
 """Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
-_FUSE = 16
-"""Recipients refused in a row, each alone and for the same reason, after which no more are tried."""
+_MANY = 16
+"""Refusals in a row, each of one recipient, after which calls wait for each other, and a refused call is made for each
+of its recipients alone: halving costs two calls for each who is refused."""
+_PACE = 0.05
+"""Seconds between two calls then: twenty a second."""
+_ENOUGH = 1000
+"""Refusals in a row after which the rest is left to a later try, if one comes."""
 
 
 class Message(NamedTuple):
@@ -40,6 +51,18 @@ class Message(NamedTuple):
     id: int
     to: str
     parameters: Mapping[str, str]
+
+
+class _Halt(NamedTuple):
+    """Why no more calls are made, and what that is for those who are left.
+
+    :param lasting: also in the chunks to come.
+    """
+
+    error: PushError
+    result: Result
+    code: str
+    lasting: bool = True
 
 
 class Calls:
@@ -61,60 +84,66 @@ class Calls:
         self._job = job
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._error: PushError | None = None
-        self._handed = False
-        self._refused: tuple[str, int] = ("", 0)
+        self._turn = threading.Lock()
+        self._halt: _Halt | None = None
+        self._answered = False
+        self._refused = 0
         self.proven = False
         """Whether Aliyun has accepted a call, and none has failed to reach it since."""
 
     def begin(self) -> None:
         """Begin a chunk.
 
-        :raises PushError: an earlier chunk showed that nothing can be sent.
+        :raises PushError: an earlier chunk showed that nothing can be sent, or not now.
         """
-        if self._error is not None and not isinstance(self._error, ProviderUnavailable):
-            raise self._error
-        self._error = None
-        self._handed = False
+        if self._halt is not None and self._halt.lasting:
+            raise self._halt.error
+        self._halt = None
+        self._answered = False
 
     def conclude(self) -> None:
         """End a chunk.
 
-        :raises PushError: nothing of it was sent, because nothing can be.
+        :raises PushError: nothing of it was sent or refused, because nothing can be asked for.
         """
-        if self._error is not None and not self._handed:
-            raise self._error
+        if self._halt is not None and not self._answered:
+            raise self._halt.error
 
-    def deliver(self, batch: Sequence[Message]) -> list[Outcome]:
-        """Send messages to different numbers; an outcome for each."""
-        if self._error is not None:
-            return self._not_tried(batch)
+    def deliver(self, batch: Sequence[Message], tries: int = _TRIES) -> list[Outcome]:
+        """Send messages to different numbers; an outcome for each.
+
+        :param tries: how often the call is made if Aliyun has no time.
+        """
+        if self._halt is None:
+            self._keep_pace()
+        if self._halt is not None:
+            return _all(batch, self._halt.result, self._halt.code, str(self._halt.error)[:500])
         try:
-            answer, says = self._call(batch)
+            answer, says = self._call(batch, tries)
         except NotSent as error:
             unavailable = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {error}.")
-            self._stop(unavailable)
+            self._stop(_Halt(unavailable, Result.RETRY, "connection", lasting=False))
             return _all(batch, Result.RETRY, "connection", str(error))
         except NoAnswer as error:
-            self._handed = True
+            self._answered = True
             return _all(batch, Result.UNKNOWN, error.code, str(error))
         except PushError as error:
-            self._stop(error)
+            self._stop(_Halt(error, Result.FAILED, "configuration"))
             return _all(batch, Result.FAILED, "configuration", str(error))
         if says is None:
             self._accept()
             return [Outcome(message.id, Result.SENT, answer.body.biz_id) for message in batch]
         return self._refuse(batch, answer, says)
 
-    def _call(self, batch: Sequence[Message]) -> tuple[Answer, Meaning | None]:
+    def _call(self, batch: Sequence[Message], tries: int) -> tuple[Answer, Meaning | None]:
         """Make a call, again if Aliyun has no time; its answer, and what that means unless all is well."""
-        for number in range(_TRIES):
+        for number in range(tries):
             answer = self._send(batch)
             if answer.ok:
                 return answer, None
             says = meaning(answer.code, answer.message)
             wait = answer.retry_after or says.wait
-            last = number + 1 == _TRIES
+            last = number + 1 == tries
             if says.fault is not Fault.BUSY or last or wait is None or wait * 2**number > _PATIENCE:
                 break
             self._sleep(wait * 2**number)
@@ -132,51 +161,61 @@ class Calls:
     def _refuse(self, batch: Sequence[Message], answer: Answer, says: Meaning) -> list[Outcome]:
         text = answer.message[:500]
         if says.fault is Fault.DOUBT:
-            self._handed = True
+            self._answered = True
             return _all(batch, Result.UNKNOWN, answer.code, text)
         if says.fault is Fault.ACCOUNT:
             from push_provider.hooks.aliyun_sms import refusal
 
-            self._stop(refusal(self._client.config, answer))
+            self._stop(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
             return _all(batch, Result.FAILED, answer.code, text)
         if says.one and len(batch) > 1:
-            middle = len(batch) // 2
-            return [*self.deliver(batch[:middle]), *self.deliver(batch[middle:])]
+            # What was busy has been waited for.
+            tries = 1 if says.fault is Fault.BUSY else _TRIES
+            return [outcome for part in self._parts(batch) for outcome in self.deliver(part, tries)]
+        if says.one:
+            self._count_refusal(answer)
         if says.fault is Fault.BUSY:
             return _all(batch, Result.RETRY, answer.code, text, answer.retry_after or says.wait)
-        self._count_refusal(answer)
         return _all(batch, Result.FAILED, answer.code, text)
+
+    def _parts(self, batch: Sequence[Message]) -> list[Sequence[Message]]:
+        if self._refused >= _MANY:
+            return [[message] for message in batch]
+        middle = len(batch) // 2
+        return [batch[:middle], batch[middle:]]
 
     # --- what the threads share -----------------------------------------------------------------------
 
+    def _keep_pace(self) -> None:
+        """Wait for one's turn, while many are refused in a row."""
+        if self._refused >= _MANY:
+            with self._turn:
+                self._sleep(_PACE)
+
     def _accept(self) -> None:
         with self._lock:
-            self._handed = self.proven = True
-            self._refused = ("", 0)
+            self._answered = self.proven = True
+            self._refused = 0
 
-    def _stop(self, error: PushError) -> None:
+    def _stop(self, halt: _Halt) -> None:
         with self._lock:
             self.proven = False
-            self._error = self._error or error
+            self._halt = self._halt or halt
 
     def _count_refusal(self, answer: Answer) -> None:
         with self._lock:
-            code, count = self._refused
-            count = count + 1 if code == answer.code else 1
-            self._refused = (answer.code, count)
-        if count >= _FUSE:
-            self._stop(
-                ContentError(
-                    f"Aliyun has refused {count} recipients in a row with {answer.code} ({answer.message[:200]}), so "
-                    "no more were tried; look at the template, its parameters and the numbers"
-                )
+            self._answered = True
+            self._refused += 1
+            refused = self._refused
+        if refused == _MANY:
+            log.warning("Aliyun has refused %s recipients in a row, the last with %s: slower now", refused, answer.code)
+        if refused >= _ENOUGH and not self._job.last:
+            later = ProviderUnavailable(
+                f"Aliyun has refused {refused} recipients in a row, the last with {answer.code} "
+                f"({answer.message[:200]}); the others have not been tried, and are left to the next try. Look at the "
+                "template, its parameters and the numbers"
             )
-
-    def _not_tried(self, batch: Sequence[Message]) -> list[Outcome]:
-        text = str(self._error)[:500]
-        if isinstance(self._error, ProviderUnavailable):
-            return _all(batch, Result.RETRY, "connection", text)
-        return _all(batch, Result.FAILED, "content" if isinstance(self._error, ContentError) else "configuration", text)
+            self._stop(_Halt(later, Result.RETRY, "not-tried"))
 
 
 def _all(

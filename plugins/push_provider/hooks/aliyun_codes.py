@@ -43,19 +43,19 @@ class Meaning(NamedTuple):
     :param source: where Aliyun says so.
     :param remedy: what to do, for codes that stop an execution.
     :param wait: seconds after which a later try may succeed, for :attr:`Fault.BUSY`.
-    :param of_number: it is one number's turn that has not come, not the account's.
+    :param of_one: whether it may be one recipient's turn that has not come, and not the account's.
     """
 
     fault: Fault
     source: str
     remedy: str = ""
     wait: float | None = None
-    of_number: bool = False
+    of_one: bool = False
 
     @property
     def one(self) -> bool:
         """Whether one recipient is meant: a call without them may succeed."""
-        return self.fault is Fault.RECIPIENT or self.of_number
+        return self.fault is Fault.RECIPIENT or self.of_one
 
 
 _SIGN = (
@@ -119,7 +119,8 @@ CODES: Mapping[str, Meaning] = {
     "PORT_NOT_REGISTERED": Meaning(Fault.RECIPIENT, API),
     "isv.BUSINESS_LIMIT_CONTROL": Meaning(Fault.RECIPIENT, LIMITS),  # a day's; see _BY_WORDS
     # --- not now
-    "isp.SYSTEM_ERROR": Meaning(Fault.BUSY, API, wait=5.0),  # "try the call again"
+    # "Try the call again"; what one recipient's message makes of the service must not cost the others theirs.
+    "isp.SYSTEM_ERROR": Meaning(Fault.BUSY, API, wait=5.0, of_one=True),
     "ServiceUnavailable": Meaning(Fault.BUSY, SERVER, wait=5.0),
     "SignatureNonceUsed": Meaning(Fault.BUSY, GATEWAY, wait=0.1),
     # --- nobody can tell
@@ -151,12 +152,12 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
     (
         "isv.BUSINESS_LIMIT_CONTROL",
         re.compile("分钟|minute", re.IGNORECASE),
-        Meaning(Fault.BUSY, LIMITS, wait=60.0, of_number=True),
+        Meaning(Fault.BUSY, LIMITS, wait=60.0, of_one=True),
     ),
     (
         "isv.BUSINESS_LIMIT_CONTROL",
         re.compile("小时|hour", re.IGNORECASE),
-        Meaning(Fault.BUSY, LIMITS, wait=3600.0, of_number=True),
+        Meaning(Fault.BUSY, LIMITS, wait=3600.0, of_one=True),
     ),
     # No such template (该账号下找不到对应模板), or values that do not fit it (请检查模板内容与模板参数是否匹配).
     (

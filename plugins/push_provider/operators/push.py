@@ -78,7 +78,7 @@ class BasePushOperator(BaseOperator):
             error: PushError | None = None
             waits = Waits(resend=resend)
             try:
-                self._send_all(engine, channel, plan, waits, resend=resend)
+                self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
             except PushError as fault:
                 error = fault
                 waits.note_error(fault)
@@ -156,7 +156,9 @@ class BasePushOperator(BaseOperator):
         if not executions.busy_at(engine, self.code, due):
             raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
-    def _send_all(self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool) -> None:
+    def _send_all(
+        self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool, last: bool
+    ) -> None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
         from push_provider.ledger import executions
@@ -171,7 +173,7 @@ class BasePushOperator(BaseOperator):
                 raise ContentError(plan.error)
             push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
             content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
-            sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token))
+            sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token, last))
         except Exception:  # whatever it is: nothing was handed over, so nobody is in doubt
             executions.record(engine, _untouched(pending))
             raise
