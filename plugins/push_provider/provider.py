@@ -91,6 +91,12 @@ def _push_email() -> dict[str, Any]:
                 default=DEFAULT_MAX_CONNECTIONS,
                 minimum=1,
             ),
+            "messages_per_connection": _field(
+                "Mails of one connection",
+                "A new connection is opened after so many. Empty: as many as the server takes, which is found out.",
+                kind="integer",
+                minimum=1,
+            ),
             "timeout": _field(
                 "Timeout in seconds",
                 "For connecting and for each answer of the server.",

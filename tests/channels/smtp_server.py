@@ -80,6 +80,9 @@ class Server:
     :param extensions: what EHLO offers.
     :param certificate: file for TLS; STARTTLS must be among the extensions unless ``implicit``.
     :param strict: a client that pipelines is refused, as by servers that do not know it.
+    :param discards: how much of what follows a content has arrived when that is answered. It is thrown away, as
+        Haraka does since 3.3, which offers PIPELINING all the same.
+    :param discarded: the reply to each line that ends therein; ``554`` closes afterwards.
     """
 
     def __init__(
@@ -90,11 +93,15 @@ class Server:
         certificate: Path | None = None,
         implicit: bool = False,
         strict: bool = False,
+        discards: int = 0,
+        discarded: str = "503 Bad sequence of commands - pipelined after end of DATA",
     ) -> None:
         self._script = script or (lambda _: None)
         self._extensions = extensions
         self._implicit = implicit
         self._strict = strict
+        self._discards = discards
+        self._discarded = discarded
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -287,8 +294,25 @@ class _Conversation:
                     raise _End
             lines.append(line[1:] if line.startswith(b".") else line)
         self._data = b"".join(lines)
+        thrown = self._throw_away()
         if self._to:
             self._answer("dot", self._to)
         else:
             self._sock.sendall(b"554 5.5.1 no valid recipients\r\n")
         self._sender = self._to = ""
+        for _ in range(thrown):
+            self._sock.sendall(self._server._discarded.encode() + b"\r\n")
+            if self._server._discarded.startswith("554"):
+                raise _End
+
+    def _throw_away(self) -> int:
+        """Forget what has arrived behind the content; how many lines ended in it."""
+        if not self._server._discards or not self._ahead():
+            return 0
+        assert self._file is not None
+        return self._file.read(min(self._server._discards, len(self._file.peek()))).count(b"\n")  # type: ignore[attr-defined]
+
+
+def after_so_many(mails: int, answer: str | Do) -> Script:
+    """Refuse every MAIL of a connection after so many, as OpenSMTPD does after 100."""
+    return lambda here: answer if here.step == "mail" and here.here > mails else None

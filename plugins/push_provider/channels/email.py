@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
 from push_provider.channels.mime import Mail, Message
@@ -26,8 +26,6 @@ class EmailChannel(Channel):
     chunk = 500
     on_unknown = "resend"
     default_connection = DEFAULT_CONNECTION
-    messages_per_connection: ClassVar[int | None] = None
-    """Mails after which a connection is closed and another opened; None for no limit."""
 
     def connection(self, config: str | None) -> Connection:
         """The Airflow connection of this id, or ``push_email_default``.
@@ -47,7 +45,7 @@ class EmailChannel(Channel):
         # The hook brings the SMTP provider, which no other use of this module needs.
         from push_provider.hooks.email import email_config
 
-        return EmailSender(email_config(connection), content, job, self.messages_per_connection)
+        return EmailSender(email_config(connection), content, job)
 
 
 class EmailSender(Sender):
@@ -56,10 +54,9 @@ class EmailSender(Sender):
     :param config: the mail account.
     :param content: the compiled content.
     :param job: the execution.
-    :param limit: mails after which a connection is replaced; None for no limit.
     """
 
-    def __init__(self, config: SmtpConfig, content: Content, job: Job, limit: int | None = None) -> None:
+    def __init__(self, config: SmtpConfig, content: Content, job: Job) -> None:
         self._message = Message(
             content,
             sender=config.from_email,
@@ -67,7 +64,7 @@ class EmailSender(Sender):
             token=job.token,
             date=datetime.now().astimezone(),
         )
-        self._pool = Pool(config, self._fill, limit)
+        self._pool = Pool(config, self._fill)
 
     def _fill(self, delivery: Delivery, eightbit: bool) -> Mail:
         return self._message.fill(delivery, eightbit=eightbit)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Outcome, Result
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
+from push_provider.channels.smtp_manners import Manners
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
 from push_provider.hooks.smtp_session import connect
 from push_provider.unforeseen import Unforeseen
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 _SHARE = 8
 """Deliveries for which one more connection is worth its handshakes: these cost about as many round trips."""
 _SETBACKS = 2
-"""Connections in a row that may fail without the server's word on any mail, before the chunk is given up."""
+"""Connections in a row that may end without the server's word on any mail, before the chunk is given up."""
 _NO_WORD = frozenset(("421", "timeout", "connection", "protocol"))
 """Codes that say something about the connection and nothing about the mail."""
 _IDLE = 30.0
@@ -50,13 +51,12 @@ class Pool:
 
     :param config: the mail account.
     :param fill: see :data:`Fill`.
-    :param limit: mails after which a connection is closed and replaced; None for no limit.
     """
 
-    def __init__(self, config: SmtpConfig, fill: Fill, limit: int | None = None) -> None:
+    def __init__(self, config: SmtpConfig, fill: Fill) -> None:
         self._config = config
         self._fill = fill
-        self._limit = limit
+        self._manners = Manners(config.messages_per_connection)
         self._live: dict[int, Dialogue] = {}
         self._deadlines: dict[int, float] = {}
         self._poll = select.poll()
@@ -77,6 +77,8 @@ class Pool:
         self._reached = False
         """Whether the server has been handed or has answered any mail of the chunk."""
         self._setbacks = 0
+        self._setback = ("connection", "")
+        """Code and words of the last of them."""
         self._thinned = False
         """Whether a connection ended since the others were last asked to take over."""
         self._wanted = min(self._config.max_connections, -(-len(deliveries) // _SHARE))
@@ -134,20 +136,24 @@ class Pool:
 
     def settle(self, mail: Mail, result: Result, code: str, text: str) -> None:
         """Take the final word about a mail."""
+        self._reached = True
         if code not in _NO_WORD:
             self._setbacks = 0
-            self._reached = True
-        elif result is not Result.RETRY:
-            self._reached = True
         self._outcomes.append(Outcome(mail.delivery.id, result, mail.message_id, code, text))
 
-    def give_back(self, mail: Mail) -> None:
+    def put_off(self, mail: Mail, code: str, text: str) -> None:
+        """Take a mail that a connection failed with, for a later try: the next one may fare better."""
+        self._outcomes.append(Outcome(mail.delivery.id, Result.RETRY, mail.message_id, code, text))
+
+    def give_back(self, mail: Mail, *, last: bool = False) -> None:
         """Queue a mail again that was surely not accepted.
 
-        This ends: a connection gives back only after the final word about another mail, and what was given
-        back is the first that the next connection takes.
+        This ends: a connection gives back only after the final word about another mail, or it is a setback.
         """
-        self._queue.appendleft(mail.delivery)
+        if last:
+            self._queue.append(mail.delivery)
+        else:
+            self._queue.appendleft(mail.delivery)
 
     # --- the loop -------------------------------------------------------------------------------------
 
@@ -192,7 +198,7 @@ class Pool:
             self._poll.modify(fd, select.POLLIN | (select.POLLOUT if dialogue.blocked else 0))
         if dialogue.full and not dialogue.busy:
             self._forget(fd)
-            self._thinned = True
+            self._ended(dialogue)
             dialogue.close()
 
     def _more(self) -> bool:
@@ -253,7 +259,7 @@ class Pool:
 
     def _add(self, opened: smtplib.SMTP | PushError) -> None:
         if isinstance(opened, smtplib.SMTP):
-            dialogue = Dialogue(opened, self._config.from_email, self, self._limit)
+            dialogue = Dialogue(opened, self._config.from_email, self, self._manners)
             fd = dialogue.fileno()
             self._live[fd] = dialogue
             self._poll.register(fd, select.POLLIN)
@@ -262,7 +268,7 @@ class Pool:
             # Servers allow so many connections at a time: go on with those there are.
             self._wanted = len(self._live) + self._opening
         elif self._reached and isinstance(opened, ProviderUnavailable) and self._setbacks < _SETBACKS:
-            self._setbacks += 1
+            self._set_back("connection", str(opened))
         else:
             self._error = opened
 
@@ -292,10 +298,19 @@ class Pool:
     def _drop(self, fd: int, code: str, text: str) -> None:
         dialogue = self._live[fd]
         self._forget(fd)
+        dialogue.drop(code, text)
+        self._ended(dialogue, code, text)
+
+    def _ended(self, dialogue: Dialogue, code: str = "", text: str = "") -> None:
         self._thinned = True
         if not dialogue.answered:
-            self._setbacks += 1
-        dialogue.drop(code, text)
+            refusal = dialogue.turned_away
+            self._set_back(*((refusal.code.decode(), refusal.text) if refusal else (code, text)))
+
+    def _set_back(self, code: str, text: str) -> None:
+        self._setbacks += 1
+        self._setback = code, text
+        self._manners.forget_limit()
 
     def _refuse(self, fd: int, refusal: LoginRequired) -> None:
         config, reply = self._config, refusal.reply
@@ -304,14 +319,20 @@ class Pool:
             f"from this session: {reply.code.decode()} {reply.text}. "
             "Give the connection a login and password, or TLS."
         )
-        reached = self._reached
         self._drop(fd, reply.code.decode(), reply.text)
-        self._reached = reached
 
     def _give_up(self) -> None:
-        """No connection is left and none can be had: what was not begun is for a later try."""
-        text = str(self._error or "the mail server ends every connection")[:500]
-        self._outcomes += [Outcome(d.id, Result.RETRY, None, "connection", text) for d in self._queue]
+        """No connection is left and none can be had that takes mail: what was not begun is for a later try."""
+        code = "connection"
+        if self._error is None:
+            config, (code, words) = self._config, self._setback
+            said = f"{code} {words}" if code.isdigit() else words
+            self._error = ProviderUnavailable(
+                f"Connection {config.connection!r}: the mail server {config.host}:{config.port} takes no mail "
+                f"just now: {said}"
+            )
+        text = str(self._error)[:500]
+        self._outcomes += [Outcome(d.id, Result.RETRY, None, code, text) for d in self._queue]
         self._queue.clear()
 
     def _discard_stale(self) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CONN_TYPE = "push_email"
 AUTH_METHODS = ("PLAIN", "LOGIN", "CRAM-MD5")
 MAX_CONNECTIONS = 64
+MAX_MESSAGES = 1_000_000
 STARTTLS_PORTS = frozenset({25, 587, 2525})
 """Ports on which no server speaks TLS from the first byte (RFC 3207, RFC 6409, and 2525 by custom)."""
 IMPLICIT_TLS_PORT = 465
@@ -67,13 +68,14 @@ def email_config(connection: Connection) -> SmtpConfig:
     ``push_email``: login is the sender's address, password the authorisation code, host and port the server.
     The extra holds ``service``, ``secure`` (true: TLS from the start; false: STARTTLS), ``ignore_tls`` (no
     STARTTLS even if offered; as in nodemailer it says nothing about ``secure``), ``auth_method``,
-    ``from_email``, ``from_name``, ``max_connections``, ``timeout`` (seconds), ``enabled``, and for servers
-    of one's own ``ssl_context`` (``none`` trusts any certificate) and ``ciphers`` (OpenSSL's cipher list).
+    ``from_email``, ``from_name``, ``max_connections``, ``messages_per_connection``, ``timeout`` (seconds),
+    ``enabled``, and for servers of one's own ``ssl_context`` (``none`` trusts any certificate) and ``ciphers``
+    (OpenSSL's cipher list).
     Without a host, the service is found by name, or by the domain of the login.
 
     ``smtp``: the fields and defaults of
     :class:`airflow.providers.smtp.hooks.smtp.SmtpHook`; besides, the extra may hold ``from_name``,
-    ``max_connections``, ``enabled`` and ``ciphers``.
+    ``max_connections``, ``messages_per_connection``, ``enabled`` and ``ciphers``.
 
     Both take ``auth_type`` ``oauth2`` with ``access_token``, or ``client_id``, ``client_secret``,
     ``tenant_id`` and ``scope``, as the SMTP provider does. Text stands for what it says ("465", "true").
@@ -113,6 +115,7 @@ def email_config(connection: Connection) -> SmtpConfig:
         from_email=from_email,
         from_name=from_name,
         max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
+        messages_per_connection=fields.whole("messages_per_connection", maximum=MAX_MESSAGES),
         timeout=fields.seconds("timeout") or DEFAULT_TIMEOUT,
         ciphers=_ciphers(fields),
         verify=fields.choice("ssl_context", ("default", "none")) != "none",

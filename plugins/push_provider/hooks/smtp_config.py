@@ -39,6 +39,8 @@ class SmtpConfig:
     :param from_email: envelope and header sender.
     :param from_name: display name of the sender, or None.
     :param max_connections: connections kept open at the same time.
+    :param messages_per_connection: mails after which a connection is closed and another opened; None for no limit
+        but the one that the server shows.
     :param timeout: seconds for connecting and for each answer.
     :param ciphers: OpenSSL cipher list, or None for Python's default.
     :param verify: check the server's certificate and name.
@@ -55,6 +57,7 @@ class SmtpConfig:
     from_email: str
     from_name: str | None = None
     max_connections: int = DEFAULT_MAX_CONNECTIONS
+    messages_per_connection: int | None = None
     timeout: float = DEFAULT_TIMEOUT
     ciphers: str | None = None
     verify: bool = True
