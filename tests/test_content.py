@@ -678,6 +678,35 @@ def test_freeze_reads_all_that_the_template_needs(tmp_path: Path) -> None:
     assert freeze(task(content="x"), include=include) == {}
 
 
+@pytest.mark.parametrize("name", ["t.md", "t.html", "t.txt", "uses.md", "uses.html"])
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path: Path, name: str) -> None:
+    include = files(
+        tmp_path,
+        t__md="\ufeff# 标题 {{ x }}\n\n正文\n",
+        t__html="\ufeff<h1>标题 {{ x }}</h1>",
+        t__txt="\ufeff标题 {{ x }}",
+        uses__md="\ufeff{% from 'm.md' import m %}{% include 't.md' %}{{ m() }}",
+        m__md="\ufeff{% macro m() %}宏{% endmacro %}",
+        uses__html="\ufeff{% extends 'base.html' %}{% block b %}{% include 't.html' %}{% endblock %}",
+        base__html="\ufeff<body>{% block b %}{% endblock %}",
+    )
+    whole = task(template=name, subject="\ufeff标题 {{ x }}")
+    one = Content(whole, freeze(whole, include=include)).render(TO, {"x": "乙"})
+    assert one.subject == "标题 乙"
+    assert "标题 乙" in one.text
+    assert "\ufeff" not in one.text
+    if one.html is not None:
+        assert "<h1>标题 乙</h1>" in one.html
+        assert "\ufeff" not in one.html
+
+
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_nor_of_one_that_a_program_read_from_a_file(content_type: str) -> None:
+    one = rendered("\ufeff# {{ x }}", content_type, x="乙")
+    assert "\ufeff" not in one.text + (one.html or "")
+    assert rendered("a\ufeffb", content_type).text == "a\ufeffb"
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -99,6 +99,7 @@ def test_a_user_who_asks_too_often_waits_and_no_other_does(narrow: ApiServer) ->
         (b"[]", 422),
         (b'"text"', 422),
         (b"\xff\xfe{}", 400),
+        (b"\xef\xbb\xbf{}", 422),  # a file that an editor on Windows saved
         (b'{"name": "\xc3("}', 400),
         (b'{"name": NaN}', 400),
         (b'{"name": Infinity}', 400),

@@ -33,9 +33,7 @@ class Body(NamedTuple):
         :raises Problem: 400, it is no JSON (RFC 8259), or a name stands twice in an object.
         """
         try:
-            return strict_json.loads(self.data.decode())
-        except UnicodeDecodeError as error:
-            raise Problem(400, "bad-json", f"The body is not UTF-8 (byte {error.start})") from None
+            return strict_json.loads(self.data)
         except ValueError as error:
             raise Problem(400, "bad-json", f"The body {error}") from None
 

@@ -165,7 +165,7 @@ class Content:
         self._variables = {**task.variables, **variables}
 
         with _fault_of(_SUBJECT):
-            subject = {_SUBJECT: task.subject or ""}
+            subject = {_SUBJECT: _unmarked(task.subject)}
             constant = self._check(subject, _SUBJECT)
             self._render_subject = _one_line(Sandbox(subject, autoescape=False, limits=limits).program(_SUBJECT))
             self.subject = self._render_subject(self._given) if constant else None
@@ -216,7 +216,7 @@ class Content:
 
     def _compile_bodies(self, task: PushTask, templates: Mapping[str, str]) -> None:
         name = task.template if task.template is not None else _INLINE
-        sources = dict(templates) if task.template is not None else {_INLINE: task.content or ""}
+        sources = dict(templates) if task.template is not None else {_INLINE: _unmarked(task.content)}
         constant = self._check(sources, name)
         kind = _kind(task)
         self.has_html = kind != "text"
@@ -321,6 +321,11 @@ class Content:
                 except UnicodeEncodeError as error:
                     raise ContentError("content: a value holds half a character (a lone surrogate)") from error
         return html, text
+
+
+def _unmarked(text: str | None) -> str:
+    """A text without the BOM of the file that a program read it from."""
+    return (text or "").removeprefix("\ufeff")
 
 
 def _kind(task: PushTask) -> str:

@@ -37,7 +37,7 @@ def read_template(root: Path, name: str, limit: int) -> str | None:
             return None
         if file.stat().st_size > 4 * limit:
             raise ContentError(f"{name}: is longer than {limit} characters")
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # editors on Windows put a BOM before it
     except UnicodeDecodeError as error:
         raise ContentError(f"{name}: is not text in UTF-8; save it so") from error
     except OSError as error:
