@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,9 @@ from push_provider.addresses import email_address, phone_number
         ("a.b+c_d=e/f!#$%&'*?^`{|}~-@example.com", "a.b+c_d=e/f!#$%&'*?^`{|}~-@example.com"),
         ("ann@mail.test", "ann@mail.test"),
         ("x" * 64 + "@example.com", "x" * 64 + "@example.com"),
+        ("\u202aann@example.com\u202c", "ann@example.com"),  # as address books paste it
+        ("\ufeff ann@example.com\u200b\u00a0", "ann@example.com"),
+        ("\u2068安@例子.公司\u2069\u3000", "安@例子.公司"),
     ],
 )
 def test_addresses(given: str, kept: str) -> None:
@@ -58,6 +63,12 @@ def test_addresses(given: str, kept: str) -> None:
         "x" * 60 + "@" + ".".join(["y" * 49] * 4) + ".com",
         "ann\x00@example.com",
         "ann@例子",
+        "an\u200bn@example.com",
+        "ann@exam\u00adple.com",
+        "ann\u202e@example.com",
+        "ann＠example.com",
+        "ann@ex\u2011ample.com",
+        "\u200b",
     ],
 )
 def test_what_is_not_an_address(given: str) -> None:
@@ -81,7 +92,8 @@ def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
 
     expected: str | None
     try:
-        checked = validate_email(text.strip(), check_deliverability=False, test_environment=True)
+        bare = re.sub(r"^[\s\u00ad\u200b-\u206f\ufeff]+|[\s\u00ad\u200b-\u206f\ufeff]+$", "", text)
+        checked = validate_email(bare, check_deliverability=False, test_environment=True)
         expected = checked.ascii_email or checked.normalized
     except EmailNotValidError:
         expected = None
@@ -114,6 +126,18 @@ def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
         ("447911123456", "+447911123456"),
         ("+886912345678", "+886912345678"),
         ("14155552671", "14155552671"),  # without a plus it is a mainland number
+        ("\u202d13800138000\u202c", "13800138000"),  # as address books paste it
+        ("\u202a+86\u00a0138\u20110013\u20118000\u202c", "13800138000"),
+        ("+\u200e852 9000 1234", "+85290001234"),
+        ("\ufeff138\u20100013\u20138000", "13800138000"),
+        ("138\u22120013\u22128000\u200b", "13800138000"),
+        ("１３８－００１３－８０００", "13800138000"),
+        ("＋８５２　９０００　１２３４", "+85290001234"),
+        ("＋１（４１５）５５５－２６７１", "+14155552671"),
+        ("+852\u202f9000\u20091234", "+85290001234"),
+        ("852-9000-1234", "+85290001234"),
+        ("(852) 9000 1234", "+85290001234"),
+        ("+44 (0)7911 123456", "+447911123456"),
     ],
 )
 def test_numbers(given: str, kept: str) -> None:
@@ -146,11 +170,25 @@ def test_numbers(given: str, kept: str) -> None:
         "++85290001234",
         "٠١٢٣٤٥٦٧٨٩",
         "1" * 400,
+        "1380013800①",  # which Unicode's compatibility forms make a 1 of
+        "1380013800¹",
+        "138/0013/8000",
+        "138\u200b",
     ],
 )
 def test_what_is_no_number(given: str) -> None:
     with pytest.raises(ValueError, match="is not a mobile number; write 11 digits"):
         phone_number(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["1 (415) 555-2671", "1-415-555-2671", "1 4155552671", "1.380.013.8000", "(650) 253-0000", "650-253-0000"],
+)
+def test_what_looks_american_is_neither_a_mainland_number_nor_one_of_singapore(given: str) -> None:
+    with pytest.raises(ValueError, match=r"is written as in North America, .* write '\+1' in front, "):
+        phone_number(given)
+    assert phone_number(f"+{given}" if given[0] == "1" else f"+1 {given}").startswith("+1")
 
 
 @given(st.text(alphabet="+0123456789 -()", max_size=20) | st.from_regex(r"(\\+|00)?[1-9][0-9]{6,13}", fullmatch=True))

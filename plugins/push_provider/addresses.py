@@ -6,7 +6,6 @@ Two ways to write the same address give the same text, so that the ledger finds 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Any
 
@@ -17,18 +16,25 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"
 
 
+_INVISIBLE = r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+"""Marks without a width of their own: joiners, directions, byte order. Address books put directions around what one
+copies, and none of them is in a number or at the end of an address."""
+
 # --- mail ---------------------------------------------------------------------------------------------
 
 _PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
 """Dot-atom of RFC 5322, section 3.2.3."""
+_AROUND = re.compile(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$")
 
 
 def email_address(text: str) -> str:
     """Check one mail address and return it in its normal form (domain in lower case, RFC 5321, 6531).
 
+    Blanks and invisible marks around it are dropped; within it, they are refused.
+
     :raises ValueError: it is not an address; the text says why.
     """
-    address = text.strip()
+    address = text.strip() if text.isascii() else _AROUND.sub("", text)
     mailbox, _, domain = address.partition("@")
     # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong. One with
     # capitals is none: some mailboxes mean the same without them (Postmaster: RFC 5321, 4.5.1), most may not.
@@ -65,7 +71,13 @@ def _checked_address(address: str) -> str:
 _MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
 """A mobile number of mainland China, with or without its country code, in the forms that Aliyun takes
 (https://help.aliyun.com/document_detail/419273.html): 11 digits, of which the second is never 0, 1 or 2."""
-_SEPARATORS = re.compile(r"[\s().\-]+")
+_MARKS = re.compile(f"[{_INVISIBLE}]")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""The ASCII of a Chinese keyboard. Not all of Unicode's compatibility forms, which make a number of ① and ¹, too."""
+_SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015\u2043\u2212\ufe58\ufe63]+")
+"""Blanks, brackets, dots, and whatever looks like a hyphen."""
+_AMERICAN = re.compile(r"1 \d{3} ?\d{3} ?\d{4}|\d{3} \d{3} ?\d{4}", re.ASCII)
+"""A number of North America without its plus: a lone 1, or a group of three digits and seven more."""
 
 
 def phone_number(text: str) -> str:
@@ -76,7 +88,15 @@ def phone_number(text: str) -> str:
 
     :raises ValueError: it is no such number; the text says why.
     """
-    digits = _SEPARATORS.sub("", unicodedata.normalize("NFKC", text))
+    if plain := _MAINLAND.fullmatch(text):  # nearly all numbers, of long lists
+        return plain[1]
+    groups = _SEPARATORS.sub(" ", _MARKS.sub("", text).translate(_FULL_WIDTH)).strip()
+    if _AMERICAN.fullmatch(groups):
+        raise ValueError(
+            f"{shown(text)} is written as in North America, and nothing says that it is of there; write '+1' in front, "
+            "or another '+' and country code, and a number of mainland China in one piece, like 13800138000"
+        )
+    digits = groups.replace(" ", "")
     mainland = _MAINLAND.fullmatch(digits)
     # A mistyped mainland number would pass for one of North America.
     return mainland[1] if mainland else _elsewhere(text, "" if digits.startswith("1") else digits)
