@@ -20,7 +20,7 @@ from push_provider.exceptions import DagNotReady
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
 from push_provider.task import run_id_of
-from push_provider.unforeseen import concerns_all
+from push_provider.unforeseen import concerns_all, last_line
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -73,7 +73,24 @@ class Starter(NamedTuple):
     user: str | None
 
     def begin(self, code: str, trigger: Trigger, *, key: str | None = None, ask: answers.Ask | None = None) -> Started:
-        """Begin an execution of a push task.
+        """Begin an execution of a push task: :meth:`plan` it, and make its run.
+
+        Once it is planned it has begun: a run that cannot be made just now is made by :func:`make_missing_runs`.
+
+        :raises ValueError: Airflow refuses the run; the execution has failed.
+        :raises PushError: what :meth:`plan` raises; nothing has begun.
+        """
+        started = self.plan(code, trigger, key=key, ask=ask)
+        try:
+            self.ensure_run(code, started)
+        except Exception as error:
+            if not concerns_all(error):
+                raise
+            note_waiting(code, started, error)
+        return started
+
+    def plan(self, code: str, trigger: Trigger, *, key: str | None = None, ask: answers.Ask | None = None) -> Started:
+        """Plan an execution of a push task, whose run is still to be made.
 
         :param key: the same key again begins no second execution of this task.
         :param ask: the request, if it may be repeated: it then gets the first answer again.
@@ -86,9 +103,16 @@ class Starter(NamedTuple):
             with self.sessions() as session:
                 runs.check_ready(session, code)
             started = self._plan(code, trigger, key, ask)
+        return started
+
+    def ensure_run(self, code: str, started: Started) -> None:
+        """Make the DAG run of an execution that has begun, unless it has been made.
+
+        :raises DagNotReady: Airflow does not know the DAG just now.
+        :raises ValueError: Airflow refuses the run; the execution has failed.
+        """
         if started.new or executions.bound_run(self.engine, started.execution) is None:
             self.make_run(code, started.execution, started.run_id)
-        return started
 
     def _again(self, ask: answers.Ask) -> Started | None:
         with transaction(self.engine) as connection:
@@ -136,6 +160,11 @@ class Starter(NamedTuple):
             executions.finish(self.engine, execution, final=True, error=f"No DAG run could be made: {error}")
             raise
         executions.note_run(self.engine, execution, run_id)
+
+
+def note_waiting(code: str, started: Started, error: Exception) -> None:
+    """Log that an execution has begun and its run could not be made yet."""
+    log.warning("Execution %s of push task %s waits for its DAG run: %s", started.execution, code, last_line(error))
 
 
 def _answer(code: str, started: Started) -> dict[str, Any]:

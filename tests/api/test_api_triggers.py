@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from api_server import ApiServer
@@ -230,21 +232,56 @@ print("MADE", make_missing_runs(starter))
 """
 
 
+def make_missing_runs(server: ApiServer) -> str:
+    command = [sys.executable, "-c", MISSING_RUNS]
+    done = subprocess.run(command, env=server.env, capture_output=True, text=True, check=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
 def test_executions_whose_server_died_get_their_runs_without_being_asked(server: ApiServer) -> None:
     code = server.create(known=True)
     begun = server.push("POST", f"/tasks/{code}/trigger").json
     server.call("DELETE", f"/api/v2/dags/push__{code}/dagRuns/{begun['run_id']}")
     server.rows("UPDATE push_execution SET run_id = NULL WHERE id = :id", id=begun["execution"])
 
-    def make() -> str:
-        command = [sys.executable, "-c", MISSING_RUNS]
-        done = subprocess.run(command, env=server.env, capture_output=True, text=True, check=True)
-        return done.stdout.strip().splitlines()[-1]
-
-    assert make() == "MADE 0"  # its server may still be about to make it
+    assert make_missing_runs(server) == "MADE 0"  # its server may still be about to make it
     server.rows(
         "UPDATE push_execution SET created_at = now() - interval '1 minute' WHERE id = :id", id=begun["execution"]
     )
-    make()
+    make_missing_runs(server)
     assert [run["dag_run_id"] for run in runs(server, code)] == [begun["run_id"]]
-    assert make() == "MADE 0"
+    assert make_missing_runs(server) == "MADE 0"
+
+
+def test_an_execution_whose_run_cannot_be_made_at_once_begins_once(server: ApiServer) -> None:
+    code = server.create(known=True)
+    server.settle()
+    # Airflow knows the DAG and has no version of it to make a run from.
+    with server.metadata.begin() as connection:
+        connection.execute(text("DELETE FROM dag_version WHERE dag_id = :id"), {"id": f"push__{code}"})
+    answer = server.push("POST", f"/tasks/{code}/trigger")
+    assert answer.status == 202
+    assert server.push("GET", "/executions", task=code).json["total_entries"] == 1
+    assert runs(server, code) == []
+    # Changed, the task is a DAG again, and the execution gets its run.
+    assert server.push("PATCH", f"/tasks/{code}", {"name": "Another"}).status == 200
+    server.settle()
+    server.rows("UPDATE push_execution SET created_at = now() - interval '1 minute' WHERE task_code = :code", code=code)
+    deadline = time.monotonic() + 30
+    while not runs(server, code):
+        assert time.monotonic() < deadline
+        make_missing_runs(server)
+    assert [run["dag_run_id"] for run in runs(server, code)] == [answer.json["run_id"]]
+
+
+def test_an_execution_begins_when_its_dag_comes_to_be_known_meanwhile(server: ApiServer) -> None:
+    code = server.create(known=True)
+    server.settle()
+    with server.metadata.begin() as connection:
+        connection.execute(text("DELETE FROM dag_version WHERE dag_id = :id"), {"id": f"push__{code}"})
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.push, "POST", f"/tasks/{code}/trigger")
+        assert server.push("PATCH", f"/tasks/{code}", {"name": "Another"}).status == 200
+        answer = waiting.result()
+    assert answer.status == 202
+    assert server.push("GET", "/executions", task=code).json["total_entries"] == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from airflow.utils.types import DagRunTriggeredByType
@@ -20,7 +19,8 @@ from push_provider.exceptions import DagNotReady, FieldError, TaskClosed
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.task import dag_id, parse_trigger
-from push_provider.triggering import Started, Starter
+from push_provider.triggering import Started, Starter, note_waiting
+from push_provider.unforeseen import concerns_all
 
 router = APIRouter(tags=["Tasks"])
 
@@ -52,8 +52,14 @@ async def trigger_task(
     document = body.mapping(optional=True)
     await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
     ask = bodies.ask(caller, request, key, document)
-    begin = partial(_begin, starter(request.app, caller.name), code, document, ask)
-    started = await when_known(code, begin)
+    beginning = _Beginning(starter(request.app, caller.name), code, document, ask)
+    try:
+        started = await when_known(code, beginning)
+    except Exception as error:
+        if beginning.started is None or not concerns_all(error):
+            raise
+        started = beginning.started
+        note_waiting(code, started, error)
     if not started.new:
         response.headers["Idempotency-Replayed"] = "true"
     response.headers["Location"] = path(request, f"executions/{started.execution}")
@@ -73,17 +79,38 @@ async def trigger_task(
     )
 
 
-def _begin(starter: Starter, code: str, document: dict[str, Any], ask: answers.Ask | None) -> Started:
-    row = tasks.get(starter.engine, code, recipients=False)
-    trigger = parse_trigger(document, channel=row.channel)
-    if trigger.execution is not None:
-        raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
-    limits.check_recipients(trigger.recipients)
-    try:
-        return starter.begin(code, trigger, ask=ask)
-    except DagNotReady:
-        if not row.open:  # a task that was cancelled before it was a DAG
-            raise TaskClosed(row.why_closed()) from None
-        raise
-    except ValueError as error:
-        raise Problem(409, "run-refused", f"Airflow refuses the run: {error}") from None
+class _Beginning:
+    """Begins one execution, and once it is planned only makes its run, however often it is called."""
+
+    def __init__(self, starter: Starter, code: str, document: dict[str, Any], ask: answers.Ask | None) -> None:
+        self.started: Started | None = None
+        self._starter = starter
+        self._code = code
+        self._document = document
+        self._ask = ask
+
+    def __call__(self) -> Started:
+        """Go on with it.
+
+        :raises DagNotReady: Airflow does not know the DAG yet; whether the execution is planned says ``started``.
+        """
+        if self.started is None:
+            self.started = self._planned()
+        try:
+            self._starter.ensure_run(self._code, self.started)
+        except ValueError as error:
+            raise Problem(409, "run-refused", f"Airflow refuses the run: {error}") from None
+        return self.started
+
+    def _planned(self) -> Started:
+        row = tasks.get(self._starter.engine, self._code, recipients=False)
+        trigger = parse_trigger(self._document, channel=row.channel)
+        if trigger.execution is not None:
+            raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
+        limits.check_recipients(trigger.recipients)
+        try:
+            return self._starter.plan(self._code, trigger, ask=self._ask)
+        except DagNotReady:
+            if not row.open:  # a task that was cancelled before it was a DAG
+                raise TaskClosed(row.why_closed()) from None
+            raise

@@ -25,7 +25,8 @@ async def when_known(code: str, work: Callable[[], Result]) -> Result:
 
     No thread is held meanwhile.
 
-    :raises DagNotReady: it was not known in time; nothing has begun.
+    :param work: is done again from its beginning, so what it has done already it must know.
+    :raises DagNotReady: it was not known in time.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -35,6 +36,7 @@ async def when_known(code: str, work: Callable[[], Result]) -> Result:
             if time.monotonic() > deadline:
                 raise
         # Another process will know the DAG, which no event of ours tells.
+        await asyncio.sleep(_STEP)
         while time.monotonic() < deadline and not await run_in_threadpool(_is_known, code):  # noqa: ASYNC110
             await asyncio.sleep(_STEP)
 
