@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -25,10 +26,24 @@ values = st.recursive(
 )
 
 
+def exact(value: Any) -> Any:
+    """The value with its numbers as the decimals that their words say."""
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return Decimal(str(value))
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    return {key: exact(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 @given(values)
 def test_what_json_can_say_is_read(value: Any) -> None:
-    assert strict_json.loads(json.dumps(value)) == value
-    assert strict_json.loads(json.dumps(value).encode()) == value
+    assert exact(strict_json.loads(json.dumps(value))) == exact(value)
+    assert exact(strict_json.loads(json.dumps(value).encode())) == exact(value)
+
+
+@pytest.mark.parametrize("number", ["12.50", "1.0", "0.00001", "12345678901234567890.12", "9007199254740993", "-1.10"])
+def test_a_number_is_shown_as_it_was_written(number: str) -> None:
+    assert str(strict_json.loads(f'{{"n": {number}}}')["n"]) == number
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from push_provider import strict_yaml, written
 from push_provider.exceptions import InvalidTask
 from push_provider.task import (
     ATTACHMENTS_LIMIT,
@@ -28,13 +28,15 @@ from push_provider.task import (
 SMALLEST = {"name": "n", "channel": "email", "recipients": ["a@example.com"], "subject": "s", "content": "c"}
 KINDS = "now, at, hourly, daily, cron, manual"
 A_MOMENT = "must be a moment (RFC 3339) like '2026-07-01T09:00:00+08:00'"
-A_TIME = "is a time of day, HH:MM from 00:00 to 23:59, in quotes"
+A_TIME = 'must be a time of day from "00:00" to "23:59", like "09:00", in quotes'
 A_DELAY = "must be a number of seconds from 0 to 86400, like 60"
-A_NUMBER = "must be a whole number, without quotes"
+A_NUMBER = "must be a whole number, without quotes or leading zeros"
+AN_ADDRESS = "must be an address, in quotes if it is a number, or {to, variables}"
 A_CRON = "is not a cron expression; write five fields: minute hour day month weekday, like '30 9 * * mon-fri'"
 NO_NUL = "must not hold a NUL character; take it out"
 NO_SURROGATE = "must not hold half a surrogate pair (\\ud800 to \\udfff alone); take it out"
 FINITE = "must be a finite number, not NaN or Infinity"
+DIGITS = "must be a number of at most 300 digits; put a longer one in quotes"
 NO_JSON = "must be text, a number, true, false, null, a list or a mapping; put a date in quotes"
 ONE_LINE = "must be one line: a line break would start a new header field"
 
@@ -114,20 +116,25 @@ def test_limit(execution: dict[str, Any], limit: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("said", "meant"),
     [
         ("'09:30'", "09:30"),
         ("'9:30'", "refused"),
-        # YAML 1.1 reads these as numbers to the base of 60; 09:30 is none of its integers, and stays text.
-        ("9:30", "09:30"),
+        # YAML 1.1 reads most of these as numbers, some to the base of 60.
+        ("9:30", "refused"),
         ("10:30", "10:30"),
         ("09:30", "09:30"),
         ("23:59", "23:59"),
         ("24:00", "refused"),
+        ("900", "refused"),
+        ("0700", "refused"),
+        ("1200", "refused"),
+        ("9", "refused"),
+        ("9.5", "refused"),
     ],
 )
-def test_a_time_of_day_in_yaml(written: str, meant: str) -> None:
-    document = yaml.safe_load(f"kind: daily\ntime: {written}\n")
+def test_a_time_of_day_in_yaml(said: str, meant: str) -> None:
+    (document,) = strict_yaml.loads(f"kind: daily\ntime: {said}\n")
     if meant == "refused":
         assert refusal({**SMALLEST, "schedule": document}) == [("schedule.time", A_TIME)]
     else:
@@ -135,17 +142,16 @@ def test_a_time_of_day_in_yaml(written: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "expected"),
+    ("said", "expected"),
     [
         ("2026-07-01T09:00:00+08:00", datetime(2026, 7, 1, 1, tzinfo=UTC)),
         ("2026-07-01t01:00:00.5z", datetime(2026, 7, 1, 1, 0, 0, 500000, tzinfo=UTC)),
         ("2026-07-01 09:00", datetime(2026, 7, 1, 9)),
         (datetime(2026, 7, 1, 9), datetime(2026, 7, 1, 9)),
-        (yaml.safe_load("2026-07-01T09:00:00+08:00"), datetime(2026, 7, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_at(written: Any, expected: datetime) -> None:
-    assert task(schedule={"kind": "at", "at": written}).schedule.at == expected
+def test_at(said: Any, expected: datetime) -> None:
+    assert task(schedule={"kind": "at", "at": said}).schedule.at == expected
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0, 0), (90, 90), (1.5, 1.5), (86400, 86400), (timedelta(minutes=2), 120)])
@@ -154,6 +160,17 @@ def test_retry_delay_is_a_number_of_seconds_in_and_out(given: Any, kept: float) 
     assert read.retry_delay == timedelta(seconds=kept)
     assert read.spec()["retry_delay"] == kept
     assert isinstance(read.spec()["retry_delay"], type(kept))
+
+
+def test_a_number_among_variables_is_kept_as_it_was_written() -> None:
+    said = {"price": written.number("12.50"), "in": [{"a": written.number("0.10")}]}
+    read = task(variables=said, recipients=[{"to": "a@x.com", "variables": said}])
+    again = parse(written.loads(written.dumps(read.spec())))
+    for variables in (read.variables, again.variables, again.recipients[0].variables):
+        assert written.dumps(variables) == '{"price":12.50,"in":[{"a":0.10}]}'
+    # It is another message than one with another spelling, as it is shown otherwise.
+    twice = [{"to": "a@x.com", "variables": {"n": written.number(words)}} for words in ("1.50", "1.5", "1.50")]
+    assert [str(one.variables["n"]) for one in task(recipients=twice).recipients] == ["1.50", "1.5"]
 
 
 def test_cron_is_kept_with_single_spaces() -> None:
@@ -276,7 +293,17 @@ REFUSED = [
     ({"schedule": {"kind": "daily", "time": "9:00"}}, "schedule.time", A_TIME),
     ({"schedule": {"kind": "daily", "time": "24:00"}}, "schedule.time", A_TIME),
     ({"schedule": {"kind": "daily", "time": "09:00:30"}}, "schedule.time", A_TIME),
-    ({"schedule": {"kind": "daily", "time": 1440}}, "schedule.time", A_TIME),
+    ({"schedule": {"kind": "daily", "time": 900}}, "schedule.time", A_TIME),
+    ({"schedule": {"kind": "daily", "time": 9}}, "schedule.time", A_TIME),
+    ({"schedule": {"kind": "daily", "time": 9.3}}, "schedule.time", A_TIME),
+    ({"schedule": {"kind": "daily", "time": "0900"}}, "schedule.time", A_TIME),
+    ({"schedule": {"kind": "hourly", "minute": "08"}}, "schedule.minute", A_NUMBER),
+    ({"schedule": {"kind": "hourly", "minute": written.number("8.0")}}, "schedule.minute", A_NUMBER),
+    ({"schedule": {"kind": "hourly", "minute": written.number("8.00")}}, "schedule.minute", A_NUMBER),
+    ({"subject": written.number("12.50")}, "subject", "must be text; put it in quotes"),
+    ({"template": 5}, "template", "must be text; put it in quotes"),
+    ({"owner": 5}, "owner", "must be text; put it in quotes"),
+    ({"config": 5}, "config", "must be text; put it in quotes"),
     ({"schedule": {"kind": "daily", "time": True}}, "schedule.time", A_TIME),
     ({"schedule": {"kind": "cron", "cron": "0 9 * *"}}, "schedule.cron", f"'0 9 * *' {A_CRON}"),
     ({"schedule": {"kind": "cron", "cron": "0 9 * * * 2027"}}, "schedule.cron", None),
@@ -309,8 +336,8 @@ REFUSED = [
     ),
     ({"recipients": "a@x.com"}, "recipients", "must be a list of addresses"),
     ({"recipients": {"to": "a@x.com"}}, "recipients", "must be a list of addresses"),
-    ({"recipients": ["a@x.com", 5]}, "recipients[1]", "must be an address, or {to, variables}"),
-    ({"recipients": [["a@x.com"]]}, "recipients[0]", "must be an address, or {to, variables}"),
+    ({"recipients": ["a@x.com", 5]}, "recipients[1]", AN_ADDRESS),
+    ({"recipients": [["a@x.com"]]}, "recipients[0]", AN_ADDRESS),
     ({"recipients": [{"variables": {}}]}, "recipients[0].to", "is required"),
     ({"recipients": [{"to": 5}]}, "recipients[0].to", "must be text; put it in quotes"),
     ({"recipients": [""]}, "recipients[0].to", "must not be empty"),
@@ -365,7 +392,7 @@ REFUSED = [
     (
         {"retry_delay": 10**400},
         "retry_delay",
-        "must be a number of at most 300 digits; put a longer one in quotes",
+        DIGITS,
     ),
     ({"retry_delay": timedelta(days=2)}, "retry_delay", A_DELAY),
     ({"retry_delay": float("inf")}, "retry_delay", FINITE),
@@ -387,7 +414,10 @@ REFUSED = [
     ({"variables": {"a": {5: 1}}}, "variables.a", None),
     ({"variables": {"a": float("nan")}}, "variables.a", FINITE),
     ({"variables": {"a": [1, -float("inf")]}}, "variables.a[1]", FINITE),
-    ({"variables": {"a": 10**400}}, "variables.a", None),
+    ({"variables": {"a": 10**400}}, "variables.a", DIGITS),
+    ({"variables": {"a": written.number("1E400")}}, "variables.a", DIGITS),
+    ({"variables": {"a": written.number("1e-999999999")}}, "variables.a", DIGITS),
+    ({"variables": {"a": written.number("0." + "1" * 500)}}, "variables.a", DIGITS),
     ({"variables": {"a": datetime(2026, 7, 1)}}, "variables.a", NO_JSON),
     ({"variables": {"a": b"x"}}, "variables.a", NO_JSON),
 ]

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from push_provider.addresses import shown
+from push_provider.written import number
 
 
 def loads(text: str | bytes) -> Any:
@@ -17,7 +18,7 @@ def loads(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=distinct, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=distinct, parse_float=number, parse_constant=_no_number)
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8, at byte {error.start}") from error
     except json.JSONDecodeError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
-import json
 import math
 import re
 import secrets
@@ -27,7 +26,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    JsonValue,
     PlainSerializer,
     Strict,
     StringConstraints,
@@ -39,7 +37,7 @@ from pydantic import (
     model_validator,
 )
 
-from push_provider import strict_json
+from push_provider import strict_json, written
 from push_provider.addresses import email_address, phone_number, shown
 from push_provider.exceptions import FieldError, InvalidTask
 
@@ -111,13 +109,6 @@ def _include_path(text: str) -> str:
     return str(path)
 
 
-def _day_time(text: Any) -> Any:
-    # YAML 1.1 reads an unquoted 09:30 as the number 570 (sexagesimal): meant is what was written.
-    if isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 24 * 60:
-        return f"{text // 60:02d}:{text % 60:02d}"
-    return text
-
-
 def moment(value: Any) -> datetime:
     """Read a moment of RFC 3339.
 
@@ -171,12 +162,14 @@ def _cron(text: str) -> str:
 
 
 def _variables(value: Any) -> Any:
-    if isinstance(value, dict) and len(json.dumps(value, ensure_ascii=False)) > VARIABLES_LIMIT:
+    if isinstance(value, dict) and len(written.dumps(value)) > VARIABLES_LIMIT:
         raise ValueError(f"must have at most {VARIABLES_LIMIT} characters as JSON; send less, or an attachment")
     return value
 
 
-Variables = Annotated[dict[str, JsonValue], AfterValidator(_variables)]
+# Any: pydantic's JsonValue would make plain floats of numbers that are shown as they were written. What they hold is
+# looked at by _storable.
+Variables = Annotated[dict[str, Any], AfterValidator(_variables)]
 Number = Annotated[int, Strict()]
 Line = Annotated[str, AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
@@ -255,10 +248,10 @@ def _unstorable_text(text: str) -> str | None:
 
 
 def _unstorable_number(value: Any) -> str | None:
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value) and not isinstance(value, written.Written):
         return "must be a finite number, not NaN or Infinity"
     # Beyond the range of a double; readers of JSON differ in what they make of such a number.
-    if isinstance(value, int) and value.bit_length() > 1023:
+    if (isinstance(value, int) and value.bit_length() > 1023) or (isinstance(value, float) and math.isinf(value)):
         return "must be a number of at most 300 digits; put a longer one in quotes"
     return None
 
@@ -308,20 +301,7 @@ class Daily(_Timed):
     """Every day at this time, from tomorrow on."""
 
     kind: Literal["daily"]
-    time: Annotated[
-        str,
-        BeforeValidator(_day_time),
-        StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"type": "string", "pattern": r"^([01][0-9]|2[0-3]):[0-5][0-9]$"},
-                    {"type": "integer", "minimum": 0, "maximum": 24 * 60 - 1, "description": "Minutes of the day"},
-                ],
-            },
-            mode="validation",
-        ),
-    ]
+    time: str = Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 
 
 class Cron(_Timed):
@@ -416,7 +396,7 @@ def _normalise(recipients: list[Recipient], channel: str | None) -> list[Recipie
             errors.append(FieldError(f"[{index}].to", str(error)))
             continue
         # The same address with other variables is another message: two orders of one customer.
-        key = (to, json.dumps(recipient.variables, sort_keys=True) if recipient.variables else "")
+        key = (to, written.dumps(recipient.variables, sort_keys=True) if recipient.variables else "")
         if key not in kept:
             kept[key] = Recipient.model_construct(to=to, variables=recipient.variables)
     if errors:
@@ -508,7 +488,10 @@ class PushTask(_Contract):
 
     def spec(self) -> dict[str, Any]:
         """The task as JSON, as the ledger keeps it: what :func:`parse` reads back to an equal task."""
-        return self.model_dump(mode="json", exclude_defaults=False)
+        # Variables as they are, for pydantic would make plain floats of their numbers.
+        spec = self.model_dump(mode="json", exclude={"recipients", "variables"})
+        recipients = [{"to": recipient.to, "variables": recipient.variables} for recipient in self.recipients]
+        return {**spec, "recipients": recipients, "variables": self.variables}
 
     @model_validator(mode="before")
     @classmethod
@@ -676,7 +659,7 @@ def _words(kind: str, context: Mapping[str, Any], field: str, message: str) -> s
     if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
         kind = "mapping"
         if re.fullmatch(r"recipients\[\d+\]", field):
-            return "must be an address, or {to, variables}"
+            return "must be an address, in quotes if it is a number, or {to, variables}"
         if re.fullmatch(r"attachments\[\d+\]", field):
             return "must be a path below include/, or {name, content_base64}"
     words = _WORDS.get(kind)
@@ -688,7 +671,7 @@ def _words(kind: str, context: Mapping[str, Any], field: str, message: str) -> s
 _WORDS = {
     "bool_type": "must be true or false",
     "greater_than_equal": "must be at least {ge}",
-    "int_type": "must be a whole number, without quotes",
+    "int_type": "must be a whole number, without quotes or leading zeros",
     "less_than_equal": "must be at most {le}",
     "list_type": "must be a list",
     "literal_error": "must be {expected}",
@@ -700,13 +683,15 @@ _WORDS = {
     "string_type": "must be text; put it in quotes",
 }
 
+_A_TIME = 'must be a time of day from "00:00" to "23:59", like "09:00", in quotes'
+
 _WORDS_OF_FIELD = {
     (
         "code",
         "string_pattern_mismatch",
     ): "takes lower-case letters, digits, '-' and '_', begins with a letter or digit, at most 64",
-    ("schedule.time", "string_pattern_mismatch"): "is a time of day, HH:MM from 00:00 to 23:59, in quotes",
-    ("schedule.time", "string_type"): "is a time of day, HH:MM from 00:00 to 23:59, in quotes",
+    ("schedule.time", "string_pattern_mismatch"): _A_TIME,
+    ("schedule.time", "string_type"): _A_TIME,
     ("recipients", "list_type"): "must be a list of addresses",
     ("variables", "dict_type"): "must be a mapping of names to values",
 }

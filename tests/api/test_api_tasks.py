@@ -51,6 +51,29 @@ def test_what_was_sent_comes_back(server: ApiServer) -> None:
     assert {name: kept[name] for name in body} == body
 
 
+def test_a_number_is_what_was_written(server: ApiServer) -> None:
+    body = task(content="{{ price }} {{ rate }} {{ n }} {{ price * 2 }}")
+    words = '{"price": 12.50, "rate": 0.00001, "n": 12345678901234567890.12}'
+    raw = json.dumps({**body, "variables": {}}).replace('"variables": {}', f'"variables": {words}')
+    shown = "12.50 0.00001 12345678901234567890.12 25.0"
+    assert server.push("POST", "/tasks?dry_run=true", data=raw.encode()).json["preview"]["text"].strip() == shown
+    assert server.push("POST", "/tasks", data=raw.encode()).status == 201
+    code = body["code"]
+    kept = b'"variables":{"n":12345678901234567890.12,"rate":0.00001,"price":12.50}'
+    for method, path, sent in (("GET", "", None), ("PATCH", "", {"name": "Other"})):
+        assert kept in server.push(method, f"/tasks/{code}{path}", sent).data
+    assert server.push("POST", "/preview", {"code": code}).json["text"].strip() == shown
+    refused = server.push("POST", "/tasks", data=raw.replace("12.50", "1E400").encode())
+    assert (refused.status, refused.fields) == (422, ["variables.price"])
+
+
+def test_a_daily_time_is_no_number(server: ApiServer) -> None:
+    for time in (700, 900, 9, 0, 9.5):
+        answer = server.push("POST", "/tasks", task(schedule={"kind": "daily", "time": time}))
+        assert (answer.status, answer.fields) == (422, ["schedule.time"])
+        assert 'like "09:00", in quotes' in answer.json["detail"]
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [

@@ -58,6 +58,18 @@ def test_what_is_left_out_is_the_task_s(value: Any) -> None:
     assert order.said == {}
 
 
+def test_numbers_are_read_and_kept_as_they_were_written() -> None:
+    # An element is kept by itself, to be replayed: neither 12.50 nor 1E400 may become another number by that.
+    start, refused = read(b'[{"task": "a", "variables": {"price": 12.50}}, {"tusk": 1E400, "n": 0.10}]')
+    assert isinstance(start, Start)
+    assert isinstance(refused, Refused)
+    assert str(start.said["variables"]["price"]) == "12.50"
+    assert [start.message.value, refused.message.value] == [
+        b'{"task":"a","variables":{"price":12.50}}',
+        b'{"tusk":1E400,"n":0.10}',
+    ]
+
+
 def test_a_define() -> None:
     order = one({"define": TASK})
     assert isinstance(order, Define)
@@ -71,7 +83,7 @@ def test_an_array_is_many_of_both_and_each_fault_is_its_own() -> None:
     assert isinstance(bad, Refused)
     assert isinstance(number, Refused)
     assert [order.message.element for order in (start, define, bad, number)] == [0, 1, 2, 3]
-    assert bad.message.value == b'{"tusk": "b"}'
+    assert bad.message.value == b'{"tusk":"b"}'
     assert len({order.message.position for order in (start, define, bad, number)}) == 4
 
 

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ledger_desk import Desk
 
+from push_provider.ledger.engine import AS_WRITTEN
+
 if TYPE_CHECKING:
     from push_provider.ledger.executions import Plan
     from push_provider.sandbox.postgres import PostgresServer
@@ -30,7 +32,7 @@ def shared(postgres: PostgresServer, _migrated: str) -> Iterator[Engine]:
 
     with psycopg.connect(host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE push_shared TEMPLATE {_migrated}")
-    engine = create_engine(postgres.url("push_shared"), pool_size=4, max_overflow=60)
+    engine = create_engine(postgres.url("push_shared"), pool_size=4, max_overflow=60, **AS_WRITTEN)
     yield engine
     engine.dispose()
 

@@ -12,6 +12,7 @@ import pytest
 from ledger_desk import LOOP, NOW, Desk, push
 from sqlalchemy import text
 
+from push_provider import written
 from push_provider.channels.base import Result
 from push_provider.exceptions import ContentError, LedgerUnavailable, UnknownMessage
 from push_provider.kafka import messages as kafka
@@ -487,7 +488,7 @@ def test_what_is_to_be_forwarded_is_forwarded_once(stream: Stream) -> None:
     stream.take(b"not for a topic")
     stream.take(b"{", None, [stream.start()], forward_to=f"dead-{stream.name}")
     waiting = [one for one in rejected.to_forward(stream.desk.engine, 1000) if one.topic == f"dead-{stream.name}"]
-    assert [one.message.value for one in waiting] == [b"{", None, json.dumps(stream.start()).encode()]
+    assert [one.message.value for one in waiting] == [b"{", None, written.dumps(stream.start()).encode()]
     rejected.forwarded(stream.desk.engine, [one.id for one in waiting])
     assert not [one for one in rejected.to_forward(stream.desk.engine, 1000) if one.topic == f"dead-{stream.name}"]
 

@@ -12,11 +12,12 @@ import pytest
 from ledger_desk import LOOP, NOW, Desk, push
 from sqlalchemy import Engine, select
 
+from push_provider import written
 from push_provider.channels.base import Result
 from push_provider.exceptions import InvalidTask, TaskClosed, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
-from push_provider.task import parse_stored
+from push_provider.task import parse_stored, parse_trigger
 
 LATER = NOW + timedelta(days=3)
 DAILY = {"kind": "daily", "time": "09:00"}
@@ -46,6 +47,27 @@ def test_a_task_is_created_then_unchanged_then_updated(desk: Desk) -> None:
     assert updated.row.updated_at == LATER
     assert updated.row == desk.row
     assert revision_of(desk) > first
+
+
+def test_numbers_are_kept_as_they_were_written(desk: Desk) -> None:
+    said = {"price": written.number("12.50"), "rate": written.number("1e-05"), "n": 9007199254740993}
+    desk.apply(variables=said, recipients=[{"to": "a@example.com", "variables": said}], execution=LOOP)
+    shown = {"price": "12.50", "rate": "0.00001", "n": "9007199254740993"}
+    task = desk.row.task()
+    assert {name: str(value) for name, value in task.variables.items()} == shown
+    own = desk.plan()
+    told = desk.plan(trigger=parse_trigger({"recipients": task.recipients, "variables": said}, channel="email"))
+    for plan in (own, told):
+        [delivery] = desk.claim(plan)
+        assert {name: str(value) for name, value in delivery.variables.items()} == shown
+        assert str(plan.task.variables["price"]) == "12.50"
+    assert str(told.variables["price"]) == "12.50"
+
+
+def test_another_spelling_is_a_change(desk: Desk) -> None:
+    for value in (1, True, 1.0, written.number("1.00"), "1.00"):
+        assert desk.apply(variables={"n": value}).action != "unchanged"
+        assert desk.apply(variables={"n": value}).action == "unchanged"
 
 
 def test_each_column_follows_the_spec(desk: Desk) -> None:

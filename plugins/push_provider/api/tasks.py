@@ -12,9 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from push_provider import content, runs, settings
+from push_provider import content, runs, settings, written
 from push_provider.api import audit, bodies, limits, openapi
-from push_provider.api.bodies import JsonBody, PatchBody, merge_patch, unknown_fields
+from push_provider.api.bodies import JSON_TYPE, JsonBody, PatchBody, merge_patch, unknown_fields
 from push_provider.api.configs import senders
 from push_provider.api.guards import Caller, CallerDep, sessions
 from push_provider.api.models import (
@@ -238,8 +238,8 @@ def create_tasks(
     return answer
 
 
-@router.get("/tasks/{code}", responses=openapi.errors(401, 403, 404, 422, 429))
-def get_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+@router.get("/tasks/{code}", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 422, 429))
+def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """One push task, where it stands, and the task itself."""
     caller.require_read(code)
     return _detail(request, tasks.get(get_engine(), code))
@@ -292,14 +292,18 @@ def delete_task(
         runs.forget(session, code)
 
 
-@router.post("/tasks/{code}/pause", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
-async def pause_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+@router.post(
+    "/tasks/{code}/pause", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
+)
+async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on."""
     return await _pause(request, caller, code, paused=True)
 
 
-@router.post("/tasks/{code}/resume", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
-async def resume_task(request: Request, caller: CallerDep, code: Code) -> TaskDetail:
+@router.post(
+    "/tasks/{code}/resume", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
+)
+async def resume_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent."""
     return await _pause(request, caller, code, paused=False)
 
@@ -316,23 +320,29 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
 
 
-async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> TaskDetail:
+async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> Response:
     caller.require_edit(code)
     await run_in_threadpool(audit.write, caller, "push_pause_task" if paused else "push_resume_task", code)
 
-    def pause() -> TaskDetail:
+    def pause() -> Response:
         row = tasks.get(get_engine(), code)
         with sessions() as session:
             runs.pause(session, code, paused=paused)
-        return task_detail(request, row, _stored(row), paused)
+        return _exactly(task_detail(request, row, _stored(row), paused))
 
     return await when_known(code, pause)
 
 
-def _detail(request: Request, row: tasks.TaskRow) -> TaskDetail:
+def _detail(request: Request, row: tasks.TaskRow) -> Response:
     with sessions() as session:
         paused = row.code in runs.paused_codes(session, [row.code])
-    return task_detail(request, row, _stored(row), paused)
+    return _exactly(task_detail(request, row, _stored(row), paused))
+
+
+def _exactly(detail: TaskDetail) -> Response:
+    """The answer with the task's numbers as they were written, which pydantic would make plain floats of."""
+    answer = {**detail.model_dump(mode="json", exclude={"task"}), "task": detail.task}
+    return Response(written.dumps(answer), media_type=JSON_TYPE)
 
 
 def _stored(row: tasks.TaskRow) -> PushTask | None:

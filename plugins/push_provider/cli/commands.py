@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
-from push_provider import settings
+from push_provider import settings, strict_json, strict_yaml, written
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
 from push_provider.task import dag_id, parse_trigger, run_id_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from push_provider.task import Trigger
 
 
 def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
@@ -138,17 +139,15 @@ def show(args: Namespace) -> None:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else written.dumps(value)
     return text if len(text) <= 160 else f"{text[:150]}… ({len(text)} characters)"
 
 
 def _dump(document: Mapping[str, Any], output: str) -> None:
-    import yaml
-
     if output == "json":
-        print(json.dumps(document, ensure_ascii=False, indent=2))
+        print(written.dumps(document, indent=2))
     else:
-        print(yaml.safe_dump(dict(document), allow_unicode=True, sort_keys=False), end="")
+        print(strict_yaml.dumps(document), end="")
 
 
 @_command
@@ -164,21 +163,25 @@ def trigger(args: Namespace) -> None:
 
     engine = get_engine()
     row = tasks.get(engine, args.code, recipients=False)
-    said: dict[str, Any] = {}
-    if args.recipients:
-        said["recipients"] = args.recipients
-    if args.variables:
-        try:
-            said["variables"] = json.loads(args.variables)
-        except json.JSONDecodeError as error:
-            raise InvalidTask([FieldError("--variables", f"is not JSON: {error.msg}")]) from error
-    asked = parse_trigger(said, channel=row.channel)
+    asked = _asked(args, row.channel)
     starter = Starter(engine, create_session, DBDagBag(), "cli", DagRunTriggeredByType.CLI, None)
     try:
         started = starter.begin(args.code, asked, key=args.key)
     except ValueError as error:
         sys.exit(f"The execution failed: no DAG run could be created: {error}")
     _print([{**started._asdict(), "dag_id": dag_id(args.code)}], args)
+
+
+def _asked(args: Namespace, channel: str) -> Trigger:
+    said: dict[str, Any] = {}
+    if args.recipients:
+        said["recipients"] = args.recipients
+    if args.variables:
+        try:
+            said["variables"] = strict_json.loads(args.variables)
+        except ValueError as error:
+            raise InvalidTask([FieldError("--variables", str(error))]) from error
+    return parse_trigger(said, channel=channel)
 
 
 @_command

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from push_provider import strict_json
+from push_provider import strict_json, written
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
 from push_provider.task import CODE_PATTERN, parse
@@ -72,7 +71,7 @@ def _orders(message: Message) -> list[Order]:
 
 def _element(message: Message, number: int, item: Any) -> Message:
     position = _uuid(message.position.bytes, str(number).encode())
-    return message._replace(element=number, value=json.dumps(item).encode(), position=position)
+    return message._replace(element=number, value=written.dumps(item).encode(), position=position)
 
 
 def _order(message: Message, document: Any) -> Order:

@@ -13,8 +13,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from push_provider import settings
+from push_provider import settings, written
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable
+
+AS_WRITTEN = {"json_serializer": written.dumps, "json_deserializer": written.loads}
+"""Options of an engine that leaves the numbers of JSON as they were written."""
 
 
 @cache
@@ -29,6 +32,7 @@ def _engine(url: str) -> Engine:
             # Parameters are addresses, and what is sent: they stay out of errors, and so of logs.
             hide_parameters=True,
             connect_args={"connect_timeout": 10, "application_name": "airflow-push"},
+            **AS_WRITTEN,
         )
         # Half a password would be taken for the host, and stand in the text of every failed connection.
         readable = "@" not in (engine.url.host or "")

@@ -7,7 +7,6 @@ and a process may die between any two: what it claimed and did not record is in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from push_provider import written
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import (
     ContentError,
@@ -673,7 +673,7 @@ def copy_own(connection: Connection, execution: int, code: str, variables: Mappi
 
     :param variables: for all of them; a recipient's own win.
     """
-    given = {"execution": execution, "code": code, "variables": json.dumps(variables or {})}
+    given = {"execution": execution, "code": code, "variables": written.dumps(variables or {})}
     return connection.execute(_COPY_OWN, given).rowcount
 
 
@@ -687,7 +687,7 @@ def write_deliveries(connection: Connection, rows: Iterable[tuple[int, str, Mapp
     try:
         with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
             for execution, recipient, variables in rows:
-                copy.write_row((execution, recipient, json.dumps(variables) if variables else "{}"))
+                copy.write_row((execution, recipient, written.dumps(variables) if variables else "{}"))
                 count += 1
     except psycopg.OperationalError as error:
         # SQLAlchemy knows no COPY; to the caller a lost connection is the same here as in any statement.

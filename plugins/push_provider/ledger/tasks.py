@@ -29,7 +29,7 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from push_provider import schedule
+from push_provider import schedule, written
 from push_provider.exceptions import LimitReached, TaskBusy, TaskClosed, TaskExists, UnknownTask
 from push_provider.ledger import answers
 from push_provider.ledger.engine import array_of, explained, transaction
@@ -299,7 +299,8 @@ def _update(connection: Connection, before: TaskRow, task: PushTask, *, now: dat
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
     values = _values(task)
-    if before.spec == values["spec"]:
+    # Not by ==, for which 1, 1.00 and true are the same.
+    if written.dumps(before.spec, sort_keys=True) == written.dumps(values["spec"], sort_keys=True):
         return Action.UNCHANGED
     if before.spec.get("schedule") != values["spec"]["schedule"]:
         schedule.check_new(task, now, default_timezone)

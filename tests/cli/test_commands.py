@@ -1,0 +1,33 @@
+"""What the arguments of the commands say."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import pytest
+
+from push_provider.cli import commands
+from push_provider.exceptions import InvalidTask
+
+
+def test_variables_and_recipients_are_what_was_written() -> None:
+    given = Namespace(recipients=["13900030001", "+85290001234"], variables='{"price": 12.50, "code": "012"}')
+    asked = commands._asked(given, "sms")
+    assert [one.to for one in asked.recipients or []] == ["13900030001", "+85290001234"]
+    assert {name: str(value) for name, value in asked.variables.items()} == {"price": "12.50", "code": "012"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ("{a: 1}", "--variables: is not JSON: "),
+        ('{"code": 012}', "--variables: is not JSON: "),
+        ('{"a": 1, "a": 2}', "--variables: cannot be read: the key 'a' stands twice"),
+        ('{"a": NaN}', "--variables: cannot be read: it holds NaN"),
+        ('{"a": 1E400}', "variables.a: must be a number of at most 300 digits; put a longer one in quotes"),
+    ],
+)
+def test_variables_that_are_no_json_are_refused(variables: str, says: str) -> None:
+    with pytest.raises(InvalidTask) as refused:
+        commands._asked(Namespace(recipients=None, variables=variables), "email")
+    assert str(refused.value.errors[0]).startswith(says)
