@@ -287,7 +287,12 @@ class At(_Timed):
     """Once, at a moment. RFC 3339; without an offset, ``timezone`` says which clock is meant."""
 
     kind: Literal["at"]
-    at: Annotated[datetime, BeforeValidator(moment)]
+    at: Annotated[
+        datetime,
+        BeforeValidator(moment),
+        # Not of format date-time, which has an offset in any case.
+        WithJsonSchema({"type": "string", "pattern": f"^{_RFC_3339.pattern}$", "examples": [_MOMENT.strip("'")]}),
+    ]
 
 
 class Hourly(_Timed):

@@ -205,6 +205,7 @@ def test_a_changed_schedule_counts_from_now(server: ApiServer) -> None:
         ({"code": "another"}, 422, ["code"]),
         ({"content": "{% if %}"}, 422, ["content"]),
         ({"nonsense": 1}, 422, ["nonsense"]),
+        ({"nonsense": None}, 422, ["nonsense"]),
         ([], 422, ["(document)"]),
     ],
 )

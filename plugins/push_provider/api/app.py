@@ -38,6 +38,13 @@ Log in with `POST /auth/token`, and send the token as `Authorization: Bearer …
 serves as well. You see and change what your role lets you see and change of the tasks' DAGs (`push__<code>`).
 Errors are problem details (RFC 9457), and name each broken field.
 """
+_TAGS = {
+    "Tasks": "Push tasks: what is sent, to whom, when and how often",
+    "Executions": "The times that a push task is carried out",
+    "Deliveries": "The recipients of executions: who got what",
+    "Configurations": "The accounts that send",
+    "Statistics": "Counts over time",
+}
 _MISSING_RUNS_SECONDS = 60.0
 
 
@@ -47,6 +54,10 @@ def create_app() -> FastAPI:
         title="Push",
         version=__version__,
         description=_DESCRIPTION,
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        # Clients call their methods by it, so it is that of the call's function and says nothing of its path.
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
         # Its own pages are open to all; ours ask who is there.
         docs_url=None,

@@ -12,8 +12,8 @@ from fastapi.responses import StreamingResponse
 
 from push_provider.api import limits, openapi
 from push_provider.api.guards import RUN, CallerDep
-from push_provider.api.models import DeliveryAnswer, delivery_answer
-from push_provider.api.paging import Page, RangeDep, page
+from push_provider.api.models import DeliveryAnswer, DeliveryPage, Id, delivery_answer
+from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, Moment, Text
 from push_provider.ledger import deliveries
 from push_provider.ledger.engine import get_engine
@@ -25,7 +25,7 @@ CSV_TYPE = "text/csv"
 
 @router.get(
     "/deliveries",
-    response_model=Page[DeliveryAnswer],
+    response_model=DeliveryPage,
     responses={
         200: {
             "description": "A page; or, with `Accept: text/csv`, all that match as one CSV (RFC 4180), streamed, "
@@ -39,7 +39,7 @@ def list_deliveries(
     caller: CallerDep,
     wanted: RangeDep,
     task: CodeFilter = None,
-    execution: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    execution: Annotated[Id | None, Query(ge=1, lt=2**63)] = None,
     recipient: Annotated[Text | None, Query(description="Exactly this address")] = None,
     state: DeliveryState | None = None,
     begun_from: Annotated[
@@ -70,7 +70,7 @@ def list_deliveries(
         )
     found = deliveries.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
     items = [delivery_answer(row) for row in found]
-    return page(wanted, items, lambda cap: deliveries.count(engine, cap=cap, **filters))
+    return page(DeliveryPage, wanted, items, lambda cap: deliveries.count(engine, cap=cap, **filters))
 
 
 def _wants_csv(accept: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import APIRouter, Query, Request
@@ -13,8 +13,16 @@ from push_provider import runs
 from push_provider.api import audit, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import RUN, CallerDep, sessions
-from push_provider.api.models import Answer, ExecutionAnswer, ExecutionLinks, execution_answer
-from push_provider.api.paging import Page, RangeDep, page
+from push_provider.api.models import (
+    Answer,
+    ExecutionAnswer,
+    ExecutionLinks,
+    ExecutionPage,
+    Id,
+    Source,
+    execution_answer,
+)
+from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
 from push_provider.api.problems import invalid
 from push_provider.exceptions import FieldError, NothingToRedrive
@@ -24,13 +32,12 @@ from push_provider.ledger.tables import ExecutionState
 from push_provider.task import run_id_of
 
 router = APIRouter(tags=["Executions"])
-Source = Literal["schedule", "manual", "cli", "rest", "kafka"]
 
 
 class Redriven(Answer):
     """An execution that is being sent again to those who did not get it."""
 
-    execution: int
+    execution: Id
     task: str
     run_id: str
     failed: int = Field(description="Deliveries that failed, and are tried again")
@@ -48,7 +55,7 @@ def list_executions(
     source: Source | None = None,
     begun_from: Annotated[Moment | None, Query(alias="from", description="Begun at this moment or later")] = None,
     begun_to: Annotated[Moment | None, Query(alias="to", description="Begun before this moment")] = None,
-) -> Page[ExecutionAnswer]:
+) -> ExecutionPage:
     """Executions of push tasks that the caller may see, newest first."""
     caller.require_any_read(RUN)
     filters: dict[str, Any] = {
@@ -62,7 +69,7 @@ def list_executions(
     engine = get_engine()
     found = executions.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
     items = [execution_answer(request, row) for row in found]
-    return page(wanted, items, lambda cap: executions.count(engine, cap=cap, **filters))
+    return page(ExecutionPage, wanted, items, lambda cap: executions.count(engine, cap=cap, **filters))
 
 
 @router.get("/executions/{execution}", responses=openapi.errors(401, 403, 404, 422, 429))

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from push_provider import schedule, settings
+from push_provider.api.paging import Page
 from push_provider.ledger.deliveries import DeliveryRow
 from push_provider.ledger.executions import ExecutionRow
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.ledger.tasks import TaskItem, TaskRow
 from push_provider.task import PushTask, Schedule, dag_id
 
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(Schedule)
 PAUSED = "paused"
 """The status of a task that would go on if its DAG were not paused; only Airflow knows."""
 Status = Literal["pending", "running", "active", "paused", "finished", "failed", "cancelled"]
+Source = Literal["schedule", "manual", "cli", "rest", "kafka"]
 WAITING = (TaskStatus.PENDING, TaskStatus.ACTIVE)
 """What is shown as paused while the DAG is."""
+
+
+class _Int64:
+    """Says that a number goes beyond 32 bits, which clients in typed languages take an integer for."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core_schema), "format": "int64"}
+
+
+Id = Annotated[int, _Int64()]
+"""Of an execution or a delivery."""
 
 
 class Answer(BaseModel):
     """An answer; what is in it is complete and named."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class TaskLinks(Answer):
@@ -52,7 +69,7 @@ class TaskAnswer(Answer):
     subject: str | None
     status: Status
     paused: bool = Field(description="Whether its DAG is paused; a running execution goes on all the same")
-    execution_type: str = Field(description="`once` or `loop`")
+    execution_type: Literal["once", "loop"]
     executions: int = Field(description="How many have begun")
     max_executions: int | None = Field(description="How many may begin; null: no end")
     schedule: dict[str, Any]
@@ -63,6 +80,10 @@ class TaskAnswer(Answer):
     created_at: datetime
     updated_at: datetime
     links: TaskLinks
+
+
+class TaskPage(Page[TaskAnswer]):
+    """A page of push tasks."""
 
 
 class TaskDetail(TaskAnswer):
@@ -145,11 +166,11 @@ class ExecutionLinks(Answer):
 class ExecutionAnswer(Answer):
     """One run of a push task."""
 
-    id: int
+    id: Id
     task: str = Field(description="Code of its push task")
     number: int = Field(description="The how-manieth of its task, from 1")
     run_id: str | None = Field(description="The DAG run; null until there is one")
-    source: str = Field(description="`schedule`, `manual` (Airflow's UI or API), `cli`, `rest` or `kafka`")
+    source: Source = Field(description="What began it; `manual`: Airflow's UI or API")
     triggered_by: str | None
     state: ExecutionState
     error: str | None
@@ -164,6 +185,10 @@ class ExecutionAnswer(Answer):
     started_at: datetime | None
     finished_at: datetime | None
     links: ExecutionLinks
+
+
+class ExecutionPage(Page[ExecutionAnswer]):
+    """A page of executions."""
 
 
 def execution_answer(request: Request, row: ExecutionRow) -> ExecutionAnswer:
@@ -183,8 +208,8 @@ def execution_answer(request: Request, row: ExecutionRow) -> ExecutionAnswer:
 class DeliveryAnswer(Answer):
     """One recipient of one execution."""
 
-    id: int
-    execution: int
+    id: Id
+    execution: Id
     task: str = Field(description="Code of its push task")
     recipient: str
     state: DeliveryState
@@ -196,6 +221,10 @@ class DeliveryAnswer(Answer):
     updated_at: datetime
     sent_at: datetime | None
     received_at: datetime | None = Field(description="When it arrived, as the provider says")
+
+
+class DeliveryPage(Page[DeliveryAnswer]):
+    """A page of deliveries."""
 
 
 def delivery_answer(row: DeliveryRow) -> DeliveryAnswer:
@@ -221,7 +250,7 @@ class Begun(Answer):
     """An execution that has begun."""
 
     task: str
-    execution: int
+    execution: Id
     number: int = Field(description="The how-manieth of its task, from 1")
     recipients: int
     dag_id: str

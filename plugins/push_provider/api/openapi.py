@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -11,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
 from push_provider.exceptions import FieldError
-from push_provider.task import PushTask, Trigger
+from push_provider.task import CODE_PATTERN, PushTask, Trigger
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
@@ -36,6 +38,25 @@ _EXAMPLES = {
     409: ("task-paused", "Push task 'stock-report' is paused: it takes no execution. Resume it first."),
     422: ("invalid", "subject: an email needs one"),
     429: ("too-many-requests", "You make more than 300 requests a second. Wait, and use the bulk call for many tasks."),
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Location": {"description": "The path of what was created", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "`true`: the answer that this Idempotency-Key got before, once more; nothing was done",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Retry-After": {
+        "description": "Seconds after which the same request may succeed",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "How to log in", "schema": {"type": "string"}},
+}
+_HEADERS_OF_ERRORS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+_LOGIN = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A token of Airflow's: `POST /auth/token` with `username` and `password` gives one.",
 }
 TASK_EXAMPLE: dict[str, Any] = {
     "code": "stock-report",
@@ -83,6 +104,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _error(status) for status in statuses}
 
 
+def answer(description: str, *headers: str) -> dict[str, Any]:
+    """A good answer's description and its headers, for FastAPI's ``responses``."""
+    return {"description": description, "headers": {name: _HEADERS[name] for name in headers}}
+
+
 def _error(status: int) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(model="ProblemDetails")}}
     if status in _EXAMPLES:
@@ -93,7 +119,8 @@ def _error(status: int) -> dict[str, Any]:
             Problem(status, code, detail) if status != 422 else invalid(FieldError("subject", "an email needs one"))
         )
         content["example"] = problem.body()
-    return {"description": _ERRORS[status], "content": {MEDIA_TYPE: content}}
+    headers = [_HEADERS_OF_ERRORS[status]] if status in _HEADERS_OF_ERRORS else []
+    return {**answer(_ERRORS[status], *headers), "content": {MEDIA_TYPE: content}}
 
 
 def body(schema: str, *types: str, required: bool = True) -> dict[str, Any]:
@@ -113,11 +140,32 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
     :param prefix: where it is mounted, such as ``/push``.
     """
     schema = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes, servers=[{"url": prefix}]
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        servers=[{"url": prefix}],
+        tags=app.openapi_tags,
+        license_info=app.license_info,
     )
-    schema["components"]["schemas"] |= _contract()
+    components = schema["components"]
+    components["schemas"] |= _contract()
+    for model, field, what in (
+        ("TaskAnswer", "schedule", "Schedule"),
+        ("TaskDetail", "schedule", "Schedule"),
+        ("TaskDetail", "task", "PushTask"),
+    ):
+        said = components["schemas"][model]["properties"][field].get("description")
+        components["schemas"][model]["properties"][field] = _ref(what) | ({"description": said} if said else {})
+    # Airflow also names OAuth 2's password flow, whose fields its /auth/token refuses.
+    components["securitySchemes"] = {"bearer": _LOGIN}
+    schema["security"] = [{"bearer": []}]
     for path in schema["paths"].values():
         for operation in path.values():
+            operation.pop("security", None)
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _never_null(parameter["schema"])
+                _say_default(parameter, parameter["schema"], required=parameter["required"])
             for content in _contents(operation):
                 # A problem has a type of its own, and no other answer has.
                 if MEDIA_TYPE in content:
@@ -127,6 +175,14 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
 
 def _contents(operation: dict[str, Any]) -> list[dict[str, Any]]:
     return [answer.get("content", {}) for answer in operation["responses"].values()]
+
+
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter, which is left out and never null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != _NULL]
+    if len(kinds) != 1:
+        return schema
+    return {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
 
 
 def _contract() -> dict[str, Any]:
@@ -146,19 +202,61 @@ def _contract() -> dict[str, Any]:
     del trigger["properties"]["execution"]  # for DAG runs of executions that were planned before
     trigger["description"] = "Recipients and variables of this execution; left out, the task's own."
     trigger["examples"] = [TRIGGER_EXAMPLE]
+    for model in (*schemas.values(), task, trigger):
+        _say_defaults(model)
+    schemas["JsonValue"] = {"description": "Any JSON"}
+    schemas["Schedule"] = _lift(task["properties"], "schedule")
     schemas |= {
         "PushTask": task,
         "PushTasks": _object(
             {"tasks": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _ref("PushTask")}}, "tasks"
         ),
         "PushTaskPatch": _patch(task),
+        "ExecutionPatch": _partial(_variants(schemas, task["properties"]["execution"]), "type"),
+        "SchedulePatch": _partial(_variants(schemas, schemas["Schedule"]), "kind"),
         "Trigger": trigger,
-        "PreviewRequest": _preview(trigger),
-        "Redrive": _object({"unknown": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": None}}),
-        "ProblemDetails": add(ProblemDetails),
+        "PreviewOfTask": _object({"task": _ref("PushTask"), **deepcopy(trigger["properties"])}, "task"),
+        "PreviewOfCode": _object({"code": _CODE, **deepcopy(trigger["properties"])}, "code"),
+        "PreviewRequest": {
+            "oneOf": [_ref("PreviewOfTask"), _ref("PreviewOfCode")],
+            "examples": [{"code": "order-notice", **TRIGGER_EXAMPLE}],
+        },
+        "Redrive": _object({"unknown": {"type": ["boolean", "null"], "description": _UNKNOWN}}),
+        "ProblemDetails": ProblemDetails.model_json_schema(mode="serialization", ref_template=_REF),
     }
+    schemas |= schemas["ProblemDetails"].pop("$defs")
     schemas["Redrive"]["examples"] = [{"unknown": False}]
     return schemas
+
+
+_NULL = {"type": "null"}
+_CODE = {"type": "string", "pattern": CODE_PATTERN, "description": "Of a push task that exists"}
+_UNKNOWN = "Whether deliveries in doubt are sent again, too. Left out, the task's `on_unknown` says it"
+
+
+def _say_defaults(model: dict[str, Any]) -> None:
+    """Do so with every field."""
+    for name, field in model.get("properties", {}).items():
+        _say_default(field, field, required=name in model.get("required", ()))
+
+
+def _say_default(described: dict[str, Any], schema: dict[str, Any], *, required: bool) -> None:
+    """Move the default of what comes in from its schema into words.
+
+    To openapi-typescript a field with a default is one that is always there, and openapi-python-client leaves out a
+    model that has an object for a default, and sends what today is the default of a parameter.
+    """
+    default = schema.pop("default", None)
+    if default not in (None, [], {}) and not required:
+        said = f"{described['description']}. " if "description" in described else ""
+        described["description"] = f"{said}Left out: `{json.dumps(default)}`"
+
+
+def _lift(properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take the schema of a field out, so that it has a name of its own."""
+    schema: dict[str, Any] = properties[name]
+    properties[name] = {**_ref(schema["title"]), "description": schema.pop("description")}
+    return schema
 
 
 def _ref(model: str) -> dict[str, Any]:
@@ -173,25 +271,41 @@ def _patch(task: dict[str, Any]) -> dict[str, Any]:
     """Any fields of a task; null takes one back to its default."""
     patch = deepcopy(task)
     del patch["required"]
-    for name, field in patch["properties"].items():
-        field.pop("default", None)
-        if name in ("execution", "schedule"):  # merged, so that parts of one are enough
-            patch["properties"][name] = {"description": field["description"], "type": ["object", "null"]}
-        elif {"type": "null"} not in field.get("anyOf", []):
-            description = field.pop("description")
-            patch["properties"][name] = {"description": description, "anyOf": [field, {"type": "null"}]}
-    patch["description"] = "A JSON Merge Patch (RFC 7396) of a push task."
-    patch["examples"] = [{"subject": "Stock of {{ warehouse }}, again", "schedule": {"minute": 15}}]
-    return patch
-
-
-def _preview(trigger: dict[str, Any]) -> dict[str, Any]:
-    properties = {
-        "task": _ref("PushTask"),
-        "code": {"type": "string", "description": "Of a push task that exists, instead of `task`"},
-        **deepcopy(trigger["properties"]),
+    patch["properties"] = {name: _nullable(field) for name, field in patch["properties"].items()}
+    for name, schema in (("execution", "ExecutionPatch"), ("schedule", "SchedulePatch")):
+        patch["properties"][name]["anyOf"] = [_ref(schema), _NULL]  # merged, so that parts of one are enough
+    return {
+        **patch,
+        "title": "PushTaskPatch",
+        "description": "A JSON Merge Patch (RFC 7396) of a push task: what is named is replaced, null is the default.",
+        "examples": [{"subject": "Stock of {{ warehouse }}, again", "schedule": {"minute": 15}}],
     }
-    schema = _object(properties)
-    schema["oneOf"] = [{"required": ["task"]}, {"required": ["code"]}]
-    schema["examples"] = [{"code": "order-notice", **TRIGGER_EXAMPLE}]
-    return schema
+
+
+def _nullable(field: dict[str, Any]) -> dict[str, Any]:
+    """A field that may also be null."""
+    if _NULL in field.get("anyOf", ()):
+        return field
+    said = {"title", "description"}
+    kind = {name: value for name, value in field.items() if name not in said}
+    return {**{name: field[name] for name in field.keys() & said}, "anyOf": [kind, _NULL]}
+
+
+def _variants(schemas: dict[str, Any], union: dict[str, Any]) -> list[dict[str, Any]]:
+    return [schemas[one["$ref"].rpartition("/")[2]] for one in union["oneOf"]]
+
+
+def _partial(variants: Iterable[dict[str, Any]], tag: str) -> dict[str, Any]:
+    """The merge patch of a union: any fields of any of its variants.
+
+    :param tag: the field that tells the variants, which cannot be taken away.
+    """
+    properties: dict[str, Any] = {}
+    kinds = []
+    for variant in variants:
+        for name, field in deepcopy(variant["properties"]).items():
+            if name == tag:
+                kinds.append(field["const"])
+            else:
+                properties.setdefault(name, _nullable(field))
+    return _object({tag: {"type": "string", "enum": kinds}, **properties})

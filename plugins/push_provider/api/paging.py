@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
@@ -14,10 +14,11 @@ OFFSET_LIMIT = 10_000
 PAGE_LIMIT = 1000
 
 Item = TypeVar("Item")
+PageOf = TypeVar("PageOf", bound="Page[Any]")
 
 
 class Page(BaseModel, Generic[Item]):
-    """A page of a list."""
+    """A page of a list. Each list has a subclass, by whose name generated clients know it."""
 
     items: list[Item]
     total_entries: int = Field(
@@ -63,7 +64,10 @@ class Range:
 RangeDep = Annotated[Range, Depends(Range)]
 
 
-def page(wanted: Range, items: Sequence[Item], count: Callable[[int], int]) -> Page[Item]:
-    """A page of a list."""
+def page(kind: type[PageOf], wanted: Range, items: Sequence[Any], count: Callable[[int], int]) -> PageOf:
+    """A page of a list.
+
+    :param kind: the list's kind of page.
+    """
     total, exact = wanted.total(len(items), count)
-    return Page(items=list(items), total_entries=total, total_is_exact=exact)
+    return kind(items=list(items), total_entries=total, total_is_exact=exact)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from push_provider.api.models import Id
 from push_provider.task import CODE_PATTERN, moment
 
 
@@ -24,6 +25,13 @@ def _with_zone(value: Any) -> Any:
     return found
 
 
+def _true_or_false(value: Any) -> Any:
+    # pydantic also takes 1, yes, on and their like, which no description of a boolean allows.
+    if value not in ("true", "false", True, False):
+        raise ValueError("must be true or false")
+    return value
+
+
 Text = Annotated[str, Query(min_length=1, max_length=320), AfterValidator(_storable)]
 Moment = Annotated[
     datetime,
@@ -32,8 +40,8 @@ Moment = Annotated[
 ]
 Code = Annotated[str, Path(pattern=CODE_PATTERN, description="Code of the push task", examples=["stock-report"])]
 CodeFilter = Annotated[str | None, Query(pattern=CODE_PATTERN, description="Only of this push task")]
-ExecutionId = Annotated[int, Path(ge=1, lt=2**63, description="The execution")]
-Flag = Literal["true", "false"]
+ExecutionId = Annotated[Id, Path(ge=1, lt=2**63, description="The execution")]
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -45,8 +53,3 @@ IdempotencyKey = Annotated[
         examples=["order-A-1002"],
     ),
 ]
-
-
-def is_true(flag: Flag) -> bool:
-    """The value of a flag of the query."""
-    return flag == "true"

@@ -47,7 +47,7 @@ class PreviewAnswer(Answer):
     responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("PreviewRequest"),
 )
-def preview(caller: CallerDep, body: JsonBody) -> Any:
+def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
 
     The recipient is the first of `recipients`, or of the task's own.

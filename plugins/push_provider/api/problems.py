@@ -36,6 +36,7 @@ class ProblemDetails(BaseModel):
     """What is wrong with a request (RFC 9457)."""
 
     model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True,
         json_schema_extra={
             "examples": [
                 {
@@ -47,7 +48,7 @@ class ProblemDetails(BaseModel):
                     "errors": [{"field": "subject", "message": "an email needs one"}],
                 }
             ]
-        }
+        },
     )
 
     type: str = Field(default="about:blank", description="Always `about:blank`: the status and `code` say it all")

@@ -24,13 +24,14 @@ from push_provider.api.models import (
     Status,
     TaskAnswer,
     TaskDetail,
+    TaskPage,
     path,
     task_answer,
     task_created,
     task_detail,
 )
-from push_provider.api.paging import Page, RangeDep, page
-from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text, is_true
+from push_provider.api.paging import RangeDep, page
+from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text
 from push_provider.api.preview import PreviewAnswer, first_preview
 from push_provider.api.problems import Problem, ProblemDetails, fault, invalid, of_error
 from push_provider.api.waiting import when_known
@@ -101,7 +102,7 @@ def list_tasks(
         Literal[tuple(sign + one for one in tasks.TASK_ORDERS for sign in ("", "-"))],  # type: ignore[valid-type]
         Query(description="With - in front: the other way round"),
     ] = "-created_at",
-) -> Page[TaskAnswer]:
+) -> TaskPage:
     """Push tasks that the caller may see, and that match every filter given; newest first."""
     caller.require_any_read()
     codes = caller.readable()
@@ -113,7 +114,7 @@ def list_tasks(
         "status": status,
         "channel": channel,
         "execution_type": execution_type,
-        "delayed": None if delayed is None else is_true(delayed),
+        "delayed": delayed,
         "recipient": recipient,
         "name": name,
         "app": app,
@@ -129,7 +130,7 @@ def list_tasks(
     engine = get_engine()
     found = tasks.find(engine, order_by=order_by, limit=wanted.limit, offset=wanted.offset, **filters)
     items = [task_answer(request, item, item.code in paused) for item in found]
-    return page(wanted, items, lambda cap: tasks.count(engine, cap=cap, **filters))
+    return page(TaskPage, wanted, items, lambda cap: tasks.count(engine, cap=cap, **filters))
 
 
 @router.post(
@@ -138,6 +139,7 @@ def list_tasks(
     response_model=TaskAnswer,
     responses={
         200: {"model": DryRun, "description": "With `dry_run=true`: all is sound, and nothing was created"},
+        201: openapi.answer("The push task, which exists from now on", "Location", "Idempotency-Replayed"),
         **openapi.errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
     },
     openapi_extra=openapi.body("PushTask"),
@@ -148,9 +150,7 @@ def create_task(
     caller: CallerDep,
     body: JsonBody,
     key: IdempotencyKey = None,
-    dry_run: Annotated[
-        Flag, Query(description="Check everything, show the first message, and create nothing")
-    ] = "false",
+    dry_run: Annotated[Flag, Query(description="Check everything, show the first message, and create nothing")] = False,
 ) -> Any:
     """Inject a push task. It is a DAG within a second, and a task that is due at once is sent then.
 
@@ -164,7 +164,7 @@ def create_task(
         caller.require_edit(code)
     audit.write(caller, "push_create_task", code, said=document)
     task = _read(caller, document)
-    if is_true(dry_run):
+    if dry_run:
         return JSONResponse(_try_create(request, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
     engine, open_limit = get_engine(), limits.open_tasks.limit(task.app)
@@ -185,7 +185,10 @@ def create_task(
 @router.post(
     "/tasks/bulk",
     response_model=BulkAnswer,
-    responses=openapi.errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    responses={
+        200: openapi.answer("What became of each task", "Idempotency-Replayed"),
+        **openapi.errors(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=openapi.body("PushTasks"),
 )
 def create_tasks(
@@ -249,13 +252,14 @@ def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     "/tasks/{code}",
     response_model=TaskDetail,
     responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
-    openapi_extra=openapi.body("PushTaskPatch", "application/merge-patch+json", "application/json"),
+    # One type alone: openapi-python-client makes a module that cannot be imported of two that are one model.
+    openapi_extra=openapi.body("PushTaskPatch", bodies.MERGE_PATCH_TYPE),
 )
 def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody) -> Any:
     """Change a push task by a JSON Merge Patch (RFC 7396): what is named is replaced, null stands for the default.
 
     A changed schedule counts from now, as if the task were new; executions that have begun stay counted and as they
-    were planned. A list, such as the recipients, is replaced whole.
+    were planned. A list, such as the recipients, is replaced whole. The type `application/json` is taken as well.
     """
     caller.require_edit(code)
     patch = body.mapping()
@@ -265,7 +269,9 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
     changed: list[PushTask] = []
 
     def edit(spec: Mapping[str, Any]) -> PushTask:
-        task = parse({**merge_patch(spec, patch), "code": code})
+        # A name that no task has is wrong, also where its null would take away what is not there.
+        unknown = {name: None for name in patch if name not in PushTask.model_fields}
+        task = parse({**merge_patch(spec, patch), **unknown, "code": code})
         limits.check_recipients(task.recipients)
         if faults := content.faults(task):
             raise InvalidTask(faults)
@@ -282,12 +288,12 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
 def delete_task(
     caller: CallerDep,
     code: Code,
-    purge: Annotated[Flag, Query(description="Also if that deletes its executions and deliveries")] = "false",
+    purge: Annotated[Flag, Query(description="Also if that deletes its executions and deliveries")] = False,
 ) -> None:
     """Delete a push task, and its DAG with all its runs. To stop it and keep its log, cancel it instead."""
     caller.require_delete(code)
     audit.write(caller, "push_delete_task", code, said={"purge": purge})
-    tasks.delete(get_engine(), code, purge=is_true(purge))
+    tasks.delete(get_engine(), code, purge=purge)
     with sessions() as session:
         runs.forget(session, code)
 

@@ -36,7 +36,10 @@ def starter(app: FastAPI, user: str | None) -> Starter:
 @router.post(
     "/tasks/{code}/trigger",
     status_code=202,
-    responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    responses={
+        202: openapi.answer("The execution, which has begun", "Location", "Idempotency-Replayed"),
+        **openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=openapi.body("Trigger", required=False),
 )
 async def trigger_task(
