@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from airflow.api_fastapi.core_api.datamodels.dags import DAGResponse
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
@@ -182,11 +183,16 @@ def test_a_long_delay_of_retries_is_not_cut_short(desk: Desk) -> None:
     [
         ({"app": "shop"}, "shop", {"app:shop"}),
         ({"owner": "Ann", "app": "x" * 200}, "Ann", {"app:" + "x" * 96}),  # Airflow's tags have at most 100 characters
+        ({"owner": "Zhang, Wei"}, "Zhang Wei", set()),
+        ({"owner": "张伟，李娜"}, "张伟，李娜", set()),
+        ({"owner": ", ,", "app": "a,b"}, "a b", {"app:a,b"}),
+        ({"owner": ","}, "push", set()),
     ],
 )
 def test_owner_and_app(desk: Desk, fields: Mapping[str, Any], owner: str, tags: set[str]) -> None:
     dag = desk.dag("owned", **fields)
     assert dag.get_task("send").owner == owner
+    assert DAGResponse.get_owners(stored(dag).owner) == [owner]  # as Airflow's API tells the page
     assert set(dag.tags) == {"push", "email"} | tags
 
 

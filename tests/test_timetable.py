@@ -106,6 +106,13 @@ def test_a_triggered_run_stands_for_its_own_moment() -> None:
         ("5 9 * * *", "5 9 * * *", "Every day at 09:05 (Asia/Shanghai)"),
         ("30 9 * * mon-fri", "30 9 * * mon-fri", "At 09:30, Monday through Friday (Asia/Shanghai)"),
         ("0 * * * mon", "0 * * * mon", "Every hour, only on Monday (Asia/Shanghai)"),
+        ("0 9 ? * MON", "0 9 ? * MON", "At 09:00, only on Monday (Asia/Shanghai)"),
+        ("0 9 1 * ?", "0 9 1 * ?", "At 09:00, on day 1 of the month (Asia/Shanghai)"),
+        ("5 9 ? * ?", "5 9 ? * ?", "Every day at 09:05 (Asia/Shanghai)"),
+        ("0 9 1,* * MON", "0 9 1,* * MON", "At 09:00, only on Monday (Asia/Shanghai)"),
+        ("0 9 * * mon#1", "0 9 * * mon#1", "At 09:00, on the first Monday of the month (Asia/Shanghai)"),
+        # Either day, as it is due.
+        ("0 9 1 * mon", "0 9 1 * mon", "At 09:00, on day 1 of the month (or) At 09:00, only on Monday (Asia/Shanghai)"),
     ],
 )
 def test_what_people_see(cron: str | None, summary: str, words: str) -> None:

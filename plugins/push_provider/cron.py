@@ -29,3 +29,17 @@ def every_hour(cron: str) -> bool:
     from croniter import croniter
 
     return bool(croniter(cron).expanded[1] == ["*"])
+
+
+def any_day(cron: str) -> str:
+    """The expression with ``*`` where it leaves the day to the other field, however that is written: ``?``, ``*,1``.
+
+    croniter, and so Airflow, takes these for the same; cron-descriptor, which describes it to people, does not.
+    """
+    from croniter import croniter
+
+    fields = cron.split()
+    for place in (2, 4):
+        if "*" in croniter(cron).expanded[place]:
+            fields[place] = "*"
+    return " ".join(fields)

@@ -86,7 +86,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         allowed_run_types=None if row.open else [DagRunType.SCHEDULED, DagRunType.OPERATOR_TRIGGERED],
         on_failure_callback=close_dead_execution,
         default_args={
-            "owner": task.owner or task.app or "push",
+            "owner": _owner(task.owner) or _owner(task.app) or "push",
             "retries": task.retries,
             "retry_delay": task.retry_delay,
             "retry_exponential_backoff": 2.0,
@@ -112,6 +112,11 @@ def _broken_dag(row: ShardTask, reason: str) -> DAG:
     with dag:
         BrokenTaskOperator(task_id=SEND_TASK_ID, code=row.code, reason=reason)
     return dag
+
+
+def _owner(name: str | None) -> str:
+    """A name as Airflow keeps it, which takes a comma for the end of one owner (``DAGResponse.get_owners``)."""
+    return " ".join((name or "").replace(",", " ").split())
 
 
 def _params(row: ShardTask) -> Mapping[str, Any]:

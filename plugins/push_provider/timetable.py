@@ -20,7 +20,7 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from airflow.timetables.trigger import CronTriggerTimetable, MultipleCronTriggerTimetable
 
-from push_provider.cron import expressions
+from push_provider.cron import any_day, expressions
 
 _DESCRIPTION_LIMIT = 1000
 """Characters that Airflow's table keeps (``DagModel.timetable_description``); more would break the DAG."""
@@ -146,6 +146,7 @@ class ClosedTimetable(Timetable):
 def _words(cron: str | None, first: datetime) -> str:
     if cron is None:
         return f"Once, at {first:%Y-%m-%d %H:%M:%S}"
+    cron = any_day(cron)
     if found := re.fullmatch(r"(\d+) \* \* \* \*", cron):
         return f"Every hour at minute {found[1]}"
     if found := re.fullmatch(r"(\d+) (\d+) \* \* \*", cron):
