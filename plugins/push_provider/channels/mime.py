@@ -2,8 +2,8 @@
 
 What is the same for all recipients (sender, date, structure, attachments, and whatever of subject and
 bodies has no variables) is encoded when :class:`Message` is made. :meth:`Message.fill` joins that with
-what differs. The result is ready for the wire after DATA: CRLF line ends, lines of at most 998 octets
-(RFC 5322, 2.1.1), dots stuffed (RFC 5321, 4.5.2).
+what differs. The result is ready for the wire after DATA: CRLF line ends, lines that every server leaves
+whole, dots stuffed (RFC 5321, 4.5.2).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from push_provider.channels.base import Delivery
     from push_provider.content import Content, File
 
-_LINE = 998
-"""Octets of a line without CRLF, RFC 5322, 2.1.1."""
+_LINE = 900
+"""Octets of a line without CRLF. RFC 5322, 2.1.1, allows 998, but Haraka and sendmail's relays (mailer flag L=990) fold
+at 990, in the middle of a character if it comes to that; some room is left for what a relay may add."""
 _FOLD = 78
 """Characters of a header line without CRLF, same place."""
 _LARGE = 64 * 1024
@@ -271,7 +272,7 @@ def _from(name: str | None, address: str) -> bytes:
 
 
 def _short_lines(data: bytes) -> bool:
-    """Whether every line of CRLF text fits RFC 5322. Leaps from line end to line end, not line by line."""
+    """Whether every line of CRLF text is short enough. Leaps from line end to line end, not line by line."""
     position, size = 0, len(data)
     while size - position > _LINE:
         position = data.rfind(b"\n", position, position + _LINE + 2) + 1
