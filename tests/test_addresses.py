@@ -20,6 +20,8 @@ from push_provider.addresses import email_address, phone_number
         (" ann@example.com\n", "ann@example.com"),
         ("Ann@EXAMPLE.Com", "Ann@example.com"),
         ("ann@exämple.de", "ann@xn--exmple-cua.de"),
+        ("ann@straße.de", "ann@xn--strae-oqa.de"),
+        ("用户@STRAẞE.de", "用户@straße.de"),
         ("ann@例子.公司", "ann@xn--fsqu00a.xn--55qx5d"),
         ("ann@xn--fsqu00a.xn--55qx5d", "ann@xn--fsqu00a.xn--55qx5d"),
         ("安@例子.公司", "安@例子.公司"),

@@ -66,6 +66,20 @@ def _checked_address(address: str) -> str:
     return checked.ascii_email or checked.normalized
 
 
+def ascii_domain(domain: str) -> str:
+    """The domain in the letters that DNS has, by RFC 5891 (UTS 46 without its transitional mappings).
+
+    Python's own codec ``idna``, which sockets use as well, knows RFC 3490 alone and takes straße.de for strasse.de.
+
+    :raises ValueError: it is no domain; the text says why.
+    """
+    if domain.isascii():
+        return domain
+    import idna
+
+    return idna.encode(domain, uts46=True).decode()
+
+
 # --- telephone ----------------------------------------------------------------------------------------
 
 _MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)

@@ -252,8 +252,28 @@ def test_transfer_encoding(text: str, eightbit: bool, encoding: str) -> None:
     assert mail.eightbit is (encoding == "8bit")
 
 
+@pytest.mark.parametrize(
+    ("sender", "domain"),
+    [
+        ("用户@straße.de", "xn--strae-oqa.de"),  # IDNA 2003 has strasse.de, which is somebody else's
+        ("用户@βόλος.com", "xn--nxasmm1c.com"),
+        ("用户@例子.cn", "xn--fsqu00a.cn"),
+        ("shop@xn--strae-oqa.de", "xn--strae-oqa.de"),
+    ],
+)
+def test_the_domain_of_a_message_id_is_the_sender_s(sender: str, domain: str) -> None:
+    compiled = message(Templates("s", "t"), sender=sender)
+    mail = compiled.fill(Delivery(7, "ann@example.org", {}), eightbit=True)
+    assert mail.message_id == f"<{'ab' * 16}.7@{domain}>"
+
+
+def test_a_sender_s_domain_that_is_none_is_the_configuration_s_fault() -> None:
+    with pytest.raises(ConfigurationError, match=r"'i❤\.ws'.*from_email"):
+        message(Templates("s", "t"), sender="用户@i❤.ws")
+
+
 def test_no_header_line_is_long_either() -> None:
-    longest = "用" * 21 + "@" + ".".join(["例" * 20] * 10) + ".cn"
+    longest = "用" * 21 + "@" + ".".join(["例" * 20] * 8) + ".cn"
     content = Templates("订单" * 200, "t", attachments=(File("长" * 190 + ".pdf", b"x", "application/pdf"),))
     compiled = message(content, sender=longest, sender_name="商店" * 100)
     mail = compiled.fill(Delivery(1, longest, {}), eightbit=True)

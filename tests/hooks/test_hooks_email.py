@@ -210,6 +210,12 @@ def test_what_wins(fields: dict[str, Any], extra: dict[str, Any], expected: tupl
     assert server(email_config(push_email(extra, **fields))) == expected
 
 
+@pytest.mark.parametrize("make", [push_email, smtp])
+def test_a_host_outside_ascii_is_the_one_that_dns_has(make: Any) -> None:
+    """Not strasse.de, which Python's sockets would look up (IDNA 2003), and give the password to."""
+    assert email_config(make({}, host="mail.straße.de")).host == "mail.xn--strae-oqa.de"
+
+
 # --- lenient reading ------------------------------------------------------------------------------------
 
 
@@ -331,6 +337,7 @@ def test_login_needs_a_password(login: str | None, password: str | None, user: s
         (push_email({"enabled": "maybe"}, host="h"), ["'enabled'"]),
         (push_email({"auth_method": "NTLM"}, host="h"), ["'auth_method'", "CRAM-MD5"]),
         (push_email({"max_connections": 0}, host="h"), ["'max_connections'", "1 to 64"]),
+        (push_email({}, host="mail.-ß.de"), ["'host'", "mail.-ß.de"]),
         (push_email({"messages_per_connection": 0}, host="h"), ["'messages_per_connection'", "1 to 1000000"]),
         (push_email({"max_connections": 1.5}, host="h"), ["'max_connections'"]),
         (push_email({"max_connections": True}, host="h"), ["'max_connections'"]),

@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from push_provider.addresses import ascii_domain
 from push_provider.exceptions import ConfigurationError, ContentError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Message:
             )
         )
         self._id_start = f"<{token}."
-        self._id_end = f"@{_ascii_domain(sender)}>"
+        self._id_end = f"@{_own_domain(sender)}>"
         if _CONTROL.search(token) or not token.isascii():
             raise ValueError("the token of an execution is hex digits")
 
@@ -187,14 +188,12 @@ class Message:
         return Mail(delivery, address, message_id, head, self._tail, not head.isascii(), utf8)
 
 
-def _ascii_domain(address: str) -> str:
-    domain = address.rpartition("@")[2]
-    if domain.isascii():
-        return domain
+def _own_domain(sender: str) -> str:
+    domain = sender.rpartition("@")[2]
     try:
-        return domain.encode("idna").decode()
-    except UnicodeError:
-        raise ConfigurationError(f"The sender's domain {domain!r} is not valid; correct from_email.") from None
+        return ascii_domain(domain)
+    except ValueError as error:
+        raise ConfigurationError(f"The sender's domain {domain!r} is not valid; correct from_email. {error}") from None
 
 
 # --- header fields ------------------------------------------------------------------------------------

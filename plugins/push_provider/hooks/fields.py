@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
+from push_provider.addresses import ascii_domain
 from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -144,6 +145,10 @@ class Fields:
                 raise self.error(
                     "host", f"is {text!r}; it takes a name such as smtp.qq.com, and the port its own field"
                 ) from None
+            try:
+                return ascii_domain(text)
+            except ValueError as error:
+                raise self.error("host", f"is {text!r}, which is no name of a host: {error}") from None
         return text
 
     def _whole(self, name: str, value: Any, maximum: int) -> int | None:
