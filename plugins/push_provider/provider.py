@@ -149,6 +149,13 @@ def _push_aliyun_sms() -> dict[str, Any]:
                 "Of the approved template, like SMS_154950909. A push task may name another one.",
                 kind="string",
             ),
+            "template_kind": _field(
+                "Kind of the templates (模板类型)",
+                "Only for keys that may not ask Aliyun for a template: 'international' ones are for numbers outside "
+                "mainland China. Empty: what Aliyun says of the template, else mainland.",
+                kind="string",
+                enum=["", *(one.value for one in aliyun_config.TemplateKind)],
+            ),
             "params_note": _field(
                 "Note on the parameters (参数说明)",
                 "For people: which parameters the template has and what belongs there.",

@@ -17,10 +17,12 @@ from push_provider.channels.base import Delivery, Job, Outcome, Result
 from push_provider.channels.out_id import holds
 from push_provider.channels.sms import SmsChannel, SmsSender
 from push_provider.channels.sms_calls import Calls
+from push_provider.channels.sms_numbers import Numbers
 from push_provider.content import Parameters, compile_content
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
 from push_provider.hooks.aliyun_client import AliyunClient
 from push_provider.hooks.aliyun_codes import CODES, Fault, meaning
+from push_provider.hooks.aliyun_config import TemplateKind
 from push_provider.hooks.aliyun_sms import aliyun_config
 from push_provider.task import parse
 
@@ -76,7 +78,7 @@ def sleepless(aliyun: Any, slept: list[float], *, last: bool = False) -> SmsSend
     """A sender that notes its waits instead of waiting."""
     client = AliyunClient(aliyun_config(connection(aliyun)))
     calls = Calls(client, "推送平台", aliyun.TEMPLATE, JOB._replace(last=last), slept.append)
-    return SmsSender(calls, content(), 4)
+    return SmsSender(calls, content(), Numbers(aliyun.TEMPLATE, TemplateKind.MAINLAND, "as the test says"), 4)
 
 
 def results(outcomes: Sequence[Outcome]) -> list[Result]:
@@ -140,12 +142,6 @@ def test_signature_and_template_of_the_task_win(aliyun: Any) -> None:
     assert '验证码是：12"34，' in aliyun.sent[0].content
 
 
-def test_numbers_abroad_go_out_without_their_plus(aliyun: Any) -> None:
-    outcomes = send(aliyun, [own("+85290001234", code="7")], template_code="SMS_100000003")
-    assert results(outcomes) == [SENT]
-    assert aliyun.sent[0].phone == "85290001234"
-
-
 # --- wrong content, wrong numbers: before any call --------------------------------------------------------
 
 
@@ -155,6 +151,105 @@ def test_a_wrong_number_and_missing_parameters_fail_alone(aliyun: Any) -> None:
     assert [(o.result, o.code) for o in outcomes] == [(SENT, None)] * 3 + [(FAILED, "number"), (FAILED, "content")]
     assert "'order' is missing" in (outcomes[-1].text or "")
     assert aliyun.calls == {"SendBatchSms": 1}
+
+
+# --- numbers and templates of two kinds --------------------------------------------------------------------
+
+MAINLAND, ABROAD = "SMS_100000001", "SMS_100000003"
+NUMBERS = ["13800138000", "+14155552671", "+13800138000", "+85290001234", "+85366001234", "+886912345678"]
+
+
+def by_kind(aliyun: Any, template: str, numbers: Sequence[str] = NUMBERS, **extra: Any) -> dict[str, Outcome]:
+    deliveries = [own(number, position, code="7") for position, number in enumerate(numbers, 1)]
+    outcomes = send(aliyun, deliveries, template_code=template, **extra)
+    return dict(zip(numbers, outcomes, strict=True))
+
+
+def test_a_template_for_the_mainland_is_for_its_numbers_alone(aliyun: Any) -> None:
+    outcomes = by_kind(aliyun, MAINLAND)
+    assert [(number, o.code) for number, o in outcomes.items() if o.result is FAILED] == [
+        (number, "number") for number in NUMBERS[1:]
+    ]
+    assert outcomes["+85290001234"].text == (
+        "+85290001234 is not a number of mainland China (nor are those of Hong Kong, Macao and Taiwan), and template "
+        "'SMS_100000001' is for mainland China (as Aliyun says); use an international one for such numbers"
+    )
+    assert [sms.phone for sms in aliyun.sent] == ["13800138000"]
+    assert aliyun.calls == {"SendSms": 1}
+
+
+def test_an_international_template_is_for_all_other_numbers(aliyun: Any) -> None:
+    outcomes = by_kind(aliyun, ABROAD)
+    assert {number for number, outcome in outcomes.items() if outcome.result is FAILED} == {"13800138000"}
+    assert outcomes["13800138000"].text == (
+        "13800138000 is a number of mainland China, and template 'SMS_100000003' is international (as Aliyun says); "
+        "use one for mainland China for such numbers"
+    )
+    assert [f"+{sms.phone}" for sms in aliyun.sent] == NUMBERS[1:]  # each with its country code
+    assert aliyun.calls == {"SendBatchSms": 1}
+
+
+@pytest.mark.parametrize(
+    ("number", "dialled"),
+    [
+        ("13800138000", "8613800138000"),  # which an international template refuses, instead of +1 380 013 8000
+        ("+14155552671", "14155552671"),
+        ("+85290001234", "85290001234"),
+    ],
+)
+def test_every_number_is_given_with_its_country_code(number: str, dialled: str) -> None:
+    assert Numbers.dialled(number) == dialled
+
+
+DENIED = {"code": "isp.RAM_PERMISSION_DENY"}
+
+
+@pytest.mark.parametrize(
+    ("template", "kind", "sent", "why"),
+    [
+        (MAINLAND, "", NUMBERS[:1], "as Aliyun does not say: isp.RAM_PERMISSION_DENY; else set field"),
+        (MAINLAND, "mainland", NUMBERS[:1], "as field 'template_kind' of connection 'sms' says"),
+        (ABROAD, "international", NUMBERS[1:], "as field 'template_kind' of connection 'sms' says"),
+    ],
+)
+def test_where_aliyun_may_not_be_asked_the_configuration_says_the_kind(
+    aliyun: Any, template: str, kind: str, sent: list[str], why: str
+) -> None:
+    aliyun.fail("refuse", action="GetSmsTemplate", **DENIED)
+    outcomes = by_kind(aliyun, template, template_kind=kind)
+    assert [number for number, outcome in outcomes.items() if outcome.result is SENT] == sent
+    assert all(why in (outcome.text or "") for outcome in outcomes.values() if outcome.result is FAILED)
+    assert len(aliyun.sent) == len(sent)
+
+
+def test_what_aliyun_says_of_a_template_wins_over_the_configuration(aliyun: Any) -> None:
+    outcomes = by_kind(aliyun, MAINLAND, template_kind="international")
+    assert [number for number, outcome in outcomes.items() if outcome.result is SENT] == NUMBERS[:1]
+
+
+def test_a_template_of_unknown_kind_reaches_no_stranger(aliyun: Any) -> None:
+    aliyun.fail("refuse", action="GetSmsTemplate", **DENIED)
+    outcomes = by_kind(aliyun, ABROAD)  # taken for one of the mainland
+    assert results(list(outcomes.values())) == [FAILED] * 6
+    assert outcomes["13800138000"].code == "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"
+    assert aliyun.sent == []
+
+
+@pytest.mark.parametrize("fault", [{"code": "Throttling.User", "status": 400}, {"code": "isp.GATEWAY_ERROR"}])
+def test_while_aliyun_has_no_time_to_say_the_kind_numbers_abroad_wait(aliyun: Any, fault: dict[str, Any]) -> None:
+    aliyun.fail("refuse", action="GetSmsTemplate", **fault)
+    outcomes = by_kind(aliyun, ABROAD, NUMBERS[1:])
+    assert results(list(outcomes.values())) == [RETRY] * 5
+    assert aliyun.calls == {}
+    assert results(list(by_kind(aliyun, ABROAD, NUMBERS[1:]).values())) == [SENT] * 5  # by the next try
+
+
+@pytest.mark.parametrize("to", ["+8613800138000", "8613800138000", "+861088888888", "1380000"])
+def test_what_is_not_in_its_normal_form_is_not_sent(aliyun: Any, to: str) -> None:
+    for template in (MAINLAND, ABROAD):
+        (outcome,) = by_kind(aliyun, template, [to]).values()
+        assert (outcome.result, outcome.code) == (FAILED, "number")
+    assert aliyun.calls == {}
 
 
 @pytest.mark.parametrize(
@@ -382,7 +477,7 @@ def test_if_no_later_try_comes_everybody_is_tried(aliyun: Any, monkeypatch: pyte
     with sleepless(aliyun, slept, last=True) as sender:
         outcomes = sorted(sender.send([*refused(200), *people(300, first=201)]))
     assert results(outcomes) == [FAILED] * 200 + [SENT] * 300
-    assert sum(aliyun.calls.values()) < 1.2 * 200
+    assert sum(aliyun.calls.values()) < 1.5 * 200
 
 
 # --- an account that stops working on the way -----------------------------------------------------------------

@@ -15,7 +15,7 @@ from airflow.sdk import Connection
 
 from push_provider.exceptions import ConfigurationError
 from push_provider.hooks.aliyun_client import AliyunClient, NotSent
-from push_provider.hooks.aliyun_config import AliyunConfig
+from push_provider.hooks.aliyun_config import AliyunConfig, TemplateKind
 from push_provider.hooks.aliyun_sms import PushAliyunSmsHook, aliyun_config, placeholders
 from push_provider.sandbox.sms_account import Sign, Template
 
@@ -40,6 +40,7 @@ def test_all_fields_as_text() -> None:
     extra = {
         "sign_name": " 推送平台 ",
         "template_code": "SMS_1",
+        "template_kind": "International",
         "params_note": "name, order",
         "region": "ap-southeast-1",
         "endpoint": "",
@@ -50,6 +51,7 @@ def test_all_fields_as_text() -> None:
     config = aliyun_config(sms(extra, login=" LTAI5t ", password=f"{SECRET}\n"))
     assert (config.access_key_id, config.access_key_secret) == ("LTAI5t", SECRET)
     assert (config.sign_name, config.template_code) == ("推送平台", "SMS_1")
+    assert config.template_kind is TemplateKind.INTERNATIONAL
     assert (config.region, config.endpoint, config.max_connections, config.timeout) == ("ap-southeast-1", None, 8, 2.5)
 
 
@@ -86,6 +88,7 @@ def test_endpoints(endpoint: str, port: int | None, expected: tuple[str, bool]) 
         ({}, {"endpoint": "ho st"}, "field 'endpoint' is"),
         ({}, {"sign_name": "a\nb"}, "field 'sign_name' must be one line"),
         ({}, {"template_code": ["SMS_1"]}, "field 'template_code' takes text"),
+        ({}, {"template_kind": "abroad"}, "'template_kind' is 'abroad'; it takes 'mainland' or 'international'"),
         ({}, {"max_connections": 99}, "field 'max_connections' is 99; it takes a whole number from 1 to 32"),
         ({}, {"timeout": -1}, "field 'timeout' is -1; it takes a number of seconds above 0"),
         ({}, "{", "field 'extra' is not a JSON object"),
@@ -123,7 +126,7 @@ def test_a_usable_configuration(aliyun: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert good
     assert text == (
         "Access key: accepted. Signature '推送平台': approved. "
-        "Template SMS_100000001: approved; parameters: name, order."
+        "Template SMS_100000001: approved (mainland); parameters: name, order."
     )
     assert aliyun.calls == {}
 
@@ -147,7 +150,8 @@ def test_a_usable_configuration(aliyun: Any, monkeypatch: pytest.MonkeyPatch) ->
         ({"sign_name": ""}, True, "Signature: none entered; each push task must name its own"),
         ({"template_code": "SMS_404"}, False, r"approved. Template SMS_404: not usable \(isv.SMS_TEMPLATE_ILLEGAL"),
         ({"template_code": "SMS_100000005"}, False, r"Template SMS_100000005: not approved \(status 2\)"),
-        ({"template_code": "SMS_100000002"}, True, "Template SMS_100000002: approved; parameters: none"),
+        ({"template_code": "SMS_100000002"}, True, r"Template SMS_100000002: approved \(mainland\); parameters: none"),
+        ({"template_code": "SMS_100000003"}, True, r"SMS_100000003: approved \(international\); parameters: code"),
         ({"template_code": ""}, True, "Template: none entered; each push task must name its own"),
         ({"enabled": False}, False, "The configuration cannot be used. .* is disabled"),
     ],

@@ -305,6 +305,27 @@ def test_a_template_for_abroad_takes_numbers_from_abroad(client, gateway):
 
 
 @pytest.mark.parametrize(
+    ("phone", "mainland", "abroad"),
+    [
+        ("13800138000", "13800138000", "13800138000"),  # abroad, it is +1 380 013 8000
+        ("8613800138000", "13800138000", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"),
+        ("+8613800138000", "13800138000", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"),
+        ("008613800138000", "13800138000", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"),
+        ("14155552671", "14155552671", "14155552671"),
+        ("+14155552671", "14155552671", "14155552671"),  # the mainland does not mind the plus
+        ("0014155552671", "isv.MOBILE_NUMBER_ILLEGAL", "14155552671"),
+        ("85290001234", "isv.MOBILE_NUMBER_ILLEGAL", "85290001234"),
+        ("+85290001234", "isv.MOBILE_NUMBER_ILLEGAL", "85290001234"),
+        ("886912345678", "isv.MOBILE_NUMBER_ILLEGAL", "886912345678"),
+    ],
+)
+def test_numbers_as_templates_of_both_kinds_take_them(client, gateway, phone, mainland, abroad):
+    for template, expected in ((TEMPLATE_CODE, mainland), ("SMS_100000003", abroad)):
+        code = _send(client, phone=phone, template=template).code
+        assert (gateway.store.find(limit=1)[0][0].phone if code == "OK" else code) == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "code"),
     [
         ({"size": 51}, "isv.INVALID_PARAMETERS"),

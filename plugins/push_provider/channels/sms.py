@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from push_provider.channels import out_id
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender
 from push_provider.channels.sms_calls import Calls, Message
+from push_provider.channels.sms_numbers import Numbers
 from push_provider.exceptions import ConfigurationError, ContentError
 from push_provider.hooks.aliyun_client import BATCH, AliyunClient
-from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION
+from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION, TemplateKind
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NUMBER = re.compile(r"1[3-9]\d{9}|\+[1-9]\d{6,14}", re.ASCII)
+_NUMBER = re.compile(r"1[3-9]\d{9}|\+(?!86)[1-9]\d{6,14}", re.ASCII)
 """The normal form that :func:`push_provider.addresses.phone_number` gives."""
 
 
@@ -60,8 +61,8 @@ class SmsChannel(Channel):
         sign = _needed(content.sign_name or config.sign_name, "sign_name", config)
         template = _needed(content.template_code or config.template_code, "template_code", config)
         client = AliyunClient(config)
-        _learn_template(client, template, content)
-        return SmsSender(Calls(client, sign, template, job), content, config.max_connections)
+        numbers = _learn_template(client, template, content)
+        return SmsSender(Calls(client, sign, template, job), content, numbers, config.max_connections)
 
     def receipts(self, connection: Connection) -> ReceiptReader:
         """What asks Aliyun for receipts through this connection.
@@ -83,28 +84,42 @@ def _needed(value: str | None, field: str, config: AliyunConfig) -> str:
     return value
 
 
-def _learn_template(client: AliyunClient, code: str, content: Parameters) -> None:
-    """Ask which parameters the template has; where Aliyun does not say, go on and leave the check to it.
+def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Numbers:
+    """Ask which parameters a template has and which numbers it is for.
+
+    Where Aliyun does not say, go on and leave the check of the parameters to it; the numbers then are those that the
+    connection names, or of mainland China.
 
     :raises ConfigurationError: there is no such template, or it is not approved.
     :raises ContentError: the content has other parameters.
     :raises ProviderUnavailable: there is no answer.
     """
     from push_provider.hooks.aliyun_codes import Fault, is_permission, meaning
-    from push_provider.hooks.aliyun_sms import APPROVED_TEMPLATE, ask, placeholders, refusal
+    from push_provider.hooks.aliyun_sms import APPROVED_TEMPLATE, ask, placeholders, refusal, template_kind
 
+    config = client.config
     answer = ask(client, client.template, code)
+    if answer.ok:
+        if str(answer.body.template_status) != APPROVED_TEMPLATE:
+            raise ConfigurationError(
+                f"Connection {config.connection!r}: template {code!r} is not approved (status "
+                f"{answer.body.template_status}); use one that is."
+            )
+        content.require(placeholders(answer.body.template_content or ""))
+        if kind := template_kind(answer):
+            return Numbers(code, kind, "as Aliyun says")
+    says = meaning(answer.code, answer.message)
     if not answer.ok:
-        if meaning(answer.code, answer.message).fault is Fault.ACCOUNT and not is_permission(answer.code):
-            raise refusal(client.config, answer)
+        if says.fault is Fault.ACCOUNT and not is_permission(answer.code):
+            raise refusal(config, answer)
         log.info("Template %s is not checked beforehand: Aliyun answers %s", code, answer.code)
-        return
-    if str(answer.body.template_status) != APPROVED_TEMPLATE:
-        raise ConfigurationError(
-            f"Connection {client.config.connection!r}: template {code!r} is not approved (status "
-            f"{answer.body.template_status}); use one that is."
-        )
-    content.require(placeholders(answer.body.template_content or ""))
+    if config.template_kind:
+        return Numbers(code, config.template_kind, f"as field 'template_kind' of connection {config.connection!r} says")
+    assumed = f"taken for granted, as Aliyun does not say: {'no TemplateType' if answer.ok else answer.code}"
+    if says.fault in (Fault.BUSY, Fault.DOUBT):
+        return Numbers(code, TemplateKind.MAINLAND, assumed, Result.RETRY, answer.retry_after or says.wait)
+    remedy = f"else set field 'template_kind' of connection {config.connection!r} to international"
+    return Numbers(code, TemplateKind.MAINLAND, f"{assumed}; {remedy}")
 
 
 class SmsSender(Sender):
@@ -112,12 +127,14 @@ class SmsSender(Sender):
 
     :param calls: how calls are made.
     :param content: the compiled parameters.
+    :param numbers: which the template is for.
     :param threads: calls at the same time.
     """
 
-    def __init__(self, calls: Calls, content: Parameters, threads: int) -> None:
+    def __init__(self, calls: Calls, content: Parameters, numbers: Numbers, threads: int) -> None:
         self._calls = calls
         self._content = content
+        self._numbers = numbers
         self._pool = ThreadPoolExecutor(threads, "push-sms")
         self._unforeseen = Unforeseen(log)
 
@@ -125,8 +142,8 @@ class SmsSender(Sender):
         """Send a chunk.
 
         An outcome's ``provider_id`` is Aliyun's BizId. Its ``code`` is Aliyun's, or one of ``content`` (no parameters
-        can be made), ``number`` (no mobile number), ``connection``, ``timeout`` and ``protocol`` (no answer), and
-        ``not-tried`` (too many before were refused).
+        can be made), ``number`` (none that the template is for), ``connection``, ``timeout`` and ``protocol`` (no
+        answer), and ``not-tried`` (too many before were refused).
 
         :raises ConfigurationError: Aliyun refuses the account, the signature or the template; nothing was sent.
         :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row; nothing was sent.
@@ -144,10 +161,15 @@ class SmsSender(Sender):
 
     def _messages(self, deliveries: Sequence[Delivery]) -> tuple[list[Outcome], list[Message]]:
         outcomes, messages = [], []
+        numbers = self._numbers
         for delivery in deliveries:
             if not _NUMBER.fullmatch(delivery.to):
                 text = f"{delivery.to!r} is no mobile number"
                 outcomes.append(Outcome(delivery.id, Result.FAILED, None, "number", text))
+                continue
+            if not numbers.takes(delivery.to):
+                text = numbers.refusal(delivery.to)[:500]
+                outcomes.append(Outcome(delivery.id, numbers.otherwise, None, "number", text, numbers.retry_after))
                 continue
             try:
                 parameters = self._content.render(delivery.to, delivery.variables)
@@ -158,7 +180,7 @@ class SmsSender(Sender):
                 told = self._unforeseen.told(error, f"Delivery {delivery.id}")
                 outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
                 continue
-            messages.append(Message(delivery.id, delivery.to.removeprefix("+"), parameters))
+            messages.append(Message(delivery.id, numbers.dialled(delivery.to), parameters))
         return outcomes, messages
 
     def __exit__(

@@ -44,7 +44,7 @@ class Message(NamedTuple):
     """One SMS.
 
     :param id: the delivery's number.
-    :param to: digits, without a plus.
+    :param to: country code and number, in digits alone.
     :param parameters: of the template.
     """
 

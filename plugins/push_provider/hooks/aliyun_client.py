@@ -89,7 +89,7 @@ class AliyunClient:
     def send(self, to: str, sign: str, template: str, parameters: Mapping[str, str], out_id: str) -> Answer:
         """SendSms to one number; the body has ``biz_id``.
 
-        :param to: digits, without a plus.
+        :param to: country code and number, in digits alone.
         :param out_id: comes back with the receipt.
         """
         from alibabacloud_dysmsapi20170525.models import SendSmsRequest

@@ -22,6 +22,7 @@ from push_provider.hooks.aliyun_config import (
     DEFAULT_REGION,
     DEFAULT_TIMEOUT,
     AliyunConfig,
+    TemplateKind,
 )
 from push_provider.hooks.fields import Fields, is_loopback
 from push_provider.hooks.lookup import get_connection
@@ -36,6 +37,12 @@ MAX_CONNECTIONS = 32
 HTTPS_PORT = 443
 APPROVED_TEMPLATE = "1"
 APPROVED_SIGN = "AUDIT_STATE_PASS"
+_TEMPLATE_KINDS = {
+    **dict.fromkeys("012", TemplateKind.MAINLAND),  # verification codes, notices, promotions
+    "3": TemplateKind.INTERNATIONAL,
+}
+"""TemplateType of GetSmsTemplate
+(https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-getsmstemplate)."""
 _REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
 _PLACEHOLDER = re.compile(r"\$\{\s*([^{}\s]+)\s*\}")
 
@@ -56,9 +63,10 @@ def get_sms_connection(config: str | None = None) -> Connection:
 def aliyun_config(connection: Connection) -> AliyunConfig:
     """Resolve an Aliyun account.
 
-    Login is the access key id, password its secret. The extra holds ``sign_name``, ``template_code``, ``params_note``
-    (for people), ``region``, ``endpoint`` (a host or an address with ``https://``; ``http://`` on this machine only),
-    ``max_connections``, ``timeout`` (seconds) and ``enabled``.
+    Login is the access key id, password its secret. The extra holds ``sign_name``, ``template_code``,
+    ``template_kind`` (a :class:`TemplateKind`), ``params_note`` (for people), ``region``, ``endpoint`` (a host or an
+    address with ``https://``; ``http://`` on this machine only), ``max_connections``, ``timeout`` (seconds) and
+    ``enabled``.
 
     :param connection: secrets in clear.
     :raises ConfigurationError: wrong type, disabled, or a field is missing or wrong; the text names it.
@@ -75,6 +83,7 @@ def aliyun_config(connection: Connection) -> AliyunConfig:
     region = fields.line("region") or DEFAULT_REGION
     if not _REGION.fullmatch(region):
         raise fields.error("region", f"is {region!r}; it takes a region id such as {DEFAULT_REGION}")
+    kind = fields.choice("template_kind", tuple(kind.value for kind in TemplateKind))
     endpoint, secure = _endpoint(fields)
     return AliyunConfig(
         connection=connection.conn_id,
@@ -82,6 +91,7 @@ def aliyun_config(connection: Connection) -> AliyunConfig:
         access_key_secret=connection.password.strip(),
         sign_name=fields.line("sign_name"),
         template_code=fields.line("template_code"),
+        template_kind=TemplateKind(kind) if kind else None,
         region=region,
         endpoint=endpoint,
         secure=secure,
@@ -128,6 +138,11 @@ def refusal(config: AliyunConfig, answer: Answer) -> ConfigurationError:
 def placeholders(template: str) -> frozenset[str]:
     """The names of a template's parameters: its ``${…}``."""
     return frozenset(_PLACEHOLDER.findall(template))
+
+
+def template_kind(answer: Answer) -> TemplateKind | None:
+    """The kind of a template, as GetSmsTemplate tells it; None if it does not."""
+    return _TEMPLATE_KINDS.get(str(answer.body.template_type)) if answer.ok else None
 
 
 class PushAliyunSmsHook(BaseHook):
@@ -233,4 +248,5 @@ def _test_template(client: AliyunClient) -> _Check:
     if str(answer.body.template_status) != APPROVED_TEMPLATE:
         return _Check(f"Template {code}: not approved (status {answer.body.template_status}).", ok=False)
     names = ", ".join(sorted(placeholders(answer.body.template_content or ""))) or "none"
-    return _Check(f"Template {code}: approved; parameters: {names}.", ok=True)
+    kind = template_kind(answer) or client.config.template_kind or TemplateKind.MAINLAND
+    return _Check(f"Template {code}: approved ({kind}); parameters: {names}.", ok=True)

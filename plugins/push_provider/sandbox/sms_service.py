@@ -30,7 +30,9 @@ OUT_ID_LIMIT = 255
 
 Parameters = Mapping[str, str]
 
-_MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})", re.ASCII)
+_MAINLAND = re.compile(r"(?:\+86|0086|86|\+)?(1[3-9]\d{9})", re.ASCII)
+"""In the forms that a template for the mainland takes; it does not mind what a plus alone says."""
+_WITH_CODE = re.compile(r"861[3-9]\d{9}", re.ASCII)
 _ABROAD = re.compile(r"(?:\+|00)?([1-9]\d{6,14})", re.ASCII)
 _SEND_STATUS = {"waiting": 1, "failed": 2, "delivered": 3}
 _AUDIT_STATUS = {
@@ -328,8 +330,9 @@ def _recipient(number: str, template: Template) -> str:
     abroad = _ABROAD.fullmatch(number)
     if abroad is None:
         raise _illegal(number)
-    # Eleven digits alone may be a number of the United States or Canada, with its country code 1.
-    if _MAINLAND.fullmatch(f"+{abroad[1]}"):
+    # Eleven digits alone are a number of the United States or Canada, with its country code 1
+    # (https://developer.aliyun.com/ask/629008).
+    if _WITH_CODE.fullmatch(abroad[1]):
         raise Refusal("isv.DOMESTIC_NUMBER_NOT_SUPPORTED", f"{number}: 国际/港澳台消息模板不支持发送境内号码")
     return abroad[1]
 
