@@ -476,7 +476,7 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
         ("<ol start=3><li>a</li><li><p>b</p><p>c</p></li></ol>", "3. a\n\n4. b\n\n   c"),
         ("<table><tr><th>No<th>名称<tr><td>1<td> 茶 </table>", "No | 名称\n1 | 茶"),
         ("<table><tr><td><table><tr><td>x</td></tr></table></td></tr></table>", "x"),
-        ('<a href="https://a.b/?x=1&amp;y=2">here</a>.', "here (https://a.b/?x=1&y=2)."),
+        ('<a href="https://a.b/?x=1&amp;y=2">here</a>.', "here. (https://a.b/?x=1&y=2)"),
         (
             '<a href="https://a.b">https://a.b</a> <a href="https://a.b/">a.b</a>',
             "https://a.b a.b (https://a.b/)",
@@ -494,13 +494,116 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
         ('<p title="a>b">x</p><p title=\'"\'>y', "x\n\ny"),
         ("a<b", "a"),
         ("", ""),
+        # Numbers of items (HTML, 4.4.5 and 4.4.8)
+        ('<ol><li value="5">five</li><li>six</li></ol>', "5. five\n6. six"),
+        ("<ol start=-1><li>a<li>b<li value=x>c<li value=' +7th'>d</ol>", "-1. a\n0. b\n1. c\n7. d"),
+        ("<ol reversed><li>c<li hidden>x<li>b<ol reversed><li>y<li>x</ol><li>a</ol>",
+         "3. c\n2. b\n   2. y\n   1. x\n1. a"),
+        ("<ol reversed start=10><li>j<li>i<li value=3>c<li>b</ol>", "10. j\n9. i\n3. c\n2. b"),
+        ("<ul><li value=5>a</ul><li value=5>b", "- a\n\n- b"),
+        # Cells
+        (("<table><tr><th>品名</th><th>备注</th><th>价格</th></tr><tr><td>茶</td><td></td><td>12</td></tr>"
+         "<tr><td></td><td>新</td><td>8</td></tr></table>"), "品名 | 备注 | 价格\n茶 |  | 12\n | 新 | 8"),
+        ("<table><tr><td>a<td><td><tr><td><td><td>c<tr><td><td><td></table>z", "a\nc\n\nz"),
+        ("<table><tr><td>a<td>b<td><td><tr><td><br><td> <td>c<td></table>z", "a | b |  |\n |  | c |\n\nz"),
+        ("<table><tr><td width=20></td><td>only</td><td></td></tr></table>", "only"),
+        ('<table role="presentation"><tr><td></td><td>a</td><td></td><td>b</td></tr></table>', "a | b"),
+        ("<table><tr><td><table><tr><td>a<td>b</table><td></table>", "a | b"),
+        ("<td>a<td><td>c", "a |  | c"),
+        # Links
+        ('<p><a href="https://a.b/x"><img src="y"></a></p>z', "https://a.b/x\n\nz"),
+        ('<a href="https://a.b/x"><img src="y" alt=""></a> <a href="https://c.d"></a>e', "https://a.b/x e"),
+        ('<a href="#x"><img src="y"></a><a href="javascript:x"><img src="y"></a>e', "e"),
+        ("<p>请<a href=https://a.b>点击这里</a>查看。谢谢。<p>x", "请点击这里查看。谢谢。 (https://a.b)\n\nx"),
+        ("请<a href=https://a.b>点击这里</a>。 谢谢。", "请点击这里。 (https://a.b) 谢谢。"),
+        ("<ul><li><a href=https://a.b>注册</a>或<a href=https://c.d>登录</a>。<li>x</ul>",
+         "- 注册或登录。 (注册: https://a.b) (登录: https://c.d)\n- x"),
+        ("<tr><td><a href=https://a.b>甲</a>的<td>乙", "甲的 (https://a.b) | 乙"),
+        ("<a href=https://a.b>one</a>, <a href=https://c.d>two</a>!", "one, (https://a.b) two! (https://c.d)"),
+        ("<a href=https://a.b>one</a><a href=https://c.d>two", "onetwo (one: https://a.b) (two: https://c.d)"),
+        ("<a href=https://a.b>one<br>two</a>x", "one\ntwox (https://a.b)"),
+        ("<a href=https://a.b>https://a.b</a>即可", "https://a.b即可"),
+        # Raw and unseen
+        ("<iframe><b>x</b></iframe><textarea hidden>y</textarea><textarea>a<b</textarea>", "a<b"),
+        ("<dialog>x</dialog><dialog open>a</dialog><datalist><option>y</datalist>", "a"),
+        ("<body><p>a</p></body></html>b<body style='display:none'>c", "a\n\nb"),
     ],
-)
+)  # fmt: skip
 def test_plain_text(source: str, text: str) -> None:
     assert plain_text(source) == text
 
 
-@pytest.mark.parametrize("bomb", ["<", "<a ", "<!--", "<blockquote>", "<ul><li>", "<a href='", "&#", "<td>", "</ul>"])
+ENDED_BY = {
+    "li": "li",
+    "dt": "dt dd",
+    "dd": "dt dd",
+    "p": (
+        "address article aside blockquote details div dl fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+        "header hgroup hr main menu nav ol p pre search section table ul"
+    ),
+    "rt": "rt rp",
+    "rp": "rt rp",
+    "optgroup": "optgroup hr",
+    "option": "option optgroup hr",
+    "caption": "thead tbody tfoot tr colgroup",
+    "thead": "tbody tfoot",
+    "tbody": "tbody tfoot",
+    "tr": "tr tbody",
+    "td": "td th tr tbody",
+    "th": "td th tr tbody",
+}
+"""WHATWG HTML, 13.1.2.4 "Optional tags": the elements whose end tag may be left out, and what then ends them."""
+PARENTS = {
+    "li": "ul",
+    "dt": "dl",
+    "dd": "dl",
+    "rt": "ruby",
+    "rp": "ruby",
+    "optgroup": "select",
+    "option": "select",
+    **dict.fromkeys(("caption", "thead", "tbody"), "table"),
+    "tr": "table><tbody",
+    **dict.fromkeys(("td", "th"), "table><tbody><tr"),
+}
+
+
+@pytest.mark.parametrize("inner", ["internal", "<b>internal", "<span>inter<i>nal</i>", "<b hidden>internal</b>"])
+@pytest.mark.parametrize("tag", ENDED_BY)
+def test_what_is_hidden_ends_where_html_lets_it_end(tag: str, inner: str) -> None:
+    parent = PARENTS.get(tag, "div")
+    for ender in ENDED_BY[tag].split():
+        assert plain_text(f"<{parent}><{tag} hidden>{inner}<{ender}>Tea").endswith("Tea"), ender
+        assert "nal" not in plain_text(f"<{parent}><{tag} hidden>{inner}<{ender}>Tea"), ender
+    end = f"</{parent.split('>')[0]}>"
+    assert plain_text(f"<{parent}><{tag} hidden>{inner}{end}Tea") == "Tea"
+    assert plain_text(f"<{parent}><{tag} hidden>{inner}</{tag}><{tag}>Tea").lstrip("- ") == "Tea"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("<ul><li hidden>internal<li>Tea<li>Rice</ul><p>Total: 5</p>", "- Tea\n- Rice\n\nTotal: 5"),
+        ("<ul><li hidden>x<ul><li>y<li>z</ul>x<li>a</ul>", "- a"),
+        ("<div hidden>x<div>y</div>z</p></span></section>x</div>a", "a"),
+        ("<section><div hidden>x</section>a", "a"),
+        ("<b hidden>x<p>y</b>a", "a"),
+        ("<i hidden><section hidden>x</i>y</section>a", "a"),
+        ("<table><tr><td hidden>x</div></p><td>a</table>", "a"),
+        ("<table><tr hidden><td>x<tr><td>a<td>b</table>", "a | b"),
+        ("<p hidden>x<table><tr><td>a</table>", "a"),
+        ("<a hidden>x<a>a</a>", "a"),
+        ("<ul><li>a<div>b<ul><li>c</ul></div>d</ul>e", "- a\n  b\n  - c\n  d\n\ne"),
+        ("<div><ul><li>a<p>b</div>c", "- a\n\n  b\n\nc"),
+    ],
+)
+def test_what_is_hidden_and_what_is_not(source: str, text: str) -> None:
+    assert plain_text(source) == text
+
+
+@pytest.mark.parametrize("bomb", [
+        "<", "<a ", "<!--", "<blockquote>", "<ul><li>", "<a href='", "&#", "<td>", "</ul>", "<b><div>", "<b><p></b>",
+        "<table><td>x", "<ol reversed><li>", "<a href=http://x>y", "<i hidden>", "<p><b>", "<div></b>",
+    ])  # fmt: skip
 def test_plain_text_takes_linear_time(bomb: str) -> None:
     began = time.process_time()
     plain_text(bomb * (500_000 // len(bomb)))
@@ -569,6 +672,12 @@ def test_the_alternative_of_a_simple_template_is_made_once(monkeypatch: pytest.M
         "{{ a|tojson }}{{ [a]|map('safe')|join }}{{ a|e|length }}",
         "{% for i in range(3) %}<p>{{ i }} {{ a }}{% endfor %}",
         "{% for a in [1, 2] %}{{ a }}{% endfor %}{{ a }}",
+        "请<a href='https://x.y/{{ c }}'>{{ b }}</a>查看。<a href='{{ a }}'>q</a>的",
+        "请<a href='https://x.y'>{{ b }}</a>{{ c }}看",
+        "<a href='https://x.y'><img src=x></a>a <a href='{{ c }}'><img src=x></a>b",
+        "<table><tr><td>{{ c }}<td><td>{{ a }}<tr><td><td>{{ b }}<td></table>",
+        "<ol reversed><li value='{{ c }}'>a<li>{{ b }}</ol><ol reversed start='{{ c }}'><li>{{ b }}</ol>",
+        "<li hidden>{{ a }}<li>{{ b }}",
         "\ue0000\ue001 {{ a }} \ue002",
         "{{ '\ue0000\ue001' }} {{ a }}",
     ],

@@ -272,7 +272,7 @@ class Content:
             plain = Sandbox({}, autoescape=False, limits=self._limits, finalize=_regular)
             program = flat.program(plain, text, HOLE, name)
             linked = LINK.search(text) is not None
-            self._render_text = (lambda values: LINK.sub(_link, program(values))) if linked else program
+            self._render_text = (lambda values: LINK.sub(link, program(values))) if linked else program
 
     def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
         from push_provider.content import markdown_body
@@ -341,10 +341,6 @@ def _regular(value: Any) -> Any:
     if not text.isprintable() or not text or text[0] == " " or text[-1] == " " or "  " in text:
         raise _Irregular
     return text
-
-
-def _link(match: re.Match[str]) -> str:
-    return link(match[1], match[2])
 
 
 def _one_line(render: Render) -> Render:

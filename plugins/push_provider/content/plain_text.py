@@ -1,7 +1,9 @@
 """HTML to plain text: the text alternative of an HTML mail, as a reader would type it.
 
-Headings and paragraphs stand apart, list items get a mark, table cells a bar between them, links their
-address, images their alternative text; scripts, styles and what ``display: none`` hides are left out.
+Headings and paragraphs stand apart, list items get a mark or their number, table cells a bar between them, links their
+address, images their alternative text; scripts, styles and what ``display: none`` or ``hidden`` hides are left out.
+What is hidden, and every other element, ends where HTML lets it end: also without an end tag of its own (WHATWG HTML,
+13.1.2.4 "Optional tags").
 
 The converter is our own because it must do two things that libraries do not: take time proportional to the
 input whatever strangers write (Python's ``html.parser`` before 3.11.14 takes quadratic time for an unclosed
@@ -13,14 +15,17 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 HOLE = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a value in a template's HTML; see :func:`converted`."""
-RESERVED = re.compile("[\ue000-\ue004]")
-"""What must not be in HTML that has holes."""
-LINK = re.compile("\ue002([^\ue002-\ue004]*)\ue003([^\ue002-\ue004]*)\ue004")
-"""A link in a converted template whose words or address have holes; :func:`link` finishes it."""
+RESERVED = re.compile("[\ue000-\ue007]")
+"""What must not be in a template that gets holes."""
+LINK = re.compile("([\ue002\ue005])([^\ue002-\ue005]*)\ue003([^\ue002-\ue005]*)\ue004")
+"""The address of a link in a converted template whose words or address have holes; :func:`link` finishes it."""
+_BARE, _NAMED = "\ue002", "\ue005"
 
 # WHATWG HTML, 13.2.5 "Tokenization". Possessive throughout: no input makes it try twice.
 _TOKEN = re.compile(
@@ -37,43 +42,65 @@ _HIDDEN = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
 _UNSTEADY = re.compile("(?:&#?[0-9a-zA-Z]*|<[/!?-]*)\ue000")
 """A value that would change how what stands before it is read."""
 
-_RAW = {tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE) for tag in ("script", "style", "title", "textarea")}
-_PARAGRAPHS = frozenset(
-    ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "table", "dl", "figure", "fieldset", "address"]
+_RAW = {
+    tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE)
+    for tag in ("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp")
+}
+"""Elements in which no tag is one; of a textarea alone the words are read."""
+_UNSEEN = frozenset({"template", "datalist"})
+_SHAPING = frozenset({"style", "start", "value", "role"})
+"""Attributes whose value changes what is made of the tag."""
+
+
+def _tags(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_PARAGRAPHS = _tags("p h1 h2 h3 h4 h5 h6 blockquote pre table dl figure fieldset address")
+_LINES = _tags(
+    "html body head div section article header footer nav aside main search hgroup dialog form tr caption thead tbody "
+    "tfoot dt dd li center figcaption details summary legend option optgroup"
 )
-_LINES = frozenset(
-    [
-        "html",
-        "body",
-        "head",
-        "div",
-        "section",
-        "article",
-        "header",
-        "footer",
-        "nav",
-        "aside",
-        "main",
-        "form",
-        "tr",
-        "caption",
-        "thead",
-        "tbody",
-        "tfoot",
-        "dt",
-        "dd",
-        "li",
-        "center",
-        "figcaption",
-        "details",
-        "summary",
-        "legend",
-        "option",
-    ]
-)
-_VOID = frozenset(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
-)
+_LISTS = _tags("ul ol menu")
+_VOID = _tags("area base br col embed hr img input link meta source track wbr")
+_ROOTS = _tags("html head body")
+
+_ROWS = _tags("caption thead tbody tfoot tr")
+_CELLS = _tags("td th")
+_TABLE_PARTS = _ROWS | _CELLS | {"table", "colgroup"}
+_BLOCKS = _PARAGRAPHS | _LINES | _LISTS | _TABLE_PARTS | {"button", "object", "select"}
+_TABLE = _tags("table template")
+_SCOPE = _tags("table td th caption template object marquee applet")
+"""Beyond these an end tag ends nothing (13.2.4.2 "have an element in scope")."""
+
+# Which start tags end which elements that are open (13.1.2.4), and what bounds the search for them.
+_Ends = tuple[frozenset[str], frozenset[str]]
+_NOTHING: _Ends = (frozenset(), frozenset())
+_IN_LIST = (_BLOCKS | _SCOPE) - _tags("address div p")
+_ENDS: dict[str, _Ends] = {
+    **dict.fromkeys(
+        _tags(
+            "address article aside blockquote center details dialog div dl fieldset figcaption figure footer form h1 "
+            "h2 h3 h4 h5 h6 header hgroup main menu nav ol p pre search section summary table ul"
+        ),
+        (_tags("p"), _SCOPE | {"button"}),
+    ),
+    "hr": (_tags("p option optgroup"), _SCOPE | {"button", "select"}),
+    "li": (_tags("li"), _IN_LIST),
+    **dict.fromkeys(_tags("dt dd"), (_tags("dt dd"), _IN_LIST)),
+    **dict.fromkeys(_tags("rt rp"), (_tags("rt rp"), _BLOCKS | {"ruby"})),
+    "option": (_tags("option"), _tags("select datalist optgroup")),
+    "optgroup": (_tags("option optgroup"), _tags("select datalist")),
+    **dict.fromkeys(_CELLS, (_CELLS | {"caption", "colgroup"}, _TABLE | {"tr"})),
+    "tr": (_CELLS | _tags("tr caption colgroup"), _TABLE),
+    **dict.fromkeys(_ROWS - {"tr"} | {"colgroup"}, (_TABLE_PARTS - {"table"}, _TABLE)),
+    "a": (_tags("a"), _SCOPE),
+}
+_REACH = 100
+"""Elements that are looked through for one that ends."""
+
+_CLOSING = re.compile(r"""[.,;:!?)\]}"'”’»、，。；：！？）】》」』…]++""")
+_INTEGER = re.compile(r"\s*+([+-]?[0-9]{1,9})")
 _SCHEME = re.compile(r"(?:https?|ftp|mailto|tel|sms):", re.IGNORECASE)
 _UNSPOKEN = re.compile(r"(?:mailto|tel|sms):", re.IGNORECASE)
 _DEPTH = 20
@@ -82,13 +109,13 @@ _DEPTH = 20
 
 def plain_text(source: str) -> str:
     """The text of an HTML document or fragment, without blanks at its end, lines parted by LF."""
-    return _Writer(holes=False).text(source)
+    return converted(source, holes=False).text
 
 
 class Converted(NamedTuple):
     """A template's HTML as text.
 
-    :param text: with the holes of the HTML, and links as :data:`LINK`.
+    :param text: with the holes of the HTML, and the addresses of links as :data:`LINK`.
     :param steady: filling the holes of the text gives what converting the filled HTML gives, for values that
         are not empty and have neither blanks side by side or at an end nor unprintable characters.
     """
@@ -97,48 +124,122 @@ class Converted(NamedTuple):
     steady: bool
 
 
-def converted(source: str) -> Converted:
+def converted(source: str, *, holes: bool = True) -> Converted:
     """Convert HTML in which :data:`HOLE` stands for values to come, once for all of them."""
-    writer = _Writer(holes=True)
+    writer = _Writer(holes=holes)
     text = writer.text(source)
+    if writer.counts_down:  # a list that counts down to its last item begins with their number
+        writer = _Writer(holes=holes, items=writer.items)
+        text = writer.text(source)
     return Converted(text, writer.steady and not _UNSTEADY.search(source))
 
 
-def link(label: str, address: str) -> str:
-    """The words of a link, with its address where a reader can use it and the words do not say it."""
-    if not _SCHEME.match(address):
-        return label
-    spoken = _UNSPOKEN.sub("", address)
-    if not label:
-        return spoken
-    if label in (address, spoken, address.partition("://")[2]) or label + "/" == address:
-        return label
-    return f"{label} ({spoken})"
+def link(match: re.Match[str]) -> str:
+    """What :data:`LINK` stands for, once its holes are filled."""
+    return note(match[2], match[3], named=match[1] == _NAMED)
+
+
+def note(label: str, address: str, *, named: bool) -> str:
+    """The address of a link in brackets, where a reader can use it and the words do not say it.
+
+    :param named: whether the words are said again, because several addresses stand together.
+    """
+    spoken = _spoken(address)
+    if not spoken or label in (address, spoken, address.partition("://")[2]) or label + "/" == address:
+        return ""
+    return f" ({label}: {spoken})" if named else f" ({spoken})"
+
+
+def _spoken(address: str) -> str:
+    """An address as people write it; empty for one that nobody can follow from a text."""
+    return _UNSPOKEN.sub("", address) if _SCHEME.match(address) else ""
+
+
+class _Element:
+    """An element that is open.
+
+    :param tag: its name.
+    :param hidden: whether it hides itself.
+    :param shown: whether its words are read: nothing around it is hidden, either.
+    :param prefixed: whether it put something before each line.
+    """
+
+    __slots__ = ("hidden", "prefixed", "shown", "tag")
+
+    def __init__(self, tag: str, *, hidden: bool, shown: bool, prefixed: bool) -> None:
+        self.tag = tag
+        self.hidden = hidden
+        self.shown = shown
+        self.prefixed = prefixed
+
+
+class _List:
+    """A list that is open: the number of its next item, None where items have a dash; and its place among all lists."""
+
+    __slots__ = ("index", "number", "step")
+
+    def __init__(self, index: int, number: int | None, step: int) -> None:
+        self.index = index
+        self.number = number
+        self.step = step
+
+
+class _Table:
+    """A table that is open.
+
+    :param layout: whether it says that it only arranges things.
+    """
+
+    __slots__ = ("bars", "cells", "filled", "layout", "most", "words")
+
+    def __init__(self, *, layout: bool) -> None:
+        self.layout = layout
+        self.cells = 0  # of the row, so far
+        self.filled = 0  # of those, with words
+        self.words = False  # in this cell
+        self.most = 0  # filled cells of a row
+        self.bars: list[tuple[int, str]] = []  # where there are bars, and what there would be without
 
 
 class _Writer:
-    """Reads tags and words in order and writes lines."""
+    """Reads tags and words in order and writes lines.
 
-    def __init__(self, *, holes: bool) -> None:
+    :param holes: whether private characters stand for values.
+    :param items: how many items each list has, if that is known.
+    """
+
+    def __init__(self, *, holes: bool, items: Sequence[int] | None = None) -> None:
         self.steady = True
+        self.items: list[int] = []
+        """How many items each list turned out to have, in the order in which they begin."""
+        self.counts_down = False
+        """Whether the text depends on that."""
         self._holes = holes
+        self._known = items
         # Separators stand at even places, words at odd ones.
         self._out: list[str] = []
         self._breaks = 0  # line breaks owed before the next word
         self._blank = False  # a blank owed before the next word
-        self._separator = ""  # or a bar between cells
-        self._prefixes: list[tuple[str, str]] = []  # what opened it, what each line begins with
+        self._bars = 0  # or bars between cells
+        self._prefixes: list[str] = []  # what each line begins with
         self._mark = ""
-        self._lists: list[int | None] = []  # the next number of an ordered list
+        self._elements: list[_Element] = []
+        self._count: Counter[str] = Counter()
+        self._hidden: _Element | None = None
+        self._lists: list[_List] = []
+        self._tables: list[_Table] = []
         self._pre = 0
-        self._link: tuple[int, str] | None = None
+        self._link: str | None = None  # its address
+        self._label: list[str] = []  # what has been read of it
+        self._image = False  # whether there was an image in it
+        self._near: list[tuple[str, str]] = []  # links that have just ended: their words and addresses
+        self._far: list[tuple[str, str]] = []  # links inside a line that goes on without a blank
 
     def text(self, source: str) -> str:
         position = 0
-        hidden: tuple[str, int] | None = None
         while True:
             token = _TOKEN.search(source, position)
-            if hidden is None:
+            if self._hidden is None:
                 self._words(source[position : token.start() if token else len(source)])
             if token is None:
                 break
@@ -152,22 +253,18 @@ class _Writer:
             raw = None if token["end"] else _RAW.get(tag)
             if raw is not None:
                 end = raw.search(source, position)
-                if tag == "textarea" and hidden is None:
+                if tag == "textarea" and self._hidden is None and not self._is_hidden(tag, attributes):
                     self._words(source[position : end.start() if end else len(source)])
                 position = end.start() if end else len(source)
-            elif hidden is not None:
-                if tag == hidden[0]:
-                    depth = hidden[1] + (-1 if token["end"] else 1)
-                    hidden = (tag, depth) if depth else None
             elif token["end"]:
-                self._close(tag)
-            elif tag == "template" or (tag not in _VOID and self._is_hidden(attributes)):
-                hidden = (tag, 1)
-            elif not self._is_hidden(attributes):
-                self._open(tag, attributes)
+                self._end(tag)
+            else:
+                self._start(tag, attributes)
                 if tag == "pre" and source.startswith("\n", position):
                     position += 1
-        self._end_link()
+        self._pop(0)
+        self._end_row()
+        self._say_addresses()
         return "".join(self._out).replace("\xa0", " ").rstrip()
 
     @staticmethod
@@ -178,18 +275,87 @@ class _Writer:
         if "\ue000" not in attributes:
             return True
         for name, value in _ATTRIBUTE.findall(attributes):
-            if "\ue000" in name or ("\ue000" in value and (value[0] not in "\"'" or name.lower() == "style")):
-                return False
-            if "\ue000" in value and name.lower() == "start":
+            if "\ue000" in name or ("\ue000" in value and (value[0] not in "\"'" or name.lower() in _SHAPING)):
                 return False
         return True
 
     @staticmethod
-    def _is_hidden(attributes: str) -> bool:
-        if "none" not in attributes.lower() and "hidden" not in attributes.lower():
+    def _is_hidden(tag: str, attributes: str) -> bool:
+        if tag in _UNSEEN:
+            return True
+        lower = attributes.lower()
+        if tag != "dialog" and "none" not in lower and "hidden" not in lower:
             return False
         values = _values(attributes)
+        if tag == "dialog" and "open" not in values:
+            return True
         return "hidden" in values or bool(_HIDDEN.search(values.get("style", "")))
+
+    # --- elements -------------------------------------------------------------------------------------
+
+    def _start(self, tag: str, attributes: str) -> None:
+        """A start tag, which may end what is open: see :data:`_ENDS`."""
+        ends, bounds = _ENDS.get(tag, _NOTHING)
+        if any(self._count[end] for end in ends):
+            last = None
+            for index in self._reach():
+                open_tag = self._elements[index].tag
+                if open_tag in ends:
+                    last = index
+                elif open_tag in bounds:
+                    break
+            if last is not None:
+                self._pop(last)
+        hidden = self._is_hidden(tag, attributes)
+        shown = not hidden and self._hidden is None
+        prefixes = len(self._prefixes)
+        if shown:
+            self._open(tag, attributes)
+        if tag in _VOID or tag == "head" or (tag in _ROOTS and not hidden):
+            return
+        element = _Element(tag, hidden=hidden, shown=shown, prefixed=len(self._prefixes) > prefixes)
+        self._elements.append(element)
+        self._count[tag] += 1
+        if hidden and self._hidden is None:
+            self._hidden = element
+
+    def _end(self, tag: str) -> None:
+        """An end tag: of the innermost element of that name, unless a table's cell or the like stands between."""
+        if tag in _ROOTS:
+            return  # what comes behind belongs to the body all the same
+        if not self._count[tag]:
+            if tag == "p" and self._hidden is None:
+                self._break(2)
+            return
+        bounds = _TABLE if tag in _TABLE_PARTS else _SCOPE
+        blocks = False
+        for index in self._reach():
+            open_tag = self._elements[index].tag
+            if open_tag == tag:
+                if blocks and tag not in _BLOCKS:
+                    self._remove(index)  # <b><p>x</b>y: the paragraph goes on
+                else:
+                    self._pop(index)
+                return
+            if open_tag in bounds:
+                return
+            blocks = blocks or open_tag in _BLOCKS
+
+    def _reach(self) -> range:
+        """The places of the innermost elements: no input makes us look at all of them for each tag."""
+        return range(len(self._elements) - 1, max(-1, len(self._elements) - 1 - _REACH), -1)
+
+    def _pop(self, index: int) -> None:
+        while len(self._elements) > index:
+            self._remove(len(self._elements) - 1)
+
+    def _remove(self, index: int) -> None:
+        element = self._elements.pop(index)
+        self._count[element.tag] -= 1
+        if element is self._hidden:
+            self._hidden = next((inner for inner in self._elements[index:] if inner.hidden), None)
+        if element.shown:
+            self._close(element)
 
     # --- words ----------------------------------------------------------------------------------------
 
@@ -213,19 +379,35 @@ class _Writer:
             self._blank = text.endswith(" ")
 
     def _put(self, words: str) -> None:
+        if self._link is not None:
+            self._label += (" " if self._breaks or self._bars or self._blank else "", words)
+        before = ""
         if not self._out:
             before = self._line_start()
         elif self._breaks:
+            self._say_addresses()
             before = "\n" + (self._bare_prefix() + "\n") * (self._breaks - 1) + self._line_start()
-        elif self._separator:
-            before = self._separator
-        else:
-            before = " " if self._blank else ""
+        elif self._bars:
+            self._say_addresses()
+        elif self._blank:
+            self._say_near()
+            before = " "
+        elif self._near:
+            words = self._go_on(words)
+        if self._bars:
+            self._tables[-1].bars.append((len(self._out), before))
+            before += " | " * self._bars
         self._out += (before, words)
-        self._breaks, self._blank, self._separator = 0, False, ""
+        self._breaks, self._blank, self._bars = 0, False, 0
+        for table in reversed(self._tables):
+            if table.words:
+                break
+            table.words = True
+            table.filled += 1
+            table.most = max(table.most, table.filled)
 
     def _line_start(self) -> str:
-        prefixes = [prefix for _, prefix in self._prefixes]
+        prefixes = [*self._prefixes]
         mark, self._mark = self._mark, ""
         if mark and prefixes:
             # The mark of an item stands in the indent that the item itself opened.
@@ -233,71 +415,76 @@ class _Writer:
         return "".join(prefixes)
 
     def _bare_prefix(self) -> str:
-        return "".join(prefix for _, prefix in self._prefixes).rstrip()
+        return "".join(self._prefixes).rstrip()
 
     def _break(self, lines: int) -> None:
         self._breaks = max(self._breaks, lines)
-        self._blank, self._separator = False, ""
+        self._blank, self._bars = False, 0
 
     def _break_line(self) -> None:
         """A line break that adds to others, as ``<br>`` does."""
         self._breaks = min(self._breaks + 1, 3)
-        self._blank, self._separator = False, ""
+        self._blank, self._bars = False, 0
 
     # --- tags -----------------------------------------------------------------------------------------
 
     def _open(self, tag: str, attributes: str) -> None:
+        if tag in _ROWS:
+            self._end_row()
         if tag in _PARAGRAPHS:
             self._break(2)
         elif tag in _LINES:
             self._break(1)
         match tag:
             case "br":
-                self._break_line()
+                # Editors put one into a cell that is empty.
+                if not (self._tables and self._tables[-1].cells and not self._tables[-1].words):
+                    self._break_line()
             case "hr":
                 self._break(2)
                 self._put("-" * 40)
                 self._break(2)
             case "a":
-                self._end_link()
-                self._link = (len(self._out), _values(attributes).get("href", "").strip())
+                self._link = _values(attributes).get("href", "").strip()
+                self._label, self._image = [], False
             case "img":
+                self._image = True
                 self._words(html.escape(_values(attributes).get("alt", "")))
             case "ul" | "ol" | "menu":
                 self._break(1 if self._lists else 2)
-                start = _values(attributes).get("start", "1")
-                number = int(start) if re.fullmatch("[0-9]{1,6}", start) else 1
-                self._lists.append(number if tag == "ol" else None)
+                self._lists.append(self._list(tag, attributes))
             case "li":
-                self._item()
+                self._item(attributes)
             case "blockquote":
                 if len(self._prefixes) < _DEPTH:
-                    self._prefixes.append((tag, "> "))
+                    self._prefixes.append("> ")
             case "pre":
                 self._pre += 1
+            case "table":
+                layout = _values(attributes).get("role", "").lower() in ("presentation", "none")
+                self._tables.append(_Table(layout=layout))
             case "td" | "th":
-                if self._out and not self._breaks:
-                    self._separator, self._blank = " | ", False
+                self._cell()
             case "q":
                 self._words("“")
 
-    def _close(self, tag: str) -> None:
+    def _close(self, element: _Element) -> None:
+        tag = element.tag
+        if element.prefixed:
+            self._prefixes.pop()
+            self._mark = ""
+        if tag in _ROWS or tag == "table":
+            self._end_row()
         match tag:
             case "a":
                 self._end_link()
             case "ul" | "ol" | "menu":
-                if self._lists:
-                    self._lists.pop()
-                self._leave("li", until=len(self._lists))
+                self._lists.pop()
                 self._break(1 if self._lists else 2)
-            case "li":
-                self._leave("li", until=max(len(self._lists) - 1, 0))
-            case "blockquote":
-                self._leave(tag, until=sum(name == tag for name, _ in self._prefixes) - 1)
             case "pre":
-                self._pre = max(self._pre - 1, 0)
-            case "p":
-                self._break(2)
+                self._pre -= 1
+            case "table":
+                self._end_table()
             case "q":
                 self._words("”")
         if tag in _PARAGRAPHS:
@@ -305,38 +492,121 @@ class _Writer:
         elif tag in _LINES:
             self._break(1)
 
-    def _item(self) -> None:
-        self._leave("li", until=max(len(self._lists) - 1, 0))
-        number = self._lists[-1] if self._lists else None
-        mark = "- " if number is None else f"{number}. "
-        if number is not None:
-            self._lists[-1] = number + 1
+    def _list(self, tag: str, attributes: str) -> _List:
+        index = len(self.items)
+        self.items.append(0)
+        if tag != "ol":
+            return _List(index, None, 0)
+        values = _values(attributes)
+        down = "reversed" in values
+        number = _integer(values.get("start"))
+        if number is None and down:
+            self.counts_down = True
+            number = self._known[index] if self._known else 0
+        return _List(index, 1 if number is None else number, -1 if down else 1)
+
+    def _item(self, attributes: str) -> None:
+        mark = "- "
+        if self._lists:
+            current = self._lists[-1]
+            self.items[current.index] += 1
+            if current.number is not None:
+                value = _integer(_values(attributes).get("value")) if "value" in attributes.lower() else None
+                number = current.number if value is None else value
+                mark = f"{number}. "
+                current.number = number + current.step
         if len(self._prefixes) < _DEPTH:
-            self._prefixes.append(("li", " " * len(mark)))
+            self._prefixes.append(" " * len(mark))
             self._mark = mark
 
-    def _leave(self, tag: str, *, until: int) -> None:
-        """Close what ``tag`` opened until only ``until`` of them are open."""
-        count = sum(name == tag for name, _ in self._prefixes)
-        while count > max(until, 0):
-            name, _ = self._prefixes.pop()
-            count -= name == tag
-            self._mark = ""
+    # --- tables ---------------------------------------------------------------------------------------
+
+    def _cell(self) -> None:
+        if not self._tables:  # a cell outside of any
+            self._tables.append(_Table(layout=False))
+        table = self._tables[-1]
+        # Paragraphs in a cell before have ended the line.
+        if table.cells and not (self._breaks and table.filled) and (table.filled or not table.layout):
+            self._bars = 1 if table.layout else self._bars + 1
+        table.cells += 1
+        table.words = False
+        self._blank = False
+
+    def _end_row(self) -> None:
+        if not self._tables:
+            return
+        table = self._tables[-1]
+        if self._bars and table.filled and not table.layout:
+            self._say_addresses()
+            table.bars.append((len(self._out) + 1, ""))
+            self._out += ("", (" | " * self._bars).rstrip())
+        self._bars = table.cells = table.filled = 0
+        table.words = False
+
+    def _end_table(self) -> None:
+        table = self._tables.pop()
+        if table.most < 2:  # one column and its margins
+            for index, without in table.bars:
+                self._out[index] = without
+
+    # --- links ----------------------------------------------------------------------------------------
 
     def _end_link(self) -> None:
-        if self._link is None:
-            return
-        (start, address), self._link = self._link, None
-        if not address:
-            return
-        if start == len(self._out):
-            # A link around nothing to read, such as an image without a text, is no use without it.
-            return
-        label = "".join(self._out[start + 1 :])
+        address, self._link = self._link, None
+        label = " ".join("".join(self._label).split())
+        if label and address:
+            self._near.append((label, address))
+        elif address and self._image and (spoken := _spoken(address) or "\ue000" in address):
+            # Around nothing at all a link is of no use; around an image without a text it is all there is to read.
+            self.steady = self.steady and "\ue000" not in address
+            self._put(str(spoken))
+
+    def _go_on(self, words: str) -> str:
+        """Put out what comes right behind a link, as far as its address has to wait; the rest is returned.
+
+        The address stands behind the words, or behind the punctuation that follows them. Where the sentence goes on
+        without a blank, as Chinese does, it waits for the end of the line: in the middle it would cut a word in two,
+        for readers and for filters that compare both bodies of a mail (SpamAssassin's MPART_ALT_DIFF).
+        """
+        marks = _CLOSING.match(words)
+        rest = words[marks.end() :] if marks else words
+        if rest.startswith("\ue000"):
+            self.steady = False  # whether the value begins with a mark nobody knows yet
+        if not rest:
+            return words
+        if rest.startswith(" "):
+            self._out += ("", words[: len(words) - len(rest)])
+            self._say_near()
+            return rest
+        self._far += self._near
+        self._near = []
+        return words
+
+    def _say_near(self) -> None:
+        for label, address in self._near:
+            self._say(label, address, named=False)
+        self._near = []
+
+    def _say_addresses(self) -> None:
+        """All that are waiting, at the end of a line or of a cell."""
+        waiting = self._far + self._near
+        self._far, self._near = [], []
+        for label, address in waiting:
+            self._say(label, address, named=len(waiting) > 1)
+
+    def _say(self, label: str, address: str, *, named: bool) -> None:
         if self._holes and "\ue000" in label + address:
-            self._out[start + 1 :] = [f"\ue002{label}\ue003{address}\ue004"]
+            said = f"{_NAMED if named else _BARE}{label}\ue003{address}\ue004"
         else:
-            self._out[start + 1 :] = [link(label, address)]
+            said = note(label, address, named=named)
+        if said:
+            self._out += ("", said)
+
+
+def _integer(text: str | None) -> int | None:
+    """HTML's rules for parsing integers (2.3.4.1)."""
+    number = _INTEGER.match(text or "")
+    return int(number[1]) if number else None
 
 
 def _values(attributes: str) -> dict[str, str]:
