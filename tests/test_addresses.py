@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from push_provider.addresses import email_address, phone_number
+from push_provider.addresses import bare, email_address, phone_number
 
 # --- mail -----------------------------------------------------------------------------------------------
 
@@ -104,6 +104,13 @@ def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
     except ValueError:
         got = None
     assert got == expected
+
+
+def test_blanks_around_are_those_of_python_in_linear_time() -> None:
+    blanks = "".join(chr(code) for code in range(0x110000) if chr(code).isspace())
+    assert bare(f"{blanks}a{blanks}") == "a"
+    inner = "a" + "\u00a0\u200b" * 2_000_000 + "a"
+    assert bare(inner) == inner
 
 
 # --- telephone ------------------------------------------------------------------------------------------

@@ -16,15 +16,26 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:60]}…{text[-1]}"
 
 
-_INVISIBLE = r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_BLANK = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+_INVISIBLE = "\xad\u061c\u180e\ufeff" + "".join(
+    map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)))
+)
 """Marks without a width of their own: joiners, directions, byte order. Address books put directions around what one
 copies, and none of them is in a number or at the end of an address."""
+_AROUND = _BLANK + _INVISIBLE  # for str.strip: an expression that ends in $ takes quadratic time
+
+
+def bare(text: str) -> str:
+    """Text without the blanks and invisible marks around it."""
+    return text.strip(_AROUND)
+
 
 # --- mail ---------------------------------------------------------------------------------------------
 
 _PLAIN_MAILBOX = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
 """Dot-atom of RFC 5322, section 3.2.3."""
-_AROUND = re.compile(rf"^[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+$")
 
 
 def email_address(text: str) -> str:
@@ -34,7 +45,7 @@ def email_address(text: str) -> str:
 
     :raises ValueError: it is not an address; the text says why.
     """
-    address = text.strip() if text.isascii() else _AROUND.sub("", text)
+    address = bare(text)
     mailbox, _, domain = address.partition("@")
     # Nearly all addresses: long lists have few domains, and of a plain mailbox only the length can be wrong. One with
     # capitals is none: some mailboxes mean the same without them (Postmaster: RFC 5321, 4.5.1), most may not.

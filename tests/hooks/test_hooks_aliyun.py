@@ -55,6 +55,13 @@ def test_all_fields_as_text() -> None:
     assert (config.region, config.endpoint, config.max_connections, config.timeout) == ("ap-southeast-1", None, 8, 2.5)
 
 
+def test_what_a_copy_brings_along_is_dropped() -> None:
+    extra = {"sign_name": "\ufeff推送平台\u200b", "template_code": "\u202dSMS_1\u202c"}
+    config = aliyun_config(sms(extra, login="\u2068LTAI5t\u2069", password=f"\u200b{SECRET}\u00a0"))
+    assert (config.access_key_id, config.access_key_secret) == ("LTAI5t", SECRET)
+    assert (config.sign_name, config.template_code) == ("推送平台", "SMS_1")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "port", "expected"),
     [

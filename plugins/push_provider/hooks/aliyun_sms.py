@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
+from push_provider.addresses import bare
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_client import OK, SIGNS_PAGE, AliyunClient, Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, is_permission, meaning
@@ -88,7 +89,7 @@ def aliyun_config(connection: Connection) -> AliyunConfig:
     return AliyunConfig(
         connection=connection.conn_id,
         access_key_id=key,
-        access_key_secret=connection.password.strip(),
+        access_key_secret=bare(connection.password),
         sign_name=fields.line("sign_name"),
         template_code=fields.line("template_code"),
         template_kind=TemplateKind(kind) if kind else None,

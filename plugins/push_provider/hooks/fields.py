@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
-from push_provider.addresses import ascii_domain
+from push_provider.addresses import ascii_domain, bare
 from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
 
 def _text(value: Any) -> str | None:
     """A value of a form as text; empty counts as not given."""
-    return None if value is None else str(value).strip() or None
+    return None if value is None else bare(str(value)) or None
 
 
 class Fields:
