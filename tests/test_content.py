@@ -726,6 +726,41 @@ def test_markdown(source: str, variables: dict[str, Any], html: str, loop: bool)
     assert one.text == rendered(source, "text", **variables).text
 
 
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        # https://github.com/commonmark/commonmark-spec/issues/650
+        ("**注意：**请看", "<strong>注意：</strong>请看"),
+        ("**テスト。**テスト", "<strong>テスト。</strong>テスト"),
+        ("これは**重要なこと。**だから。", "これは<strong>重要なこと。</strong>だから。"),
+        ("**이 용어(This term)**를 강조해", "<strong>이 용어(This term)</strong>를 강조해"),
+        ("他说**“好”**了", "他说<strong>“好”</strong>了"),
+        ("这是**《红楼梦》**和*（上）*的", "这是<strong>《红楼梦》</strong>和<em>（上）</em>的"),
+        ("a**〔**b", "a<strong>〔</strong>b"),
+        ("请看**[这里](https://x.y)**吧", '请看<strong><a href="https://x.y">这里</a></strong>吧'),
+        ("我**`code`**的", "我<strong><code>code</code></strong>的"),
+        ("**葛\U000e0100**(x)", "<strong>葛\U000e0100</strong>(x)"),
+        ("大**“\ufe01好”\ufe01**a", "大<strong>“\ufe01好”\ufe01</strong>a"),
+        ("**〒**x**㈱**y", "<strong>〒</strong>x<strong>㈱</strong>y"),
+        ("__注意__：x和__「甲」__", "<strong>注意</strong>：x和__「甲」__"),  # _ is not for inside words
+        # As CommonMark has it
+        ("**Note:**see", "**Note:**see"),
+        ('a*"x"*b', "a*&quot;x&quot;*b"),
+        ("snake_case_name 甲_乙_丙", "snake_case_name 甲_乙_丙"),
+        ("2 ** 3 ** 4", "2 ** 3 ** 4"),
+        ("😀**!**a", "😀**!**a"),
+        # The value is not known, and must not matter.
+        ("**注意!**{{ a }}", "<strong>注意!</strong>X"),
+        ("**{{ a }}：**请", "<strong>X：</strong>请"),
+        ("{{ a }}**“甲”**b", "X**“甲”**b"),
+        ("{{ a }}_b_{{ a }}", "X_b_X"),
+    ],
+)
+@pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
+def test_emphasis_without_blanks(source: str, html: str, loop: str) -> None:
+    assert f"<p>{html}</p>" in str(rendered(loop + source, "markdown", a="X").html)
+
+
 @pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
 @pytest.mark.parametrize(
     ("source", "value"),

@@ -100,7 +100,9 @@ class MarkdownSandbox(Sandbox):
 def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    from push_provider.content.cjk_emphasis import cjk_emphasis
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").use(cjk_emphasis)
     normal, shown = reader.normalizeLink, reader.normalizeLinkText
 
     def normalize(url: str) -> str:
