@@ -158,8 +158,8 @@ def test_the_csv_is_whole_and_no_formula(server: ApiServer) -> None:
     people = [f"r{number}@example.com" for number in range(2500)]
     begun = server.push("POST", f"/tasks/{code}/trigger", {"recipients": people}).json
     server.rows(
-        "UPDATE push_delivery SET error_text = '=1+1, \"x\"', error_code = '-5' WHERE execution_id = :id"
-        " AND recipient = 'r7@example.com'",
+        "UPDATE push_delivery SET error_text = '=1+1, \"x\"', error_code = '-5', provider_id = '+447911123456'"
+        " WHERE execution_id = :id AND recipient = 'r7@example.com'",
         id=begun["execution"],
     )
     answer = server.push("GET", "/deliveries", task=code, limit=1, headers={"Accept": "text/csv"})
@@ -168,6 +168,15 @@ def test_the_csv_is_whole_and_no_formula(server: ApiServer) -> None:
     assert sorted(row["recipient"] for row in rows) == sorted(people)
     (odd,) = [row for row in rows if row["recipient"] == "r7@example.com"]
     assert (odd["error_text"], odd["error_code"]) == ('\'=1+1, "x"', "'-5")
+    assert odd["message_id"] == "+447911123456"
+    for_excel = server.push("GET", "/deliveries", task=code, excel="true")
+    assert for_excel.headers["content-type"] == "text/csv; charset=utf-8"
+    assert for_excel.data.startswith(b"\xef\xbb\xbfid,")
+    assert for_excel.data.count(b"\xef\xbb\xbf") == 1
+    rows_of_excel = list(csv.DictReader(io.StringIO(for_excel.data.decode("utf-8-sig"))))
+    assert [row["id"] for row in rows_of_excel] == [row["id"] for row in rows]
+    (odd,) = [row for row in rows_of_excel if row["recipient"] == "r7@example.com"]
+    assert (odd["error_text"], odd["message_id"]) == ('\'=1+1, "x"', '="+447911123456"')
     none = server.push("GET", "/deliveries", task=server.create(), headers={"Accept": "text/csv"})
     assert none.data.decode().splitlines() == [",".join(rows[0])]
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from push_provider.api import limits, openapi
+from push_provider.api import csv_rows, limits, openapi
 from push_provider.api.guards import RUN, CallerDep
 from push_provider.api.models import DeliveryAnswer, DeliveryPage, Id, delivery_answer
 from push_provider.api.paging import RangeDep, page
-from push_provider.api.parameters import CodeFilter, Moment, Text
+from push_provider.api.parameters import CodeFilter, Flag, Moment, Text
 from push_provider.ledger import deliveries
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import DeliveryState
 
 router = APIRouter(tags=["Deliveries"])
-CSV_TYPE = "text/csv"
 
 
 @router.get(
@@ -28,9 +25,10 @@ CSV_TYPE = "text/csv"
     response_model=DeliveryPage,
     responses={
         200: {
-            "description": "A page; or, with `Accept: text/csv`, all that match as one CSV (RFC 4180), streamed, "
-            "without regard to limit and offset. A cell that a spreadsheet would take for a formula begins with '",
-            "content": {CSV_TYPE: {"schema": {"type": "string"}}},
+            "description": "A page; or, with `Accept: text/csv` or `excel=true`, all that match as one CSV (RFC 4180), "
+            "streamed, without regard to limit and offset. A cell that a spreadsheet would take for a formula begins "
+            "with '",
+            "content": {csv_rows.TYPE: {"schema": {"type": "string"}}},
         },
         **openapi.errors(401, 403, 422, 429),
     },
@@ -46,6 +44,13 @@ def list_deliveries(
         Moment | None, Query(alias="from", description="Of executions begun at this moment or later")
     ] = None,
     begun_to: Annotated[Moment | None, Query(alias="to", description="Of executions begun before this moment")] = None,
+    excel: Annotated[
+        Flag,
+        Query(
+            description="As a CSV for Excel, whatever `Accept` says: it begins with a byte order mark, so that Excel "
+            'reads it as UTF-8, and a number that Excel would show otherwise stands there as `="+85290001234"`'
+        ),
+    ] = False,
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Any:
     """Deliveries of push tasks that the caller may see, newest first: who got what, and why not."""
@@ -60,12 +65,12 @@ def list_deliveries(
         "begun_to": begun_to,
     }
     engine = get_engine()
-    if _wants_csv(accept):
-        export = _export(deliveries.stream(engine, **filters))
+    if excel or _wants_csv(accept):
+        export = _export(deliveries.stream(engine, **filters), excel=excel)
         first = next(export)  # what is wrong shows before the answer has begun
         return StreamingResponse(
             _followed_by(first, export),
-            media_type=f"{CSV_TYPE}; charset=utf-8",
+            media_type=f"{csv_rows.TYPE}; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="deliveries.csv"'},
         )
     found = deliveries.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
@@ -75,7 +80,7 @@ def list_deliveries(
 
 def _wants_csv(accept: str) -> bool:
     kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    return CSV_TYPE in kinds and "application/json" not in kinds
+    return csv_rows.TYPE in kinds and "application/json" not in kinds
 
 
 def _followed_by(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -83,26 +88,13 @@ def _followed_by(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _export(chunks: Iterator[list[deliveries.DeliveryRow]]) -> Iterator[str]:
+def _export(chunks: Iterator[list[deliveries.DeliveryRow]], *, excel: bool) -> Iterator[str]:
     columns = list(DeliveryAnswer.model_fields)
     with limits.export():
-        head = _lines([columns])
+        head = (csv_rows.BOM if excel else "") + csv_rows.lines([columns])
         for rows in chunks:
             answers = (delivery_answer(row).model_dump(mode="json") for row in rows)
-            yield head + _lines([[_cell(answer[name]) for name in columns] for answer in answers])
+            yield head + csv_rows.lines(([answer[name] for name in columns] for answer in answers), excel=excel)
             head = ""
         if head:
             yield head
-
-
-def _lines(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
-        return f"'{value}"
-    return value
