@@ -213,6 +213,11 @@ def test_a_configuration_is_tried(server: ApiServer) -> None:
     assert answer.status == 200
     assert answer.json["ok"] is False
     assert "127.0.0.1:1" in answer.json["message"]
+    plain = {"connection_id": "plain", "conn_type": "smtp", "host": "127.0.0.1", "port": 1, "login": "a@example.com"}
+    server.call("POST", "/api/v2/connections", plain)
+    answer = server.push("POST", "/configs/plain/test")
+    assert answer.status == 200, "Airflow's own type of mail accounts has a test, too"
+    assert answer.json["message"].startswith("Connection 'plain': the mail server 127.0.0.1:1 cannot be reached")
     assert server.push("POST", "/configs/nobody/test").status == 404
     assert server.log("push_test_config")
 

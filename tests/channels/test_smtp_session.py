@@ -88,11 +88,11 @@ def test_impossible_addresses(values: dict[str, Any], account: Account) -> None:
 
 
 def test_the_remedy_and_a_server_that_repeats_the_password(serve: Serve, account: Account) -> None:
-    said = f"535 wrong: {SECRET} {ENCODED}"
+    said = f"535 wrong: {SECRET} {ENCODED} {plain('ann@qq.com', SECRET)}"
     server = serve(at("auth", said), extensions=AUTH)
     with pytest.raises(ConfigurationError, match="authorisation code") as caught:
         connect(account(server, user="ann@qq.com", password=SECRET, auth_method="PLAIN"))
-    assert "535 wrong: *** ***" in str(caught.value)
+    assert "535 wrong: *** *** ***" in str(caught.value)
     assert "'ann@qq.com'" in str(caught.value)
     assert SECRET not in repr(account(server, password=SECRET))
 
@@ -117,21 +117,38 @@ def test_method(extensions: tuple[str, ...], method: str | None, sent: str, serv
     assert (1, sent) in server.commands
 
 
-@pytest.mark.parametrize("method", ["LOGIN", "CRAM-MD5"])
-def test_challenges(method: str, account: Account) -> None:
-    """The answers to a server's challenges, line by line."""
+@pytest.mark.parametrize("method", ["LOGIN", "CRAM-MD5", "PLAIN"])
+@pytest.mark.parametrize(("user", "secret"), [("ann", SECRET), ("用户@例子.cn", "Passwörd-密码🔑")])
+def test_challenges(user: str, secret: str, method: str, account: Account) -> None:
+    """The answers to a server's challenges, line by line; all in UTF-8 (RFC 4616, 2)."""
     replies = {
         "LOGIN": ["334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok"],
         "CRAM-MD5": ["334 " + base64.b64encode(b"<1@test>").decode(), "235 ok"],
+        "PLAIN": ["235 ok"],
     }[method]
-    digest = hmac.new(SECRET.encode(), b"<1@test>", hashlib.md5).hexdigest()
+    digest = hmac.new(secret.encode(), b"<1@test>", hashlib.md5).hexdigest()
     expected = {
-        "LOGIN": ["AUTH LOGIN", base64.b64encode(b"ann").decode(), ENCODED],
-        "CRAM-MD5": ["AUTH CRAM-MD5", base64.b64encode(f"ann {digest}".encode()).decode()],
+        "LOGIN": ["AUTH LOGIN", base64.b64encode(user.encode()).decode(), base64.b64encode(secret.encode()).decode()],
+        "CRAM-MD5": ["AUTH CRAM-MD5", base64.b64encode(f"{user} {digest}".encode()).decode()],
+        "PLAIN": [f"AUTH PLAIN {plain(user, secret)}"],
     }[method]
     with raw_server(["220 hi", f"250-x\r\n250 AUTH {method}", *replies]) as (port, lines):
-        connect(account(port, user="ann", password=SECRET)).close()
+        connect(account(port, user=user, password=secret)).close()
     assert lines[1:] == expected
+
+
+def test_a_server_that_asks_for_what_it_has_been_told(account: Account) -> None:
+    with raw_server(["220 hi", "250-x\r\n250 AUTH PLAIN", "334 ", "235 ok"]) as (port, lines):
+        connect(account(port, user="ann", password=SECRET)).close()
+    assert lines[1:] == [f"AUTH PLAIN {plain('ann', SECRET)}", plain("ann", SECRET)]
+
+
+@pytest.mark.parametrize("method", ["PLAIN", "LOGIN"])
+def test_a_server_that_never_stops_asking(method: str, account: Account) -> None:
+    replies = ["220 hi", f"250-x\r\n250 AUTH {method}", *["334 dXNlcg=="] * 9]
+    with raw_server(replies) as (port, lines), pytest.raises(ProviderUnavailable, match="334"):
+        connect(account(port, user="ann", password=SECRET))
+    assert len(lines) < 6
 
 
 def test_xoauth2(account: Account) -> None:
@@ -192,7 +209,8 @@ def test_a_refused_method_gives_way_to_the_next(serve: Serve, account: Account) 
         ({"auth_method": "LOGIN"}, "does not offer login by LOGIN; it offers PLAIN"),
         ({"auth_method": "NTLM"}, "does not offer login by NTLM"),
         ({"access_token": "tok"}, "does not offer login by XOAUTH2"),
-        ({"password": "码"}, "outside ASCII"),
+        ({"password": "码\ud800"}, "character that cannot be sent"),
+        ({"password": "码\0"}, "character that cannot be sent"),
     ],
 )
 def test_logins_that_cannot_be(values: dict[str, Any], words: str, serve: Serve, account: Account) -> None:

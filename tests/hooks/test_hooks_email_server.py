@@ -26,11 +26,30 @@ WRONG = "wrong-but-secret"
 
 
 class Mailbox(Message):
-    """Keeps what arrives."""
+    """Keeps what arrives, and answers MAIL and RCPT as it is told."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mails: list[Any] = []
+        self.answers: dict[str, str] = {}
+        self.resets = 0
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, _session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return self.answers.get("MAIL", "250 OK")
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        envelope.rcpt_tos.append(address)
+        return self.answers.get("RCPT", "250 OK")
+
+    async def handle_RSET(self, _server: SMTP, _session: Any, _envelope: Any) -> str:  # noqa: N802
+        self.resets += 1
+        return "250 OK"
 
     def handle_message(self, message: Any) -> None:
         self.mails.append(message)
@@ -41,10 +60,10 @@ class Server(Controller):
 
     logins: list[bytes]
 
-    def __init__(self, *, login: bool = True) -> None:
+    def __init__(self, **options: Any) -> None:
         self.mailbox = Mailbox()
         self.logins = []
-        options = {"authenticator": self._check, "auth_require_tls": False} if login else {}
+        options = {"authenticator": self._check, "auth_require_tls": False, **options}
         super().__init__(self.mailbox, hostname="127.0.0.1", **options)
 
     async def _create_server(self) -> asyncio.AbstractServer:
@@ -105,6 +124,7 @@ def test_a_right_connection(server: Server, hook: Callable[..., PushEmailHook]) 
         f"Connected to 127.0.0.1:{server.port} without TLS, logged in as {USER}. Mail is sent as {USER}."
     )
     assert server.logins == [USER.encode()]
+    assert server.mailbox.resets == 1
     assert server.mailbox.mails == []
 
 
@@ -164,18 +184,73 @@ def test_a_missing_connection_is_said() -> None:
     assert "there is no connection 'nonesuch'" in message
 
 
-def test_a_server_that_does_not_know_noop(
-    server: Server, hook: Callable[..., PushEmailHook], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("login", "step", "answer", "good", "words"),
+    [
+        (False, "MAIL", "530 5.7.0 Authentication required", False, ["refuses mail from", "530", "login and password"]),
+        (False, "RCPT", "550 5.7.1 relaying denied", False, ["refuses mail from", "to the same: 550", "login and"]),
+        (False, "RCPT", "550 relay not permitted", False, ["550 relay not permitted", "login and password"]),
+        (True, "MAIL", "553 5.7.1 not your address", False, ["553 5.7.1", "from_email"]),
+        (True, "MAIL", "451 4.3.0 trouble", False, ["for now: 451 4.3.0"]),
+        (True, "RCPT", "450 4.2.0 greylisted", False, ["for now: 450 4.2.0"]),
+        (True, "RCPT", "421 4.7.0 bye", False, ["for now: 421 4.7.0"]),
+        # The sender need not be a mailbox: noreply@ often is none.
+        (True, "RCPT", "550 5.1.1 unknown user", True, ["Mail is sent as", "no mailbox", "bounces"]),
+    ],
+)
+def test_an_account_that_may_not_send_does_not_pass(
+    login: bool,
+    step: str,
+    answer: str,
+    good: bool,
+    words: list[str],
+    server: Server,
+    hook: Callable[..., PushEmailHook],
 ) -> None:
-    async def refuse(self: SMTP, arg: str) -> None:
-        await self.push("502 5.5.1 not today")
+    server.mailbox.answers = {step: answer}
 
-    monkeypatch.setattr(SMTP, "smtp_NOOP", refuse)
+    account = {} if login else {"login": None, "password": None}
+    result, message = hook({"from_email": USER}, **account).test_connection()
 
-    good, message = hook().test_connection()
+    assert result is good
+    assert [word for word in words if word not in message] == []
+    assert server.mailbox.mails == []
 
-    assert not good
-    assert "answers NOOP with 502 5.5.1 not today" in message
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+@pytest.mark.parametrize("conn_type", ["push_email", "smtp"])
+def test_a_submission_account_without_login_does_not_pass(conn_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(auth_required=True)
+    server.start()
+    try:
+        extra = {"from_email": USER, "disable_ssl": True, "disable_tls": True, "ignore_tls": True}
+        account = {"conn_type": conn_type, "host": "127.0.0.1", "port": server.port, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps(account))
+        assert not PushEmailHook("account").test_connection()[0]
+        monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps({**account, "login": USER, "password": PASSWORD}))
+        good, message = PushEmailHook("account").test_connection()
+        assert good, message
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_a_sender_outside_ascii(offered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(enable_SMTPUTF8=offered)
+    server.start()
+    try:
+        account = {
+            "conn_type": "push_email",
+            "host": "127.0.0.1",
+            "port": server.port,
+            "extra": {"from_email": "用户@straße.de"},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps(account))
+        good, message = PushEmailHook("account").test_connection()
+    finally:
+        server.stop()
+    assert good is offered
+    assert ("SMTPUTF8" in message) is not offered
 
 
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")

@@ -19,6 +19,7 @@ from push_provider.api.guards import CallerDep, SessionDep
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
 from push_provider.channels import CHANNELS, get_channel
+from push_provider.hooks.smtp_config import SMTP_CONN_TYPE
 from push_provider.provider import get_provider_info
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ def test_config(
     caller: CallerDep,
     config: Annotated[str, Path(pattern=r"^[A-Za-z0-9_#!().:-]+$", max_length=250, description="Connection id")],
 ) -> TestResult:
-    """Try a sender configuration as Airflow's own test does: connect and log in, and send nothing.
+    """Try a sender configuration as Airflow's own test does: connect, log in, and send nothing.
 
-    Airflow must allow it: `[core] test_connection = Enabled`.
+    A mail server is asked whether it takes mail of the sender. Connections of Airflow's type `smtp`, of which Airflow
+    has no test, are tried as well. Airflow must allow it: `[core] test_connection = Enabled`.
     """
     caller.require_test(config)
     audit.write(caller, "push_test_config", said={"config": config})
@@ -86,9 +88,10 @@ def test_config(
         connection = Connection.get_connection_from_secrets(config)
     except AirflowNotFoundException:
         raise Problem(404, "unknown-config", f"There is no connection {config!r}.") from None
-    if connection.conn_type not in _types():
-        types = " or ".join(_types())
-        raise Problem(404, "unknown-config", f"Connection {config!r} is of type {connection.conn_type!r}, not {types}.")
+    types = (*_types(), SMTP_CONN_TYPE)
+    if connection.conn_type not in types:
+        named = " or ".join(types)
+        raise Problem(404, "unknown-config", f"Connection {config!r} is of type {connection.conn_type!r}, not {named}.")
     test = _tests.submit(_test, connection)
     try:
         ok, message = test.result(_TEST_SECONDS)
@@ -113,7 +116,12 @@ def _test(connection: Connection) -> tuple[bool, str]:
     )
     os.environ[variable] = tried.get_uri()
     try:
-        ok, message = tried.test_connection()  # type: ignore[no-untyped-call]
+        if tried.conn_type == SMTP_CONN_TYPE:
+            from push_provider.hooks.email import PushEmailHook
+
+            ok, message = PushEmailHook(name).test_connection()
+        else:
+            ok, message = tried.test_connection()  # type: ignore[no-untyped-call]
     finally:
         os.environ.pop(variable, None)
     return bool(ok), str(message).replace(name, connection.conn_id)

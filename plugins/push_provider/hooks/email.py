@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -29,7 +30,7 @@ from push_provider.hooks.smtp_config import (
     SmtpConfig,
     Tls,
 )
-from push_provider.hooks.smtp_session import connect
+from push_provider.hooks.smtp_session import connect, offer
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -43,7 +44,6 @@ STARTTLS_PORTS = frozenset({25, 587, 2525})
 IMPLICIT_TLS_PORT = 465
 SUBMISSION_PORT = 587
 RELAY_PORT = 25
-_OK = 250
 
 _NAMED_ADDRESS = re.compile(r'"?(?P<name>[^<>"]*)"?\s*<(?P<address>[^<>]+)>')
 """``Name <address>``, as the provider's hook takes it. Not parseaddr: it finds addresses within names."""
@@ -163,7 +163,9 @@ class PushEmailHook(SmtpHook):
         return self
 
     def test_connection(self) -> tuple[bool, str]:
-        """Connect, log in and say NOOP, without sending anything.
+        """Connect, log in and say MAIL and RCPT with the sender's own address, without sending anything.
+
+        Without the latter, an account that forgot its login would pass: servers refuse at MAIL or RCPT alone.
 
         :return: whether all went well, and what happened, for people; on failure with the remedy.
         """
@@ -178,19 +180,18 @@ class PushEmailHook(SmtpHook):
         server = f"{config.host}:{config.port}"
         protection = "with TLS" if isinstance(client.sock, ssl.SSLSocket) else "without TLS"
         try:
-            code, reply = client.noop()
-            client.quit()
+            note = offer(client, config)
+            with suppress(OSError):
+                client.quit()
+        except PushError as error:
+            return False, str(error)
         except OSError as error:  # smtplib's errors are OSErrors
             return False, f"{server} let us in and then broke off: {error}. Try again later."
         finally:
             client.close()
-        if code != _OK:
-            return (
-                False,
-                f"{server} let us in, but answers NOOP with {code} {reply.decode(errors='replace')}.",
-            )
         login = f"logged in as {config.user}" if config.user else "without login"
-        return True, f"Connected to {server} {protection}, {login}. Mail is sent as {config.from_email}."
+        said = f"Connected to {server} {protection}, {login}. Mail is sent as {config.from_email}."
+        return True, f"{said} {note}." if note else said
 
     # What the parent's other methods read, from the resolved account.
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 DEFAULT_CONNECTION = "push_email_default"
 """The connection of push tasks that name none."""
+SMTP_CONN_TYPE = "smtp"
+"""Airflow's own connection type of mail accounts, which serves beside ours."""
 DEFAULT_MAX_CONNECTIONS = 4
 DEFAULT_TIMEOUT = 30.0
 

@@ -1,4 +1,4 @@
-"""Connecting to a mail server: TCP, greeting, EHLO, TLS and login, by smtplib.
+"""Connecting to a mail server: TCP, greeting, EHLO, TLS and login, by smtplib; and whether it takes the sender.
 
 What follows on the open connection is in :mod:`push_provider.channels.smtp_dialogue`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hmac
 import smtplib
 import socket
 import ssl
@@ -20,6 +21,10 @@ _LOGIN_REMEDY = (
     "authorisation code from the mailbox's settings, not the mailbox password; Gmail and Outlook: an "
     "app password or OAuth 2"
 )
+_SENDER_REMEDY = "Most services take no other sender than the login: correct the From address (from_email)"
+_NO_LOGIN_REMEDY = "Give the connection a login and password, or correct its sender"
+_NO_SUCH_MAILBOX = (b"5.1.1", b"5.1.2", b"5.1.3", b"5.1.6", b"5.2.1")
+"""Beginnings of enhanced status codes that speak of the recipient alone (RFC 3463, 3.2 and 3.3)."""
 # On a line in clear, the method that does not show the password goes first.
 _PROTECTED = ("PLAIN", "LOGIN", "CRAM-MD5")
 _CLEAR = ("CRAM-MD5", "PLAIN", "LOGIN")
@@ -56,6 +61,40 @@ def connect(config: SmtpConfig) -> smtplib.SMTP:
             raise ConfigurationError(f"{_name(config)} cannot be used: {error}") from None
         stack.pop_all()
     return client
+
+
+def offer(client: smtplib.SMTP, config: SmtpConfig) -> str | None:
+    """Ask whether the server takes mail of the sender, addressed to the sender, and take it back.
+
+    :param client: as :func:`connect` gives it.
+    :return: what is worth knowing though it does, or None.
+    :raises ConfigurationError: it does not, such as without a login.
+    :raises ProviderUnavailable: it does not just now.
+    :raises OSError: the connection broke.
+    """
+    sender = config.from_email
+    options = []
+    if not sender.isascii():
+        if not client.has_extn("smtputf8"):
+            raise ConfigurationError(
+                f"{_name(config)} does not offer SMTPUTF8 (RFC 6531), which the sender {sender!r} needs."
+            )
+        options = ["SMTPUTF8", "BODY=8BITMIME"]
+    refused = f"mail from {sender}"
+    code, words = client.mail(sender, options)
+    if 200 <= code < 300:
+        refused += " to the same"
+        code, words = client.rcpt(sender)
+        with contextlib.suppress(OSError):
+            client.rset()
+        if 500 <= code < 600 and words.startswith(_NO_SUCH_MAILBOX):
+            return f"It has no mailbox {sender}, so answers and bounces will get lost"
+    if 200 <= code < 300:
+        return None
+    error = _refused(config, code, words, refused)
+    if isinstance(error, ConfigurationError):
+        raise ConfigurationError(f"{error}. {_SENDER_REMEDY if config.user else _NO_LOGIN_REMEDY}.")
+    raise error
 
 
 def _name(config: SmtpConfig) -> str:
@@ -197,43 +236,55 @@ def _login(client: smtplib.SMTP, config: SmtpConfig) -> None:
             raise ConfigurationError(
                 f"{_name(config)} refuses the login of {config.user!r}: {error.smtp_code} {text}. {_LOGIN_REMEDY}."
             ) from None
-        except UnicodeEncodeError:
-            # Not chained: the error carries the whole string, which is the secret.
-            raise ConfigurationError(
-                f"{_name(config)}: login or password has characters outside ASCII, which cannot be sent. "
-                f"{_LOGIN_REMEDY}."
-            ) from None
         else:
             return
 
 
 def _authenticate(client: smtplib.SMTP, config: SmtpConfig, method: str) -> None:
-    client.user, client.password = config.user or "", config.password or ""
-    steps: dict[str, tuple[Callable[..., str], bool]] = {
-        "PLAIN": (client.auth_plain, True),
-        # The user name in the AUTH line is an extension that not every server knows.
-        "LOGIN": (client.auth_login, False),
-        "CRAM-MD5": (client.auth_cram_md5, False),
-        "XOAUTH2": (_xoauth2(config), True),
+    """AUTH (RFC 4954, 4). Not by smtplib, which takes ASCII alone: logins and passwords are UTF-8 (RFC 4616, 2)."""
+    user, password, token = (_octets(config, text) for text in (config.user, config.password, config.access_token))
+    plain = b"\0" + user + b"\0" + password
+    # Google's and Microsoft's. Source: https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+    bearer = b"user=" + user + b"\x01auth=Bearer " + token + b"\x01\x01"
+    responses: dict[str, tuple[bool, list[Callable[[bytes], bytes]]]] = {
+        # Whether the first goes out with the command, and the responses to one challenge after the other.
+        "PLAIN": (True, [lambda _: plain, lambda _: plain]),  # some servers ask though they have been told
+        "LOGIN": (False, [lambda _: user, lambda _: password]),  # the user in the command is known to few
+        "CRAM-MD5": (False, [lambda challenge: _cram_md5(user, password, challenge)]),
+        "XOAUTH2": (True, [lambda _: bearer, lambda _: b""]),  # its challenge is an error, to be answered with nothing
     }
-    if method not in steps:
+    if method not in responses:
         raise ConfigurationError(
-            f"{_name(config)}: {method!r} is not a login method here; use {', '.join(steps)} or leave it empty."
+            f"{_name(config)}: {method!r} is not a login method here; use {', '.join(responses)} or leave it empty."
         )
-    respond, initial = steps[method]
-    try:
-        client.auth(method, respond, initial_response_ok=initial)
-    finally:
-        client.user = client.password = ""
+    at_once, todo = responses[method]
+    said = [_base64(todo.pop(0)(b""))] if at_once else []
+    code, words = client.docmd("AUTH", " ".join((method, *said)))
+    while code == 334 and todo:
+        said.append(_base64(todo.pop(0)(words)))
+        code, words = client.docmd(said[-1])
+    if code not in (235, 503):  # 503: it takes us for logged in already
+        for line in filter(None, said):
+            words = words.replace(line.encode(), b"***")
+        raise smtplib.SMTPAuthenticationError(code, words)
 
 
-def _xoauth2(config: SmtpConfig) -> Callable[..., str]:
-    """Google's and Microsoft's SASL XOAUTH2; their challenge is an error to be answered with nothing.
+def _octets(config: SmtpConfig, text: str | None) -> bytes:
+    with contextlib.suppress(UnicodeEncodeError):
+        octets = (text or "").encode()
+        if b"\0" not in octets:
+            return octets
+    # Not chained: that error carries the whole string, which is the secret.
+    raise ConfigurationError(
+        f"{_name(config)}: login or password has a character that cannot be sent: NUL, or half of a surrogate pair. "
+        f"{_LOGIN_REMEDY}."
+    )
 
-    Source: https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
-    """
 
-    def respond(challenge: bytes | None = None) -> str:
-        return f"user={config.user or ''}\x01auth=Bearer {config.access_token}\x01\x01" if challenge is None else ""
+def _base64(octets: bytes) -> str:
+    return base64.b64encode(octets).decode()
 
-    return respond
+
+def _cram_md5(user: bytes, password: bytes, challenge: bytes) -> bytes:
+    """The response of RFC 2195, 2."""
+    return user + b" " + hmac.new(password, base64.b64decode(challenge), "md5").hexdigest().encode()
