@@ -7,6 +7,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -619,6 +620,8 @@ def test_a_wrong_trigger(data: Any, where: str, message: str | None) -> None:
     assert str(refused.value).startswith(f"trigger: {where}: ")
 
 
+BERLIN = ZoneInfo("Europe/Berlin")
+
 # --- any task -------------------------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -644,7 +647,7 @@ SCHEDULE = st.one_of(
     st.fixed_dictionaries(
         {
             "kind": st.just("at"),
-            "at": st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.timezones()),
+            "at": st.datetimes(datetime(1970, 1, 2), datetime(2099, 1, 1), timezones=st.timezones()),
         }
     ),
     st.fixed_dictionaries({"kind": st.just("hourly"), "minute": st.integers(0, 59), "timezone": ZONE}),
@@ -688,6 +691,27 @@ TASK = st.fixed_dictionaries(
         "retry_delay": st.integers(0, 86400) | st.floats(0, 86400),
     },
 )
+
+
+@pytest.mark.parametrize(
+    ("at", "stored"),
+    [
+        # Twice, never, and with half a minute: what only a datetime of Python can say.
+        (datetime(2030, 10, 27, 2, 30, tzinfo=BERLIN), "2030-10-27T02:30:00+02:00"),
+        (datetime(2030, 10, 27, 2, 30, tzinfo=BERLIN, fold=1), "2030-10-27T02:30:00+01:00"),
+        (datetime(2030, 3, 31, 2, 30, tzinfo=BERLIN), "2030-03-31T02:30:00+01:00"),
+        (datetime(2030, 3, 31, 2, 30, tzinfo=BERLIN, fold=1), "2030-03-31T02:30:00+02:00"),
+        (datetime(1971, 1, 1, tzinfo=ZoneInfo("Africa/Monrovia")), "1971-01-01T00:44:30Z"),
+        (datetime(2030, 10, 27, 2, 30, fold=1), "2030-10-27T02:30:00"),
+        ("2030-10-27T02:30:00+01:00", "2030-10-27T02:30:00+01:00"),
+    ],
+)
+def test_a_moment_is_what_its_text_says(at: Any, stored: str) -> None:
+    read = task(schedule={"kind": "at", "at": at})
+    assert read.spec()["schedule"]["at"] == stored
+    assert parse(read.spec()) == read
+    if isinstance(at, datetime) and at.tzinfo:
+        assert read.schedule.at.astimezone(UTC) == at.astimezone(UTC)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,7 +14,7 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -112,6 +112,7 @@ def _include_path(text: str) -> str:
 def moment(value: Any) -> datetime:
     """Read a moment of RFC 3339.
 
+    :returns: as RFC 3339 can write it: with an offset of whole minutes, or none.
     :raises ValueError: it is none; the text says what would be right.
     """
     # Numbers, which pydantic takes for seconds since 1970, and dates without a time are mistakes here.
@@ -124,7 +125,12 @@ def moment(value: Any) -> datetime:
         raise ValueError(f"must be a moment (RFC 3339) like {_MOMENT}")
     if not 1970 <= value.year < 9000:
         raise ValueError(f"lies in the year {value.year}; write a moment from 1970 on, before 9000")
-    return value
+    offset = value.utcoffset()
+    if offset is not None and offset % timedelta(minutes=1):  # Liberia's was 44 minutes and 30 seconds, until 1972
+        return value.astimezone(UTC)
+    # A zone does not get into JSON. And while a clock is changed, a moment with a zone equals none with an offset
+    # (docs.python.org/3/library/datetime.html, "inter-zone comparison"; PEP 495).
+    return value.replace(tzinfo=None if offset is None else timezone(offset), fold=0)
 
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.]\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
