@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -13,6 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+# With --import-mode=importlib the modules beside the tests are not importable otherwise.
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+# Each checkout has a folder of its own for temporary files. The one that all runs of pytest share is closed to others
+# whenever one begins, and a server that root's tests start as another user just then finds no way to its data.
+_temporary = Path(tempfile.gettempdir(), f"push-tests-{hashlib.sha256(__file__.encode()).hexdigest()[:12]}")
+_temporary.mkdir(exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_temporary))
 
 # Airflow reads its home once, at import: tests must not touch the developer's.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="push-tests-")
@@ -113,7 +124,7 @@ class Aliyun:
                 "sign_name": "推送平台",
                 "template_code": self.TEMPLATE,
                 "endpoint": f"http://{self.address}",
-                "timeout": 1,
+                "timeout": 20,  # longer than a busy machine takes; a test of what never comes says less
                 **extra,
             },
         }

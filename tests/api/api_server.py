@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ports import free_port
 from sqlalchemy import Engine, create_engine, text
 
 from push_provider.sandbox.platform import Child, _stop, environment
@@ -92,7 +93,7 @@ class ApiServer:
         :param prepare: what else is done before the start; it is given the environment.
         """
         airflow = str((bin_dir or Path(sys.executable).parent) / "airflow")
-        port = _free_port()
+        port = free_port()
         env = {**os.environ, **environment(ROOT, home, postgres, port)}
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         metadata, ledger = f"airflow_{name}", f"push_{name}"
@@ -125,7 +126,7 @@ class ApiServer:
             parts_of_airflow = ("api-server", "dag-processor")
             children += [Child(part, [airflow, part], env, home / "logs" / f"{part}.log") for part in parts_of_airflow]
             server = cls(port, env, *engines)
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 240
             while not server.is_up():
                 for child in children:
                     child.check()
@@ -197,14 +198,14 @@ class ApiServer:
         return code
 
     def await_dag(self, code: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while self.call("GET", f"/api/v2/dags/push__{code}").status != 200:
             assert time.monotonic() < deadline, f"push__{code} is no DAG"
             time.sleep(0.1)
 
     def settle(self) -> None:
         """Wait until the DAG processor is through with all changes of tasks."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 360
         while self.rows("SELECT 1 FROM push_shard WHERE revision <> built_revision"):
             assert time.monotonic() < deadline, "the DAG processor is not through"
             time.sleep(0.2)
@@ -236,11 +237,3 @@ def task(**fields: Any) -> dict[str, Any]:
         "recipients": ["a@example.com", "b@example.com"],
         **fields,
     }
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

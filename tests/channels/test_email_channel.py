@@ -141,7 +141,7 @@ def test_connection_lost(
 @pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
 def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
     server = serve(nth(step, 2, Do.HANG), extensions=extensions)
-    outcomes = send(account(server, max_connections=1, timeout=0.2), deliveries(4))
+    outcomes = send(account(server, max_connections=1, timeout=1), deliveries(4))
     assert results(outcomes) == ["sent", "unknown" if step == "dot" else "retry", "sent", "sent"]
     assert outcomes[2].code == "timeout"
     assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org", "r4@example.org"])
@@ -449,7 +449,7 @@ def test_a_connection_that_ended_between_chunks(farewell: Any, serve: Serve, acc
 
 def test_a_connection_that_is_still_being_opened_holds_up_nothing(serve: Serve, account: Account) -> None:
     server = serve(lambda here: Do.HANG if here.step == "connect" and here.connection > 1 else None)
-    outcomes = send(account(server, timeout=0.5), deliveries(40))
+    outcomes = send(account(server, timeout=2), deliveries(40))
     assert set(results(outcomes)) == {"sent"}
     for thread in threading.enumerate():
         if thread.name == "push-smtp-connect":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -551,7 +552,7 @@ def test_a_call_without_an_answer_is_in_doubt_and_not_made_again(
     aliyun: Any, fault: dict[str, Any], code: str, accepted: bool
 ) -> None:
     aliyun.fail(**fault, action="SendBatchSms")
-    outcomes = send(aliyun, people(200), timeout=0.4)
+    outcomes = send(aliyun, people(200), timeout=2)
     assert results(outcomes) == [UNKNOWN] * 100 + [SENT] * 100
     assert {outcome.code for outcome in outcomes[:100]} == {code}
     assert all(outcome.text for outcome in outcomes[:100])
@@ -623,10 +624,16 @@ def test_a_gateway_that_dies_in_the_middle_of_a_call(aliyun: Any) -> None:
     with mortal(aliyun) as (endpoint, kill):
         aliyun.fail("slow", action="SendBatchSms", seconds=0.0)
         aliyun.fail("hang", action="SendBatchSms", times=None)
-        timer = threading.Timer(0.3, kill)
-        timer.start()
-        outcomes = send(aliyun, people(1000), endpoint=endpoint, max_connections=2, timeout=5)
-        timer.join()
+
+        def kill_when_two_are_under_way() -> None:
+            while aliyun.gateway.counts["SendBatchSms"] < 3:  # the first one is answered
+                time.sleep(0.01)
+            kill()
+
+        killer = threading.Thread(target=kill_when_two_are_under_way)
+        killer.start()
+        outcomes = send(aliyun, people(1000), endpoint=endpoint, max_connections=2)
+        killer.join()
     assert results(outcomes)[:100] == [SENT] * 100
     # Two calls were under way; nothing else can have been sent.
     counts = Counter(results(outcomes)[100:])

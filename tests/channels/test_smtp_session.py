@@ -65,7 +65,12 @@ def test_refusals(
     extensions = ("STARTTLS",) if tls else ("AUTH PLAIN",)
     server = serve(at(step, answer), extensions=extensions, certificate=certificate)
     config = account(
-        server, tls=Tls.REQUIRED if tls else Tls.NONE, user="ann", password=SECRET, timeout=0.2, verify=False
+        server,
+        tls=Tls.REQUIRED if tls else Tls.NONE,
+        user="ann",
+        password=SECRET,
+        timeout=0.2 if answer is Do.HANG else 20,
+        verify=False,
     )
     with pytest.raises(error, match="push_email_test") as caught:
         connect(config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -196,18 +196,6 @@ class Platform:
                 return answer
             assert time.monotonic() < deadline, f"waited {timeout:.0f} s in vain for {what}"
             time.sleep(0.1)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @pytest.fixture(scope="session")

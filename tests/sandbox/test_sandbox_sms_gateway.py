@@ -64,11 +64,15 @@ def client(address):
     return _client(address)
 
 
-def _send(client, phone="13800000001", sign=SIGN_NAME, template=TEMPLATE_CODE, param='{"code": "1234"}', **more):
+def _send(
+    client, phone="13800000001", sign=SIGN_NAME, template=TEMPLATE_CODE, param='{"code": "1234"}', patience=20, **more
+):
     request = models.SendSmsRequest(
         phone_numbers=phone, sign_name=sign, template_code=template, template_param=param, **more
     )
-    return client.send_sms_with_options(request, RuntimeOptions(read_timeout=1000, connect_timeout=1000)).body
+    return client.send_sms_with_options(
+        request, RuntimeOptions(read_timeout=patience * 1000, connect_timeout=20_000)
+    ).body
 
 
 def _batch(client, phones, signs=None, params=None, template="SMS_100000001", **more):
@@ -515,7 +519,7 @@ def test_a_slow_answer_comes_late_and_the_sms_is_taken_at_once(client, gateway):
 def test_an_answer_may_never_come(client, gateway, fault, taken):
     gateway.faults.add(fault)
     with pytest.raises(UnretryableException):
-        _send(client)
+        _send(client, patience=1)
     assert len(gateway.store) == taken
     (call,) = gateway.calls
     assert (call.numbers, call.fault) == (taken, fault.kind)
@@ -525,7 +529,7 @@ def test_an_answer_may_never_come(client, gateway, fault, taken):
 def test_a_slow_client_holds_up_nobody_else(address, gateway):
     gateway.faults.add(Fault("hang"))
     with ThreadPoolExecutor(2) as pool:
-        stuck = pool.submit(_send, _client(address))
+        stuck = pool.submit(_send, _client(address), patience=1)
         while not gateway.calls:
             time.sleep(0.01)
         assert _send(_client(address)).code == "OK"
@@ -560,7 +564,7 @@ def test_a_number_that_cuts_the_connection_is_sent_to(client, gateway):
 
 def test_the_slow_number_is_answered_late(address, gateway):
     with pytest.raises(UnretryableException):  # its client waits one second
-        _send(_client(address), phone="19900070001")
+        _send(_client(address), phone="19900070001", patience=1)
     assert len(gateway.store) == 1
     assert NUMBERS["1990007"].fault.seconds > 1
 

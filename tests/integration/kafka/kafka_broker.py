@@ -7,22 +7,17 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
 
+from ports import free_port, free_ports
+
 _POM = Path(__file__).with_name("pom.xml")
 _HEAP = "256m"
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MockKafka:
@@ -34,7 +29,7 @@ class MockKafka:
         from confluent_kafka import Producer
 
         self._mock = Producer({"bootstrap.servers": "localhost:1", "test.mock.num.brokers": 1, "log_level": 2})
-        (broker,) = self._mock.list_topics(timeout=10).brokers.values()
+        (broker,) = self._mock.list_topics(timeout=60).brokers.values()
         self.address = f"{broker.host}:{broker.port}"
         return self
 
@@ -46,7 +41,7 @@ class MockKafka:
         from confluent_kafka import Producer
 
         producer = Producer({"bootstrap.servers": self.address})
-        producer.list_topics(topic, timeout=10)
+        producer.list_topics(topic, timeout=60)
 
 
 class ApacheKafka:
@@ -60,7 +55,7 @@ class ApacheKafka:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.port = port or free_port()
-        self._controller, self._sasl = free_port(), free_port()
+        self._controller, self._sasl = free_ports(2)
         self.address = f"127.0.0.1:{self.port}"
         self.sasl_address = f"127.0.0.1:{self._sasl}"
         """Wants a login: SASL PLAIN, user ``push``, password ``sesame``."""
@@ -122,7 +117,7 @@ class ApacheKafka:
         command = [*self._command(), "kafka.Kafka", str(self._config)]
         with (self.folder / "kafka.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             assert self.process.poll() is None, (self.folder / "kafka.log").read_text()[-3000:]
             try:
@@ -203,7 +198,7 @@ class Topic:
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "look", "log_level": 0})
-        partitions = consumer.list_topics(self.name, timeout=10).topics[self.name].partitions
+        partitions = consumer.list_topics(self.name, timeout=60).topics[self.name].partitions
         consumer.assign([TopicPartition(self.name, number, 0) for number in partitions])
         found: list[Any] = []
         for _ in range(100):
