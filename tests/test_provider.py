@@ -105,7 +105,7 @@ def test_the_form_that_airflow_shows(manager: ProvidersManager) -> None:
     assert fields["service"]["schema"]["enum"][0] == ""
     assert len(fields["service"]["schema"]["enum"]) == 48
     assert all(find_service(name) for name in fields["service"]["schema"]["enum"][1:])
-    for switch in ("secure", "ignore_tls", "enabled"):
+    for switch in ("secure", "ignore_tls", "enabled", "is_default"):
         assert fields[switch]["schema"]["type"] == ["boolean", "null"]
     assert {name: field["value"] for name, field in fields.items() if field["value"] is not None} == {
         "max_connections": 4,
@@ -116,6 +116,14 @@ def test_the_form_that_airflow_shows(manager: ProvidersManager) -> None:
     assert behaviour["hidden_fields"] == ["schema", "extra"]
     assert behaviour["relabeling"]["login"].startswith("Sender address (authUser")
     assert "授权码" in behaviour["relabeling"]["password"]
+
+
+@pytest.mark.parametrize("form", INFO["connection-types"], ids=lambda form: form["connection-type"])
+def test_every_form_can_switch_off_and_mark_as_default(form: dict[str, Any]) -> None:
+    fields = form["conn-fields"]
+    assert fields["enabled"]["schema"] == {"type": ["boolean", "null"], "default": True}
+    # Untouched, the form must not mark what it saves.
+    assert fields["is_default"]["schema"] == {"type": ["boolean", "null"]}
 
 
 def test_an_untouched_form_leaves_everything_to_the_service() -> None:

@@ -15,6 +15,7 @@
     │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── UnknownMessage      no rejected message has this id
+    │   ├── UnknownConfig       no connection has this id, or no message can be sent through it
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
     │   └── DeliveryFailed      the execution ended and some recipients have not got the message
@@ -115,6 +116,10 @@ class UnknownMessage(PermanentError):
 
     def __init__(self, rejected: int) -> None:
         super().__init__(f"There is no rejected message {rejected}. 'airflow push rejected' lists those that exist.")
+
+
+class UnknownConfig(PermanentError):
+    """No connection has this id, or it is of a type that no message can be sent through."""
 
 
 class ConfigurationError(PermanentError):

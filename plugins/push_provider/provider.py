@@ -111,9 +111,7 @@ def _push_email() -> dict[str, Any]:
                 enum=["default", "none"],
                 default="default",
             ),
-            "enabled": _field(
-                "Enabled (启用)", "Off: nothing is sent through this account.", kind="boolean", default=True
-            ),
+            **_STANDING,
         },
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "extra"],
@@ -186,9 +184,7 @@ def _push_aliyun_sms() -> dict[str, Any]:
                 default=int(aliyun_config.DEFAULT_TIMEOUT),
                 minimum=1,
             ),
-            "enabled": _field(
-                "Enabled (启用)", "Off: nothing is sent through this account.", kind="boolean", default=True
-            ),
+            **_STANDING,
         },
         "ui-field-behaviour": {
             "hidden-fields": ["host", "schema", "extra"],
@@ -209,6 +205,18 @@ def _push_aliyun_sms() -> dict[str, Any]:
 def _field(label: str, description: str, *, kind: str, **schema: Any) -> dict[str, Any]:
     """One field of the form, which may stay empty."""
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_STANDING = {
+    "enabled": _field("Enabled (启用)", "Off: nothing is sent through this account.", kind="boolean", default=True),
+    "is_default": _field(
+        "Default of its channel (默认)",
+        "On: push tasks of this channel that name no configuration are sent through this account. There is one at "
+        "most: whichever was the default before is switched off.",
+        kind="boolean",
+    ),
+}
+"""What the forms of all channels have."""
 
 
 # --- options: push_provider/settings.py reads them ----------------------------------------------------

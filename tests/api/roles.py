@@ -31,6 +31,7 @@ CALLS: dict[str, tuple[int, ...]] = {
     "GET /deliveries (csv)": READS,
     "POST /preview": READS,
     "GET /configs": (401, 403, 403, 200, 200),
+    "PUT /configs/{config}/default": (401, 403, 403, 204, 204),
     "POST /configs/{config}/test": (401, 403, 403, 200, 200),
     "GET /email-services": READS,
     "GET /stats": READS,

@@ -206,6 +206,10 @@ def test_mail_accounts(reader: Reader) -> None:
     for call in added:
         assert stored[call[2]]["conn_type"] == call[call.index("--conn-type") + 1]
         assert str(stored[call[2]]["port"]) == call[call.index("--conn-port") + 1]
+    shown, made = reader.push("default")
+    assert "push_email_default" in shown
+    assert "push_aliyun_sms_default" in shown
+    assert "push_email_default" in made
 
 
 def test_a_conf_of_the_wrong_shape_is_refused_at_once(reader: Reader) -> None:

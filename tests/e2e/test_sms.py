@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from push_provider.sandbox.sms_signature import access_key
+
 
 def apply(platform: Any, folder: Path, **fields: Any) -> None:
     """``airflow push apply`` of one SMS task."""
@@ -156,6 +158,31 @@ def tries(platform: Any, code: str) -> list[float]:
         f"push__{code}",
     )
     return list(moments)
+
+
+def test_tasks_that_name_no_configuration_follow_the_mark(platform: Any, tmp_path: Path) -> None:
+    _, connection = platform.call("/api/v2/connections/push_aliyun_sms_default")
+    extra = {**json.loads(connection["extra"]), "sign_name": "推送平台", "is_default": True}
+    login, secret = access_key()
+    marked = {**connection, "connection_id": "marked-sms", "login": login, "password": secret}
+    status, _ = platform.call("/api/v2/connections", {**marked, "extra": json.dumps(extra)})
+    assert status == 201
+
+    def defaults() -> set[str]:
+        _, configs = platform.call("/push/v1/configs")
+        return {item["id"] for item in configs["items"] if item["is_default"] and item["channel"] == "sms"}
+
+    assert platform.eventually(lambda: defaults() == {"marked-sms"} or None, "the default that was marked")
+    fields: dict[str, Any] = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}
+    apply(platform, tmp_path, code="marked", recipients=people("13750000001"), **fields)
+    platform.push("trigger", "marked")
+    assert platform.await_runs("marked", 1) == ["success"]
+    platform.push("default", "sms", "push_aliyun_sms_default")
+    assert defaults() == {"push_aliyun_sms_default"}
+    platform.push("trigger", "marked")
+    assert platform.await_runs("marked", 2) == ["success", "success"]
+    texts = [sms["content"] for sms in platform.sms(to="13750000001")]
+    assert [text[:6] for text in texts] == ["【阿里云短信", "【推送平台】"]
 
 
 def test_an_sms_account_is_tested_by_airflow(platform: Any) -> None:

@@ -567,6 +567,8 @@ def test_without_a_name_it_is_the_default_connection(nothing: str | None, monkey
     monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps({"conn_type": "push_email"}))
 
     assert get_email_connection(nothing).conn_id == "push_email_default"
+    monkeypatch.setenv("AIRFLOW_CONN_MARKED", "push-email://")
+    assert get_email_connection(nothing, "marked").conn_id == "marked"
 
 
 @pytest.mark.parametrize(("config", "conn_id"), [(None, "push_email_default"), ("nonesuch", "nonesuch")])

@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import text
 
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import defaults, deliveries, executions, tasks
+from push_provider.ledger.defaults import Default
 from push_provider.operators.push import SmsPushOperator
 from push_provider.operators.receipts import ReceiptsOperator
 from push_provider.task import parse
@@ -280,6 +281,58 @@ def test_a_throttled_call_is_for_the_next_try(ledger: Engine, aliyun: Any, monke
     assert refused.value.retry_after == pytest.approx(60, abs=5)
     assert execute()["sent"] == 200
     assert len({sms.phone for sms in aliyun.sent}) == len(aliyun.sent) == 200
+
+
+def mark(ledger: Engine, config: str | None) -> None:
+    """Make a configuration the default, as the API server notes it."""
+    with defaults.changing(ledger) as connection:
+        defaults.put(connection, "sms", Default(config, stored=True) if config else None)
+
+
+def test_the_marked_configuration_is_the_default(ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    aliyun.connect(monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_MARKED", json.dumps(aliyun.fields(sign_name="阿里云短信测试")))
+    mark(ledger, "marked")
+    apply(ledger, recipients=people(["13800000001"]))
+    execute()
+    apply(ledger, recipients=people(["13800000002"]), config="push_aliyun_sms_default")
+    execute("run 2")
+    mark(ledger, None)
+    apply(ledger, recipients=people(["13800000003"]))
+    execute("run 3")
+    assert [(sms.phone[-1], sms.sign_name) for sms in aliyun.sent] == [
+        ("1", "阿里云短信测试"),
+        ("2", "推送平台"),
+        ("3", "推送平台"),
+    ]
+
+
+def test_receipts_are_asked_for_where_the_message_was_sent(
+    ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_FIRST", json.dumps(aliyun.fields()))
+    # An account that knows nothing of the other's messages, and refuses whoever asks with its key.
+    monkeypatch.setenv("AIRFLOW_CONN_SECOND", json.dumps(aliyun.fields(login="LTAI5tSomebodyElse")))
+    mark(ledger, "first")
+    apply(ledger, recipients=people(["13800000001"]))
+    execute()
+    mark(ledger, "second")
+    receipts_are_due(ledger)
+    assert ask()["delivered"] == 1
+
+
+def test_each_try_takes_the_default_of_its_moment(ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OFF", json.dumps(aliyun.fields(enabled=False)))
+    monkeypatch.setenv("AIRFLOW_CONN_ON", json.dumps(aliyun.fields()))
+    apply(ledger, recipients=people(["13800000001"]))
+    mark(ledger, "off")
+    with pytest.raises(AirflowFailException, match="Connection 'off' is disabled; enable it"):
+        execute()
+    mark(ledger, "gone")
+    with pytest.raises(AirflowFailException, match=r"default one is missing: .* 'gone'.*airflow push default"):
+        execute()
+    mark(ledger, "on")
+    assert execute()["sent"] == 1
 
 
 def test_a_configuration_that_is_gone_keeps_no_other_from_its_receipts(

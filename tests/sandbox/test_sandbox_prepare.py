@@ -119,6 +119,16 @@ def test_a_sender_that_people_made_their_own_stays_as_it_is(run, change):
     assert run(*steps, ["connect", {"smtp": 1025, "sms": 8027}])[0] == before
 
 
+def test_a_sender_that_comes_back_takes_no_other_s_place_as_default(run):
+    sms, email = run(
+        ["connect", {"smtp": 1025, "sms": 8026}],
+        ["push_email_default", {"conn_id": "mine", "description": "Mine"}],
+        ["connect", {"smtp": 1025, "sms": 8026}],
+    )[1:]
+    assert (email["conn_id"], email["extra"]["is_default"]) == ("push_email_default", False)
+    assert sms["extra"]["is_default"] is True
+
+
 def test_the_example_tasks_are_looked_at_like_anybody_s(ledger, include):
     example = {"name": "n", "channel": "email", "recipients": ["a@example.com"], "content": "x"}
     sound = {**example, "code": "sound", "subject": "No. {{ push.execution }}"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.common.dagbag import create_dag_bag
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from push_provider import __version__
+from push_provider import __version__, default_configs
 from push_provider.api import (
     configs,
     deliveries,
@@ -26,6 +26,7 @@ from push_provider.api import (
     tasks,
     triggers,
 )
+from push_provider.api.guards import sessions
 from push_provider.exceptions import PushError
 from push_provider.triggering import make_missing_runs
 
@@ -46,6 +47,8 @@ _TAGS = {
     "Statistics": "Counts over time",
 }
 _MISSING_RUNS_SECONDS = 60.0
+_DEFAULTS_SECONDS = 2.0
+"""After which a connection that was marked as the default is the default."""
 
 
 def create_app() -> FastAPI:
@@ -79,20 +82,39 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Airflow's own dependencies look for these in the app that they are used in.
     app.state.auth_manager = get_auth_manager()
     app.state.dag_bag = create_dag_bag()
-    upkeep = asyncio.create_task(_make_missing_runs(app))
+
+    def missing_runs() -> None:
+        """Of executions whose process died before it could make them."""
+        make_missing_runs(triggers.starter(app, None))
+
+    upkeep = (
+        _repeat(_MISSING_RUNS_SECONDS, "Executions that wait for a DAG run", missing_runs),
+        _repeat(_DEFAULTS_SECONDS, "The default configurations", default_configs.Watch(sessions)),
+    )
+    works = [asyncio.create_task(work) for work in upkeep]
     yield
-    upkeep.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await upkeep
+    for work in works:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
 
 
-async def _make_missing_runs(app: FastAPI) -> None:
-    """Now and then make the runs of executions whose process died before it could."""
+async def _repeat(seconds: float, what: str, work: Callable[[], object]) -> None:
+    """Do something now and then, in a thread.
+
+    :param what: is looked for; it is said once if it cannot be, and for what reason.
+    """
+    said = ""
     while True:
         try:
-            await run_in_threadpool(make_missing_runs, triggers.starter(app, None))
+            await run_in_threadpool(work)
+            said = ""
         except PushError as error:
-            log.warning("Executions that wait for a DAG run could not be looked for: %s", error)
-        except Exception:
-            log.exception("Executions that wait for a DAG run could not be looked for")
-        await asyncio.sleep(_MISSING_RUNS_SECONDS)
+            if str(error) != said:
+                log.warning("%s could not be looked for: %s", what, error)
+            said = str(error)
+        except Exception as error:
+            if repr(error) != said:
+                log.exception("%s could not be looked for", what)
+            said = repr(error)
+        await asyncio.sleep(seconds)

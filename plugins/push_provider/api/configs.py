@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,15 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from sqlalchemy import select
 
+from push_provider import default_configs
 from push_provider.api import audit, openapi
-from push_provider.api.guards import CallerDep, SessionDep
+from push_provider.api.guards import CallerDep, SessionDep, sessions
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
-from push_provider.channels import CHANNELS, get_channel
+from push_provider.exceptions import ConfigurationError
+from push_provider.hooks.fields import Fields
 from push_provider.hooks.smtp_config import SMTP_CONN_TYPE
+from push_provider.ledger.engine import get_engine
 from push_provider.provider import get_provider_info
 
 if TYPE_CHECKING:
@@ -30,8 +34,11 @@ _TEST_SECONDS = 20.0
 _tests = ThreadPoolExecutor(4, "push-config-test")
 
 
+ConfigPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_#!().:-]+$", max_length=250, description="Connection id")]
+
+
 class Config(Answer):
-    """A sender configuration: an Airflow connection of one of the push types, without its secrets."""
+    """A sender configuration: an Airflow connection that messages can be sent through, without its secrets."""
 
     id: str = Field(description="Connection id, as a push task's `config` names it")
     type: str = Field(examples=["push_email"])
@@ -63,16 +70,26 @@ class TestResult(Answer):
 def list_configs(caller: CallerDep, session: SessionDep) -> Configs:
     """Sender configurations of Airflow's database that the caller may see; not those of a secrets backend."""
     caller.require_connections()
-    query = select(Connection).where(Connection.conn_type.in_(list(_types()))).order_by(Connection.conn_id)
-    items = [_config(one) for one in session.scalars(query) if caller.may_read_connection(one.conn_id)]
+    types = default_configs.channel_types()
+    query = select(Connection).where(Connection.conn_type.in_(list(types))).order_by(Connection.conn_id)
+    default = default_configs.current(get_engine())
+    items = [_config(one, default) for one in session.scalars(query) if caller.may_read_connection(one.conn_id)]
     return Configs(items=items, total_entries=len(items))
 
 
+@router.put("/configs/{config}/default", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429))
+def make_default(caller: CallerDep, config: ConfigPath) -> None:
+    """Make it the default of its channel: push tasks that name no configuration are sent through it, from now on.
+
+    Whichever was the default before is none any more. It may also be one of a secrets backend.
+    """
+    caller.require_edit_connection(config)
+    audit.write(caller, "push_default_config", said={"config": config})
+    default_configs.make_default(get_engine(), sessions, config)
+
+
 @router.post("/configs/{config}/test", responses=openapi.errors(401, 403, 404, 422, 429))
-def test_config(
-    caller: CallerDep,
-    config: Annotated[str, Path(pattern=r"^[A-Za-z0-9_#!().:-]+$", max_length=250, description="Connection id")],
-) -> TestResult:
+def test_config(caller: CallerDep, config: ConfigPath) -> TestResult:
     """Try a sender configuration as Airflow's own test does: connect, log in, and send nothing.
 
     A mail server is asked whether it takes mail of the sender. Connections of Airflow's type `smtp`, of which Airflow
@@ -88,7 +105,7 @@ def test_config(
         connection = Connection.get_connection_from_secrets(config)
     except AirflowNotFoundException:
         raise Problem(404, "unknown-config", f"There is no connection {config!r}.") from None
-    types = (*_types(), SMTP_CONN_TYPE)
+    types = default_configs.channel_types()
     if connection.conn_type not in types:
         named = " or ".join(types)
         raise Problem(404, "unknown-config", f"Connection {config!r} is of type {connection.conn_type!r}, not {named}.")
@@ -134,9 +151,11 @@ def senders(session: Session, sender: str) -> dict[str, Any]:
     """
     ids = {sender}
     if "@" in sender:
-        query = select(Connection.conn_id).where(Connection.login == sender, Connection.conn_type.in_(list(_types())))
+        types = list(default_configs.channel_types())
+        query = select(Connection.conn_id).where(Connection.login == sender, Connection.conn_type.in_(types))
         ids |= set(session.scalars(query))
-    return {"sender": ids, "default_of": [name for name, default in _defaults().items() if default in ids]}
+    defaults = default_configs.current(get_engine())
+    return {"sender": ids, "default_of": [name for name, default in defaults.items() if default in ids]}
 
 
 def _types() -> Mapping[str, Mapping[str, Any]]:
@@ -144,21 +163,21 @@ def _types() -> Mapping[str, Mapping[str, Any]]:
     return {form["connection-type"]: form for form in get_provider_info()["connection-types"]}
 
 
-def _defaults() -> dict[str, str]:
-    return {name: get_channel(name).default_connection for name in CHANNELS}
-
-
-def _config(connection: Connection) -> Config:
-    form = _types()[connection.conn_type]
-    # Only what the form shows in clear; a secret that somebody put elsewhere is nobody's business either.
-    open_fields = {name for name, field in form["conn-fields"].items() if field["schema"].get("format") != "password"}
-    extra = connection.extra_dejson
+def _config(connection: Connection, defaults: Mapping[str, str]) -> Config:
+    # Only what our form shows in clear; a secret that somebody put elsewhere is nobody's business either.
+    fields = _types().get(connection.conn_type, {}).get("conn-fields", {})
+    open_fields = {name for name, field in fields.items() if field["schema"].get("format") != "password"}
+    extra: Mapping[str, Any] = {}
+    enabled = True
+    with contextlib.suppress(ConfigurationError):  # which is said when it is sent through
+        extra = (read := Fields(connection)).extra
+        enabled = read.flag("enabled") is not False
     values = {
         name: extra[name]
-        for name in sorted(open_fields & set(extra))
+        for name in sorted((open_fields & set(extra)) - {"enabled", "is_default"})
         if isinstance(extra[name], str | int | float | bool | None)
     }
-    channel = next((name for name in CHANNELS if connection.conn_type.endswith(f"_{name}")), "")
+    channel = default_configs.channel_types()[connection.conn_type]
     return Config(
         id=connection.conn_id,
         type=connection.conn_type,
@@ -167,7 +186,7 @@ def _config(connection: Connection) -> Config:
         sender=connection.login,
         host=connection.host,
         port=connection.port,
-        enabled=values.pop("enabled", True) is not False,
-        is_default=connection.conn_id == _defaults().get(channel),
+        enabled=enabled,
+        is_default=connection.conn_id == defaults[channel],
         settings=values,
     )

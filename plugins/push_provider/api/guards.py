@@ -111,6 +111,14 @@ class Caller:
         if not (self._may_connection("GET", conn_id) and self._may_connection("POST", conn_id)):
             raise Problem(403, "forbidden", f"Your role may not test connection {conn_id!r}.")
 
+    def require_edit_connection(self, conn_id: str) -> None:
+        """The caller must be allowed to change a sender configuration.
+
+        :raises Problem: 403.
+        """
+        if not self._may_connection("PUT", conn_id):
+            raise Problem(403, "forbidden", f"Your role may not change connection {conn_id!r}.")
+
     def require_connections(self) -> None:
         """The caller must be allowed to see connections at all.
 

@@ -165,15 +165,19 @@ class Channel(ABC):
     """Deliveries claimed, sent and recorded together."""
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
+    connection_types: ClassVar[tuple[str, ...]]
+    """Types of Airflow connections that it sends through."""
     default_connection: ClassVar[str]
-    """Connection id of the sender configuration of push tasks that name none."""
+    """Connection id of the sender configuration of push tasks that name none, unless another one is marked."""
     receipt_after: ClassVar[float | None] = None
     """Seconds after a delivery is claimed at which its receipt is first asked for; None: the channel has none."""
 
     @abstractmethod
-    def connection(self, config: str | None) -> Connection:
+    def connection(self, config: str | None, default: str | None = None) -> Connection:
         """The sender configuration: the connection of this id, or the channel's default one.
 
+        :param config: a push task's ``config``; None takes the default.
+        :param default: connection id of the one that is marked as the default; None for :attr:`default_connection`.
         :raises ConfigurationError: there is no such connection.
         """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
 from push_provider.channels.mime import Mail, Message
 from push_provider.channels.smtp_pool import Pool
-from push_provider.hooks.smtp_config import DEFAULT_CONNECTION
+from push_provider.hooks.smtp_config import DEFAULT_CONNECTION, SMTP_CONN_TYPE
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -25,16 +25,17 @@ class EmailChannel(Channel):
     name = "email"
     chunk = 500
     on_unknown = "resend"
+    connection_types = ("push_email", SMTP_CONN_TYPE)
     default_connection = DEFAULT_CONNECTION
 
-    def connection(self, config: str | None) -> Connection:
-        """The Airflow connection of this id, or ``push_email_default``.
+    def connection(self, config: str | None, default: str | None = None) -> Connection:
+        """The Airflow connection of this id, or the default: the one that is marked, else ``push_email_default``.
 
         :raises ConfigurationError: there is no such connection.
         """
         from push_provider.hooks.email import get_email_connection
 
-        return get_email_connection(config)
+        return get_email_connection(config, default)
 
     def open(self, connection: Connection, content: Content, job: Job) -> EmailSender:
         """Compile the mail of the execution; the first ``send`` connects.

@@ -37,16 +37,17 @@ class SmsChannel(Channel):
     chunk = 800
     on_unknown = "hold"
     receipt_after = 20.0
+    connection_types = ("push_aliyun_sms",)
     default_connection = DEFAULT_CONNECTION
 
-    def connection(self, config: str | None) -> Connection:
-        """The Airflow connection of this id, or ``push_aliyun_sms_default``.
+    def connection(self, config: str | None, default: str | None = None) -> Connection:
+        """The Airflow connection of this id, or the default: the one that is marked, else ``push_aliyun_sms_default``.
 
         :raises ConfigurationError: there is no such connection.
         """
         from push_provider.hooks.aliyun_sms import get_sms_connection
 
-        return get_sms_connection(config)
+        return get_sms_connection(config, default)
 
     def open(self, connection: Connection, content: Parameters, job: Job) -> SmsSender:
         """Ask Aliyun for the template, where the account may, and hold the content against it.

@@ -261,6 +261,32 @@ def list_deliveries(args: Namespace) -> None:
     )
 
 
+@_command
+def default(args: Namespace) -> None:
+    """Show or change the sender configuration of push tasks that name none."""
+    from airflow.utils.session import create_session
+
+    from push_provider import default_configs
+    from push_provider.channels import get_channel
+    from push_provider.ledger import defaults
+    from push_provider.ledger.engine import get_engine
+
+    engine = get_engine()
+    if args.channel:
+        get_channel(args.channel)
+    if args.config:
+        default_configs.make_default(engine, create_session, args.config, args.channel)
+    marked = defaults.every(engine)
+    _print(
+        [
+            {"channel": channel, "config": config, "is_marked": channel in marked}
+            for channel, config in default_configs.current(engine).items()
+            if args.channel in (None, channel)
+        ],
+        args,
+    )
+
+
 # --- Kafka ----------------------------------------------------------------------------------------------
 
 

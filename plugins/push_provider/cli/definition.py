@@ -42,6 +42,9 @@ _RECIPIENTS = Arg(
 _VARIABLES = Arg(("--variables",), metavar="JSON", help='Template variables of this execution: \'{"order": "A-7"}\'')
 _KEY = Arg(("--key",), help="Idempotency key: the same key again begins no second execution")
 
+_CHANNEL_OF_DEFAULT = Arg(("channel",), metavar="CHANNEL", nargs="?", help="Only that of this channel: email, sms")
+_CONFIG = Arg(("config",), metavar="CONFIG", nargs="?", help="Make this connection the default of the channel")
+
 _MESSAGES = Arg(
     ("messages",), metavar="MESSAGE", nargs="+", help='JSON, like \'{"task": "report"}\'; - reads one from stdin'
 )
@@ -107,6 +110,12 @@ def get_push_cli_commands() -> list[CLICommand]:
                     help="List deliveries, newest first: who got what, and why not",
                     func=lazy_load_command(f"{_COMMANDS}.list_deliveries"),
                     args=(_TASK, _EXECUTION, _RECIPIENT, _STATE, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="default",
+                    help="Show or change the sender configuration of push tasks that name none",
+                    func=lazy_load_command(f"{_COMMANDS}.default"),
+                    args=(_CHANNEL_OF_DEFAULT, _CONFIG, ARG_OUTPUT, ARG_VERBOSE),
                 ),
                 ActionCommand(
                     name="produce",

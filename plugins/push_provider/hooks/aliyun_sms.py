@@ -48,17 +48,18 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
 _PLACEHOLDER = re.compile(r"\$\{\s*([^{}\s]+)\s*\}")
 
 
-def get_sms_connection(config: str | None = None) -> Connection:
+def get_sms_connection(config: str | None = None, default: str | None = None) -> Connection:
     """Look up the connection that a push task sends through.
 
-    :param config: the task's ``config``, a connection id; None or empty takes :data:`DEFAULT_CONNECTION`.
+    :param config: the task's ``config``, a connection id; None or empty takes the default.
+    :param default: the connection that is marked as the default; None takes :data:`DEFAULT_CONNECTION`.
     :raises ConfigurationError: there is no such connection; the text says how to make it.
     """
     how = (
         f"--conn-type {CONN_TYPE} --conn-login <access key id> --conn-password <access key secret> --conn-port 443 "
         """--conn-extra '{"sign_name": "<signature>", "template_code": "SMS_<number>"}'"""
     )
-    return get_connection(config, default=DEFAULT_CONNECTION, form="Push Aliyun SMS", options=how)
+    return get_connection(config, default=default or DEFAULT_CONNECTION, form="Push Aliyun SMS", options=how)
 
 
 def aliyun_config(connection: Connection) -> AliyunConfig:

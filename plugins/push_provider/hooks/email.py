@@ -49,17 +49,18 @@ _NAMED_ADDRESS = re.compile(r'"?(?P<name>[^<>"]*)"?\s*<(?P<address>[^<>]+)>')
 """``Name <address>``, as the provider's hook takes it. Not parseaddr: it finds addresses within names."""
 
 
-def get_email_connection(config: str | None = None) -> Connection:
+def get_email_connection(config: str | None = None, default: str | None = None) -> Connection:
     """Look up the connection that a push task sends through.
 
-    :param config: the task's ``config``, a connection id; None or empty takes :data:`DEFAULT_CONNECTION`.
+    :param config: the task's ``config``, a connection id; None or empty takes the default.
+    :param default: the connection that is marked as the default; None takes :data:`DEFAULT_CONNECTION`.
     :raises ConfigurationError: there is no such connection; the text says how to make it.
     """
     how = (
         f"--conn-type {CONN_TYPE} --conn-login <sender's address> --conn-password <authorisation code> "
         """--conn-extra '{"service": "<such as QQ>"}'"""
     )
-    return get_connection(config, default=DEFAULT_CONNECTION, form="Push Email", options=how)
+    return get_connection(config, default=default or DEFAULT_CONNECTION, form="Push Email", options=how)
 
 
 def email_config(connection: Connection) -> SmtpConfig:

@@ -68,7 +68,7 @@ class Fields:
         if self.flag("enabled") is False:
             raise ConfigurationError(
                 f"Connection {self._connection.conn_id!r} is disabled; enable it under Admin > Connections, "
-                "field 'enabled'."
+                "field 'enabled', or take another one."
             )
 
     def text(self, name: str) -> str | None:

@@ -352,14 +352,21 @@ def sending(engine: Engine, code: str, execution: int, *, on_unknown: str) -> It
 
 
 def claim(
-    engine: Engine, execution: int, limit: int, *, after: int = 0, receipt_after: float | None = None
+    engine: Engine,
+    execution: int,
+    limit: int,
+    *,
+    after: int = 0,
+    receipt_after: float | None = None,
+    config: str | None = None,
 ) -> list[Delivery]:
     """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids.
 
     :param receipt_after: seconds from now when receipts are first asked for, also if this process dies; None: never.
+    :param config: the sender configuration to ask for receipts, if the task names none.
     """
     with transaction(engine) as connection:
-        return _claim(connection, execution, limit, after, receipt_after)
+        return _claim(connection, execution, limit, after, receipt_after, config)
 
 
 def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
@@ -376,6 +383,7 @@ def record_and_claim(
     *,
     after: int,
     receipt_after: float | None = None,
+    config: str | None = None,
 ) -> list[Delivery]:
     """:func:`record` and :func:`claim` in one transaction: half the commits of a large execution.
 
@@ -383,7 +391,7 @@ def record_and_claim(
     """
     with transaction(engine) as connection:
         _record(connection, outcomes)
-        return _claim(connection, execution, limit, after, receipt_after)
+        return _claim(connection, execution, limit, after, receipt_after, config)
 
 
 def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> int:
@@ -697,8 +705,8 @@ def write_deliveries(connection: Connection, rows: Iterable[tuple[int, str, Mapp
 
 _CLAIM = text("""
     UPDATE push_delivery
-    SET state = 'sending', attempts = attempts + 1, updated_at = now(), tried_at = now(), receipt_checks = 0,
-        receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
+    SET state = 'sending', attempts = attempts + 1, updated_at = now(), tried_at = now(), config = :config,
+        receipt_checks = 0, receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
     WHERE id = ANY (ARRAY (
         SELECT id FROM push_delivery
         WHERE execution_id = :execution AND id > :after AND state = 'pending'
@@ -708,11 +716,11 @@ _CLAIM = text("""
 
 
 def _claim(
-    connection: Connection, execution: int, limit: int, after: int, receipt_after: float | None
+    connection: Connection, execution: int, limit: int, after: int, receipt_after: float | None, config: str | None
 ) -> list[Delivery]:
     if not limit:
         return []
-    values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after}
+    values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after, "config": config}
     rows = connection.execute(_CLAIM, values)
     return sorted(Delivery(*row) for row in rows)
 

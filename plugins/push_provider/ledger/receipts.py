@@ -29,7 +29,7 @@ class Due(NamedTuple):
     execution: int
     channel: str
     config: str | None
-    """Connection id that it was sent through; None: the channel's default one."""
+    """Connection id that it was sent through; None: the channel's default one, whichever that was."""
     unknown: bool
     """Nobody could tell whether it was accepted."""
     question: Question
@@ -57,7 +57,8 @@ _CLAIM_DUE = text("""
     FROM due, push_execution AS e
     WHERE d.id = due.id AND e.id = d.execution_id
     RETURNING e.task_code, e.id AS execution, e.snapshot -> 'task' ->> 'channel' AS channel,
-              e.snapshot -> 'task' ->> 'config' AS config, replace(CAST(e.token AS text), '-', '') AS token,
+              coalesce(d.config, e.snapshot -> 'task' ->> 'config') AS config,
+              replace(CAST(e.token AS text), '-', '') AS token,
               d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown
 """)
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -237,6 +238,11 @@ push_delivery = Table(
     Column("received_at", DateTime(timezone=True), comment="When it arrived, as the provider says"),
     Column("receipt_due", DateTime(timezone=True), comment="When its receipt is asked for next; null: no more"),
     Column("receipt_checks", SmallInteger, nullable=False, server_default="0"),
+    Column(
+        "config",
+        Text,
+        comment="Whom to ask for its receipt, if the task names no configuration: what it was sent through",
+    ),
     # The state, if it is one of those that few deliveries have.
     Column("notable", String(16), Computed(_NOTABLE, persisted=True)),
     _one_of("state", DeliveryState),
@@ -250,6 +256,15 @@ push_delivery = Table(
     Index(None, "receipt_due", postgresql_where=text("receipt_due IS NOT NULL")),
     comment="One recipient of one execution",
     postgresql_with={"fillfactor": 60},
+)
+
+push_default = Table(
+    "push_default",
+    metadata,
+    Column("channel", String(16), primary_key=True),
+    Column("config", Text, nullable=False, comment="Connection id"),
+    Column("stored", Boolean, nullable=False, comment="Airflow's database has it, and its mark decides"),
+    comment="The sender configuration of tasks that name none, where one is marked as the default",
 )
 
 push_message = Table(

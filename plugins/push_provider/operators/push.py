@@ -161,11 +161,17 @@ class BasePushOperator(BaseOperator):
     ) -> None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
-        from push_provider.ledger import executions
+        from push_provider.ledger import defaults, executions
 
+        default = None
+        if plan.task.config is None:
+            default = defaults.of(engine, channel.name) or channel.default_connection
+        receipts: dict[str, Any] = {"receipt_after": channel.receipt_after}
+        if channel.receipt_after is not None:
+            receipts["config"] = default
         # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
         size = channel.chunk if resend else channel.chunk // 2
-        pending = executions.claim(engine, plan.id, size, receipt_after=channel.receipt_after)
+        pending = executions.claim(engine, plan.id, size, **receipts)
         if not pending:
             return
         try:
@@ -173,22 +179,23 @@ class BasePushOperator(BaseOperator):
                 raise ContentError(plan.error)
             push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
             content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
-            sender = channel.open(channel.connection(plan.task.config), content, Job(plan.id, plan.token, last))
+            connection = channel.connection(plan.task.config, default)
+            sender = channel.open(connection, content, Job(plan.id, plan.token, last))
         except Exception:  # whatever it is: nothing was handed over, so nobody is in doubt
             executions.record(engine, _untouched(pending))
             raise
         with sender:
-            self._send_chunks(engine, channel, plan, sender, pending, size, waits)
+            self._send_chunks(engine, plan, sender, pending, size, waits, receipts)
 
     def _send_chunks(
         self,
         engine: Engine,
-        channel: Channel,
         plan: Plan,
         sender: Sender,
         pending: list[Delivery],
         size: int,
         waits: Waits,
+        receipts: Mapping[str, Any],
     ) -> None:
         """Send chunk after chunk, while a second thread records the last one and claims the next.
 
@@ -209,7 +216,7 @@ class BasePushOperator(BaseOperator):
                     plan.id,
                     more,
                     after=chunk[-1].id,
-                    receipt_after=channel.receipt_after,
+                    **receipts,
                 )
                 outcomes = _hand_over(engine, sender, chunk, turn)
                 waits.note(outcomes)

@@ -42,7 +42,7 @@ class ReceiptsOperator(BaseOperator):
         :raises AirflowFailException: a sender configuration cannot be used; all others were asked.
         """
         from push_provider import settings
-        from push_provider.ledger import receipts
+        from push_provider.ledger import defaults, receipts
         from push_provider.ledger.engine import get_engine
 
         engine, patience = get_engine(), settings.receipt_days()
@@ -57,7 +57,7 @@ class ReceiptsOperator(BaseOperator):
                 by_account[one.channel, one.config].append(one)
             for (channel, config), some in by_account.items():
                 try:
-                    learnt = _read(channel, config, some)
+                    learnt = _read(channel, config or defaults.of(engine, channel), some)
                 except ConfigurationError as error:
                     problems[str(error)] = None
                     learnt = []

@@ -69,10 +69,15 @@ def connect(wanted: dict[str, Any]) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    from push_provider.default_configs import is_marked
+
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == wanted["conn_id"]))
         if connection is None:
-            session.add(Connection(**wanted))
+            # Somebody has removed it, and perhaps marked another one as the default.
+            others = session.scalars(select(Connection).where(Connection.conn_type == wanted["conn_type"]))
+            first = not any(is_marked(other) for other in others)
+            session.add(Connection(**{**wanted, "extra": {**wanted["extra"], "is_default": first}}))
             return
         if connection.description != wanted["description"]:
             return
