@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from push_provider.content import Content, File, Rendered, expected_facts, faults, freeze
+from push_provider.content import Content, File, Rendered, expected_facts, faults, freeze, mail_layout
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.plain_text import plain_text
 from push_provider.exceptions import ContentError
@@ -488,6 +488,7 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
         ("<head><title>T</title><style>p{}</style></head><script>if (a<b) x()</script>a<!-- > b -->c", "ac"),
         ('<div style="display: none">pre<div>x</div></div>a<p hidden>b</p>', "a"),
         ("<blockquote>a<br>b<p>c</blockquote>d", "> a\n> b\n>\n> c\n\nd"),
+        ("x<blockquote>a<blockquote>b</blockquote>c</blockquote>d", "x\n\n> a\n>\n> > b\n>\n> c\n\nd"),
         ("<pre>\na  b\n  c</pre>d", "a  b\n  c\n\nd"),
         ("a<hr>b", "a\n\n" + "-" * 40 + "\n\nb"),
         ("1 < 2 and a<3 <", "1 < 2 and a<3 <"),
@@ -518,6 +519,8 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
         ("请<a href=https://a.b>点击这里</a>。 谢谢。", "请点击这里。 (https://a.b) 谢谢。"),
         ("<ul><li><a href=https://a.b>注册</a>或<a href=https://c.d>登录</a>。<li>x</ul>",
          "- 注册或登录。 (注册: https://a.b) (登录: https://c.d)\n- x"),
+        ("请<a href=https://a.b>点击</a>查看。 Or <a href=https://c.d>here</a> now",
+         "请点击查看。 Or here (https://c.d) now (点击: https://a.b)"),
         ("<tr><td><a href=https://a.b>甲</a>的<td>乙", "甲的 (https://a.b) | 乙"),
         ("<a href=https://a.b>one</a>, <a href=https://c.d>two</a>!", "one, (https://a.b) two! (https://c.d)"),
         ("<a href=https://a.b>one</a><a href=https://c.d>two", "onetwo (one: https://a.b) (two: https://c.d)"),
@@ -531,6 +534,24 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_plain_text(source: str, text: str) -> None:
     assert plain_text(source) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "content_type"),
+    [
+        ("<p>{{ n }}，请<a href='{{ u }}'>点击这里</a>查看您的订单详情。</p>", "html"),
+        ("<p>请<a href='{{ u }}'>注册</a>或<a href='{{ u }}'>登录</a>。</p>", "html"),
+        ("<ul><li><a href='{{ u }}'>甲</a>、乙</ul>", "html"),
+        ("<p>Go <a href='{{ u }}'>here</a>, or <a href='{{ u }}'>there</a>.</p>", "html"),
+        ("# 标题\n\n{{ n }}，请[点击这里]({{ u }})查看您的**订单**详情。", "markdown"),
+    ],
+)
+def test_no_word_of_the_html_is_cut_in_the_text(source: str, content_type: str) -> None:
+    # SpamAssassin's MPART_ALT_DIFF: words, parted by blanks, of the HTML that the text does not have.
+    one = rendered(source, content_type, n="李雷", u="https://x.y/1")
+    page = re.sub("<style>.*</style>", "", str(one.html), flags=re.DOTALL)
+    words = re.sub("<[^>]*>", "", re.sub("</?(?:p|li|h1)[^>]*>", " ", page)).split()
+    assert set(words) <= set(one.text.split())
 
 
 ENDED_BY = {
@@ -691,6 +712,15 @@ def test_the_alternative_of_any_template_is_that_of_its_html(source: str) -> Non
 # --- markdown -------------------------------------------------------------------------------------------
 
 
+def undressed(one: Rendered) -> str:
+    """The body of a markdown mail, without its layout and styles."""
+    assert one.html is not None
+    assert one.html.startswith(mail_layout.BEFORE)
+    assert one.html.endswith(mail_layout.AFTER)
+    body = one.html.removeprefix(mail_layout.BEFORE).removesuffix(mail_layout.AFTER)
+    return re.sub(' style="[^"]*"', "", body)
+
+
 @pytest.mark.parametrize("loop", [False, True], ids=["flat", "shaped"])
 @pytest.mark.parametrize(
     ("source", "variables", "html"),
@@ -720,10 +750,8 @@ def test_the_alternative_of_any_template_is_that_of_its_html(source: str) -> Non
 def test_markdown(source: str, variables: dict[str, Any], html: str, loop: bool) -> None:
     shape = "{% if shape is defined %}x{% endif %}" if loop else ""
     one = rendered(shape + source, "markdown", **variables)
-    assert one.html == (
-        '<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"></head>\n<body>\n' + html + "\n</body>\n</html>\n"
-    )
-    assert one.text == rendered(source, "text", **variables).text
+    assert undressed(one) == html + "\n"
+    assert one.text == plain_text(str(one.html))
 
 
 @pytest.mark.parametrize(
@@ -758,7 +786,60 @@ def test_markdown(source: str, variables: dict[str, Any], html: str, loop: bool)
 )
 @pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
 def test_emphasis_without_blanks(source: str, html: str, loop: str) -> None:
-    assert f"<p>{html}</p>" in str(rendered(loop + source, "markdown", a="X").html)
+    assert undressed(rendered(loop + source, "markdown", a="X")) == f"<p>{html}</p>\n"
+
+
+@pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("# 标题\n\n**{{ a }}**和_甲_", "标题\n\nX和_甲_"),
+        ("请[点击这里]({{ u }})查看{{ a }}。", "请点击这里查看X。 (https://x.y/?a=1&b=2)"),
+        ("[go]({{ u }}/{{ a }}), {{ a }}", "go, (https://x.y/?a=1&b=2/X) X"),
+        ("<https://x.y/{{ a }}>", "https://x.y/X"),
+        ("[![]({{ u }})](https://x.y/{{ a }}) a", "https://x.y/X a"),
+        ("| h | i |\n|---|--:|\n| | {{ a }} |", "h | i\n | X"),
+        ("1. {{ a }}\n2. b\n\n> c", "1. X\n2. b\n\n> c"),
+    ],
+)
+def test_markdown_has_the_text_of_its_html(source: str, text: str, loop: str) -> None:
+    one = rendered(loop + source, "markdown", a="X", u="https://x.y/?a=1&b=2")
+    assert one.text == text == plain_text(str(one.html))
+
+
+def test_the_alternative_of_simple_markdown_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = compiled("# {{ a }}\n\n[{{ a }}]({{ u }})", "markdown")
+    monkeypatch.delattr("push_provider.content.compiled.plain_text")
+    assert content.render(TO, {"a": "茶", "u": "https://x.y"}).text == "茶\n\n茶 (https://x.y)"
+
+
+@pytest.mark.parametrize(
+    ("source", "tag"),
+    [
+        ("**[Go](https://x.y/{{ a }})**", '<a href="https://x.y/1" class="button" style="display:inline-block; '),
+        ("![]({{ u }})", '<img src="https://x.y" alt="" style="max-width:100%; '),
+        ("|a|b|\n|--|-:|\n|c|d|", '<td style="border:1px solid #d9dee4; padding:6px 12px; text-align:right">'),
+        ("> q", '<blockquote style="'),
+    ],
+)
+def test_what_mail_programs_need_is_in_the_tags(source: str, tag: str) -> None:
+    assert tag in str(rendered(source, "markdown", a=1, u="https://x.y").html)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["**[a](https://x.y)** b", "[a](https://x.y)", "**a [b](https://x.y)**", "**[a](https://x.y) [b](https://x.y)**"],
+)
+def test_a_button_is_a_bold_link_by_itself(source: str) -> None:
+    assert 'class="button"' not in str(rendered(source, "markdown").html)
+
+
+def test_the_layouts_of_markdown_and_html_look_the_same() -> None:
+    base = (SHIPPED / "templates" / "base.html").read_text("utf-8")
+    assert f"<style>\n{mail_layout.STYLE}</style>" in base
+    assert f'style="{mail_layout.BUTTON}"' in (SHIPPED / "templates" / "order_notice.html").read_text("utf-8")
+    for tag in re.findall('<(?:body|div class="(?:page|sheet)")[^>]*>', mail_layout.BEFORE):
+        assert tag in base
 
 
 @pytest.mark.parametrize("loop", ["", "{% if x is defined %}{% endif %}"], ids=["flat", "shaped"])
@@ -789,9 +870,8 @@ def test_no_value_is_read_as_markdown(a: str, items: list[str]) -> None:
     except ContentError as error:
         assert "half a character" in str(error)  # noqa: PT017  (either outcome is right)
         return
-    assert set(re.findall("<[^>]*>", html.partition("<body>")[2])) <= {
-        "<h1>", "</h1>", "<ul>", "</ul>", "<li>", "</li>", "</body>", "</html>"
-    }  # fmt: skip
+    body = html.removeprefix(mail_layout.BEFORE).removesuffix(mail_layout.AFTER)
+    assert set(re.findall("<[^>]*>", body)) <= {"<h1>", "</h1>", "<ul>", "</ul>", "<li>", "</li>"}
     assert html.count("<li>") == len(items)
 
 
@@ -967,5 +1047,11 @@ def test_the_shipped_templates() -> None:
     whole = task(template="welcome.md", subject="欢迎")
     one = Content(whole, freeze(whole, include=SHIPPED)).render(TO, {"name": "*李*", "url": "https://x.y"})
     assert "<h1>欢迎，*李*！Welcome, *李*!</h1>" in str(one.html)
-    assert '<a href="https://x.y">' in str(one.html)
-    assert one.text.startswith("# 欢迎，*李*！")
+    assert '<a href="https://x.y" class="button"' in str(one.html)
+    assert one.text == (
+        "欢迎，*李*！Welcome, *李*!\n\n感谢您注册 我们的服务。请从这里开始：\n\n"
+        "Thank you for joining us. Begin here:\n\n"
+        "打开控制台 Open the console (https://x.y)\n\n"
+        "下一步：完善资料，选择接收通知的方式。\n\nNext, complete your profile and choose how to be notified.\n\n"
+        "如果这不是您本人的操作，请忽略本邮件。If this was not you, please ignore this message."
+    )

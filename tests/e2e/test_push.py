@@ -85,7 +85,7 @@ recipients: [text@example.com]
     markdown = platform.await_mail("markdown@example.com")
     assert "<h1>Report for Ann</h1>" in markdown.get_body(("html",)).get_content()
     assert "<strong>two</strong>" in markdown.get_body(("html",)).get_content()
-    assert "# Report for Ann" in markdown.get_body(("plain",)).get_content()
+    assert "Report for Ann" in markdown.get_body(("plain",)).get_content()
 
     text = platform.await_mail("text@example.com")
     assert text.get_content_type() == "text/plain"

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
-from push_provider.content.flatten import flatten
+from push_provider.content.flatten import Flat, flatten
 from push_provider.content.include_files import include_root, mime_type, read_file, read_template
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
@@ -222,13 +222,12 @@ class Content:
         self.has_html = kind != "text"
         self._render_html: Render | None = None
         self._render_text: Render | None = None
-        plain = Sandbox(sources, autoescape=False, limits=self._limits)
         if kind == "html":
             self._compile_html(sources, name)
+        elif kind == "markdown":
+            self._compile_markdown(sources, name)
         else:
-            self._render_text = plain.program(name)
-            if kind == "markdown":
-                self._compile_markdown(sources, name)
+            self._render_text = Sandbox(sources, autoescape=False, limits=self._limits).program(name)
 
         self.html = self.text = None
         if constant:
@@ -267,12 +266,26 @@ class Content:
             self._render_html = sandbox.program(name)
             return
         self._render_html = flat.program(sandbox, flat.text, HOLE, name)
-        text, steady = converted(flat.text)
-        if steady:
-            plain = Sandbox({}, autoescape=False, limits=self._limits, finalize=_regular)
-            program = flat.program(plain, text, HOLE, name)
-            linked = LINK.search(text) is not None
-            self._render_text = (lambda values: LINK.sub(link, program(values))) if linked else program
+        self._render_text = self._alternative(flat, flat.text, HOLE, name)
+
+    def _alternative(
+        self,
+        flat: Flat,
+        html: str,
+        pattern: re.Pattern[str],
+        name: str,
+        filters: Mapping[str, str] = {},
+        functions: Mapping[str, Callable[..., Any]] = {},
+    ) -> Render | None:
+        """The text of HTML with holes; None where each message's has to be converted by itself."""
+        text, steady = converted(html)
+        if not steady:
+            return None
+        plain = Sandbox({}, autoescape=False, limits=self._limits, finalize=_regular)
+        plain.filters |= functions
+        program = flat.program(plain, text, pattern, name, filters)
+        linked = LINK.search(text) is not None
+        return (lambda values: LINK.sub(link, program(values))) if linked else program
 
     def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
         from push_provider.content import markdown_body
@@ -280,13 +293,12 @@ class Content:
         flat = flatten(sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset())
         if flat is not None:
             sandbox = Sandbox({}, autoescape=True, limits=self._limits)
-            sandbox.filters |= {
-                "_address": markdown_body.address,
-                "_address_part": markdown_body.address_part,
-            }
+            sandbox.filters |= markdown_body.FUNCTIONS
             with errors_of(name):
                 document = markdown_body.document(flat.text)
-            self._render_html = flat.program(sandbox, document, markdown_body.HOLE, name, markdown_body.FILTERS)
+            holes, filters = markdown_body.HOLE, markdown_body.FILTERS
+            self._render_html = flat.program(sandbox, document, holes, name, filters)
+            self._render_text = self._alternative(flat, document, holes, name, filters, markdown_body.FUNCTIONS)
             return
         shaped = markdown_body.MarkdownSandbox(sources, limits=self._limits)
         program = shaped.program(name)

@@ -3,7 +3,8 @@
 Markdown is read with a mark in place of each value, and the values come in afterwards, escaped for HTML: no
 value can be read as markdown or as HTML, in a heading, a table or a code block. A value in a link's address
 is encoded, and one that begins the address must be an absolute ``http``, ``https``, ``mailto`` or ``tel``
-URL: nobody's value becomes a ``javascript:`` link. HTML in the markdown itself is shown as text.
+URL: nobody's value becomes a ``javascript:`` link. HTML in the markdown itself is shown as text. The body gets a layout
+(:mod:`push_provider.content.mail_layout`), and a paragraph that is one bold link becomes a button.
 """
 
 from __future__ import annotations
@@ -15,23 +16,25 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from push_provider.content import mail_layout
 from push_provider.content.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox, readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
 
-HOLE = re.compile("([\ue000\ue002\ue003])([0-9]+)\ue001")
+HOLE = re.compile("([\ue000\ue006\ue007])([0-9]+)\ue001")
 """A value: in text, at the beginning of an address, further inside one."""
-FILTERS = {"\ue002": "_address", "\ue003": "_address_part"}
+FILTERS = {"\ue006": "_address", "\ue007": "_address_part"}
 MARKDOWN_LIMIT = 128 * 1024
 """Characters of a markdown text."""
 
 _ABSOLUTE = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _SETTLED = re.compile(r"(?:https?://|mailto:|tel:|[/?#])", re.IGNORECASE)
 _UNESCAPED = "%/:=&?~#+!$,;'@()*[]"
-_DOCUMENT = '<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"></head>\n<body>\n{}</body>\n</html>\n'
 
 
 def address(value: Any) -> str:
@@ -47,6 +50,10 @@ def address_part(value: Any) -> str:
     return quote(str(value), safe=_UNESCAPED)
 
 
+FUNCTIONS = {"_address": address, "_address_part": address_part}
+"""What the filters are."""
+
+
 def document(text: str) -> str:
     """Markdown, with holes for values, as an HTML document with the same holes.
 
@@ -54,7 +61,8 @@ def document(text: str) -> str:
     """
     if len(text) > MARKDOWN_LIMIT:
         raise Refused(f"the markdown is {len(text)} characters long; at most {MARKDOWN_LIMIT} are taken")
-    return _DOCUMENT.format(_reader().render(text))
+    body: str = _reader().render(text)
+    return mail_layout.BEFORE + body + mail_layout.AFTER
 
 
 class MarkdownSandbox(Sandbox):
@@ -87,9 +95,9 @@ class MarkdownSandbox(Sandbox):
             if number >= len(values):
                 return ""
             value = values[number]
-            if match[1] == "\ue002":
+            if match[1] == "\ue006":
                 value = address(value)
-            elif match[1] == "\ue003":
+            elif match[1] == "\ue007":
                 value = address_part(value)
             return str(escape(value))
 
@@ -103,6 +111,7 @@ def _reader() -> MarkdownIt:
     from push_provider.content.cjk_emphasis import cjk_emphasis
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").use(cjk_emphasis)
+    reader.core.ruler.push("dress", _dress)
     normal, shown = reader.normalizeLink, reader.normalizeLinkText
 
     def normalize(url: str) -> str:
@@ -115,9 +124,30 @@ def _reader() -> MarkdownIt:
                 "tel:, or put the whole address into the variable"
             )
         encoded = quote(url, safe=_UNESCAPED + "\ue000\ue001")
-        encoded = encoded.replace(quote("\ue000"), "\ue003").replace(quote("\ue001"), "\ue001")
-        return encoded if before else "\ue002" + encoded[1:]
+        encoded = encoded.replace(quote("\ue000"), "\ue007").replace(quote("\ue001"), "\ue001")
+        return encoded if before else "\ue006" + encoded[1:]
 
     reader.normalizeLink = normalize  # type: ignore[method-assign]
     reader.normalizeLinkText = lambda url: url if "\ue000" in url else shown(url)  # type: ignore[assignment]
     return reader
+
+
+def _dress(state: StateCore) -> None:
+    """Give tags the styles that mail programs need in them."""
+    for token in state.tokens:
+        if token.nesting >= 0 and token.tag in mail_layout.INLINE:
+            _style(token, mail_layout.INLINE[token.tag])
+        parts = [part for part in token.children or () if part.type != "text" or part.content]
+        for part in parts:
+            if part.tag == "img":
+                _style(part, mail_layout.INLINE["img"])
+        kinds = [part.type for part in parts]
+        alone = kinds[:2] == ["strong_open", "link_open"] and kinds[-2:] == ["link_close", "strong_close"]
+        if alone and kinds.count("link_open") == kinds.count("strong_open") == 1:
+            parts[1].attrSet("class", "button")
+            _style(parts[1], mail_layout.BUTTON)
+
+
+def _style(token: Token, style: str) -> None:
+    own = token.attrGet("style")  # of a table's column: how it is aligned
+    token.attrSet("style", f"{style}; {own}" if own else style)

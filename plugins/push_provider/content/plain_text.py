@@ -17,10 +17,13 @@ import html
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 HOLE = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a value in a template's HTML; see :func:`converted`."""
+_HOLE_END = "\ue001"
+"""Of every hole; markdown has other beginnings for those in addresses."""
 RESERVED = re.compile("[\ue000-\ue007]")
 """What must not be in a template that gets holes."""
 LINK = re.compile("([\ue002\ue005])([^\ue002-\ue005]*)\ue003([^\ue002-\ue005]*)\ue004")
@@ -222,6 +225,7 @@ class _Writer:
         self._blank = False  # a blank owed before the next word
         self._bars = 0  # or bars between cells
         self._prefixes: list[str] = []  # what each line begins with
+        self._line: list[str] = []  # what the last one did
         self._mark = ""
         self._elements: list[_Element] = []
         self._count: Counter[str] = Counter()
@@ -234,6 +238,7 @@ class _Writer:
         self._image = False  # whether there was an image in it
         self._near: list[tuple[str, str]] = []  # links that have just ended: their words and addresses
         self._far: list[tuple[str, str]] = []  # links inside a line that goes on without a blank
+        self._links = 0  # of the line, up to here
 
     def text(self, source: str) -> str:
         position = 0
@@ -270,12 +275,12 @@ class _Writer:
     @staticmethod
     def _quoted(tag: str, attributes: str) -> bool:
         """Whether all holes of a tag are inside quoted values that cannot change what the tag is."""
-        if "\ue000" in tag:
+        if _HOLE_END in tag:
             return False
-        if "\ue000" not in attributes:
+        if _HOLE_END not in attributes:
             return True
         for name, value in _ATTRIBUTE.findall(attributes):
-            if "\ue000" in name or ("\ue000" in value and (value[0] not in "\"'" or name.lower() in _SHAPING)):
+            if _HOLE_END in name or (_HOLE_END in value and (value[0] not in "\"'" or name.lower() in _SHAPING)):
                 return False
         return True
 
@@ -412,10 +417,13 @@ class _Writer:
         if mark and prefixes:
             # The mark of an item stands in the indent that the item itself opened.
             prefixes[-1] = mark
+        self._line = [*self._prefixes]
         return "".join(prefixes)
 
     def _bare_prefix(self) -> str:
-        return "".join(self._prefixes).rstrip()
+        """Of a blank line: what the lines before and behind it have in common."""
+        both = takewhile(lambda pair: pair[0] == pair[1], zip(self._line, self._prefixes, strict=False))
+        return "".join(prefix for prefix, _ in both).rstrip()
 
     def _break(self, lines: int) -> None:
         self._breaks = max(self._breaks, lines)
@@ -556,10 +564,12 @@ class _Writer:
         label = " ".join("".join(self._label).split())
         if label and address:
             self._near.append((label, address))
-        elif address and self._image and (spoken := _spoken(address) or "\ue000" in address):
+            self._links += 1
+        elif address and self._image:
             # Around nothing at all a link is of no use; around an image without a text it is all there is to read.
-            self.steady = self.steady and "\ue000" not in address
-            self._put(str(spoken))
+            self.steady = self.steady and _HOLE_END not in address
+            if spoken := _spoken(address):
+                self._put(spoken)
 
     def _go_on(self, words: str) -> str:
         """Put out what comes right behind a link, as far as its address has to wait; the rest is returned.
@@ -589,13 +599,14 @@ class _Writer:
 
     def _say_addresses(self) -> None:
         """All that are waiting, at the end of a line or of a cell."""
-        waiting = self._far + self._near
-        self._far, self._near = [], []
-        for label, address in waiting:
-            self._say(label, address, named=len(waiting) > 1)
+        # Of several links in a line, one that waited says which it is.
+        named = bool(self._far) and self._links > 1
+        for label, address in self._far + self._near:
+            self._say(label, address, named=named)
+        self._far, self._near, self._links = [], [], 0
 
     def _say(self, label: str, address: str, *, named: bool) -> None:
-        if self._holes and "\ue000" in label + address:
+        if self._holes and _HOLE_END in label + address:
             said = f"{_NAMED if named else _BARE}{label}\ue003{address}\ue004"
         else:
             said = note(label, address, named=named)
