@@ -123,12 +123,10 @@ def test_connection_lost(
 ) -> None:
     server = serve(nth(step, victim, answer), extensions=extensions)
     outcomes = send(account(server, max_connections=1), deliveries(4))
+    expected = "sent"
     if step == "dot":
         # 421 is the server's word that it did not take the mail; without a word nobody knows.
         expected = "retry" if answer == "421 4.7.0 enough" else "unknown"
-    else:
-        # On a fresh connection the mail may be the cause; on one that has carried some it goes again at once.
-        expected = "retry" if victim == 1 else "sent"
     assert results(outcomes) == [expected if i == victim else "sent" for i in range(1, 5)]
     # What is in doubt may be there: the script's junk follows upon the server having taken the mail.
     doubtful = f"r{victim}@example.org" if expected == "unknown" else None
@@ -136,6 +134,22 @@ def test_connection_lost(
         f"r{i}@example.org" for i in range(1, 5) if i != victim or expected == "sent"
     )
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("answer", [Do.CLOSE, "421 4.7.0 not that one"])
+@pytest.mark.parametrize("victims", [{8}, {1, 2}, {7, 15, 23}, {29, 30}])
+def test_a_recipient_for_whom_the_connection_is_ended(
+    answer: Any, victims: set[int], serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    unwanted = {f"<r{i}@" for i in victims}
+    server = serve(
+        lambda here: answer if here.step == "rcpt" and any(name in here.argument for name in unwanted) else None,
+        extensions=extensions,
+    )
+    outcomes = send(account(server, max_connections=2), deliveries(30))
+    assert {i for i in outcomes if outcomes[i].result == "retry"} == victims
+    assert len(server.accepted) == 30 - len(victims)
+    assert server.connections < 20
 
 
 @pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
@@ -417,11 +431,12 @@ def test_fewer_connections_than_wanted(serve: Serve, account: Account) -> None:
     assert Counter(server.accepted) == Counter(f"r{i}@example.org" for i in range(1, 201))
 
 
-def test_own_limit_of_a_connection(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("limit", [1, 7])
+def test_own_limit_of_a_connection(limit: int, serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
     server = serve(extensions=extensions)
-    outcomes = send(account(server, max_connections=2, messages_per_connection=7), deliveries(40))
+    outcomes = send(account(server, max_connections=2, messages_per_connection=limit), deliveries(40))
     assert set(results(outcomes)) == {"sent"}
-    assert max(Counter(mail.connection for mail in server.received).values()) <= 7
+    assert max(Counter(mail.connection for mail in server.received).values()) <= limit
     assert len(server.accepted) == 40
 
 

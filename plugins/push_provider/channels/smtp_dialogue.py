@@ -469,23 +469,22 @@ class Dialogue:
         self._client.close()
         if handed is not None and self._written >= self._handed_end:
             self._desk.settle(handed, Result.UNKNOWN, code, text)
+        elif handed is not None and (code == "timeout" or not self.answered):
+            # A large content may be what the server cannot take; it must not hold up the others again.
+            self._desk.put_off(handed, code, text)
         elif handed is not None:
-            self._not_accepted(handed, code, text, at_fault=True)
+            self._desk.give_back(handed)
         if opened is not None and self._refusal is not None:
             self._opened = opened
             self._settle_opened(self._refusal, hung_up=True)
+        elif opened is not None and handed is not None:
+            self._desk.give_back(opened)
+        elif opened is not None and code == "timeout":
+            self._desk.put_off(opened, code, text)
         elif opened is not None:
-            if handed is None and code != "timeout":
-                self._learn_limit()
-            self._not_accepted(opened, code, text, at_fault=handed is None)
-
-    def _not_accepted(self, mail: Mail, code: str, text: str, *, at_fault: bool) -> None:
-        # Servers close after so many mails, or when idle: that is about the connection. On a fresh one, or
-        # when nothing comes at all, it may be about the mail, which must not hold up the others again.
-        if at_fault and (code == "timeout" or not self.answered):
-            self._desk.put_off(mail, code, text)
-        else:
-            self._desk.give_back(mail)
+            # Servers close after so many mails, or when idle. On a fresh connection it may be for the recipient.
+            self._learn_limit()
+            self._desk.give_back(opened, last=not self.answered)
 
     def stale(self) -> bool:
         """Whether an idle connection has something to read: a farewell or its end."""
