@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 5.0
+"""Seconds for which the server waits for the DAG of a new task; a busy machine needs longer to make it."""
 _numbers = itertools.count()
 
 
@@ -173,7 +175,7 @@ class ApiServer:
         sent = {"Content-Type": "application/json"} if data is not None else {}
         if role is not None:
             sent["Authorization"] = f"Bearer {self.token(role)}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         try:
             connection.request(method, path, data, {**sent, **(headers or {})})
             answer = connection.getresponse()
@@ -182,8 +184,14 @@ class ApiServer:
             connection.close()
 
     def push(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        """One request to the push API."""
-        return self.call(method, f"/push/v1{path}", body, **options)
+        """One request to the push API; again, as the answer asks, while the DAG of a new task is not there."""
+        deadline = time.monotonic() + 180
+        while True:
+            began = time.monotonic()
+            answer = self.call(method, f"/push/v1{path}", body, **options)
+            if answer.status != 503 or answer.json["code"] != "dag-not-ready" or time.monotonic() > deadline:
+                return answer
+            assert time.monotonic() - began >= PATIENCE, "the server has not waited itself"
 
     def create(self, *, known: bool = False, **fields: Any) -> str:
         """Create a push task of the test's own that only runs when triggered; its code.

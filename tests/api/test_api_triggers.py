@@ -267,7 +267,7 @@ def test_an_execution_whose_run_cannot_be_made_at_once_begins_once(server: ApiSe
     assert server.push("PATCH", f"/tasks/{code}", {"name": "Another"}).status == 200
     server.settle()
     server.rows("UPDATE push_execution SET created_at = now() - interval '1 minute' WHERE task_code = :code", code=code)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while not runs(server, code):
         assert time.monotonic() < deadline
         make_missing_runs(server)

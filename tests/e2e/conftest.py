@@ -22,6 +22,8 @@ import pytest
 from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 240.0
+"""Seconds for which something is waited for; how long it takes on a busy machine is not what is tested."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,7 +61,7 @@ class Platform:
     def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an ``airflow`` command in the platform's environment."""
         command = [str(Path(sys.executable).with_name("airflow")), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
     def push(self, *arguments: str) -> list[dict[str, str]]:
         """Run an ``airflow push`` command that must succeed, and read its JSON."""
@@ -73,7 +75,7 @@ class Platform:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
@@ -94,7 +96,7 @@ class Platform:
             if len(runs) >= page["total_entries"] or not page["dag_runs"]:
                 return runs
 
-    def await_runs(self, code: str, count: int, timeout: float = 120) -> list[str]:
+    def await_runs(self, code: str, count: int, timeout: float = PATIENCE) -> list[str]:
         """Wait until ``count`` runs of a push task have ended, and return their states."""
 
         def ended() -> list[str] | None:
@@ -154,7 +156,7 @@ class Platform:
         found: list[dict[str, Any]] = []
         while True:
             query = urllib.parse.urlencode({"limit": 1000, "offset": len(found), **filters})
-            with urllib.request.urlopen(f"{self.mailbox}/api/mails?{query}", timeout=30) as answer:
+            with urllib.request.urlopen(f"{self.mailbox}/api/mails?{query}", timeout=120) as answer:
                 page = json.load(answer)
             found += page["items"]
             if len(found) >= page["total_entries"] or not page["items"]:
@@ -163,7 +165,7 @@ class Platform:
     def sms(self, **filters: str) -> list[dict[str, Any]]:
         """The newest thousand SMS on the sandbox's page that match (``to``, ``q``), newest first."""
         query = urllib.parse.urlencode({"limit": 1000, **filters})
-        with urllib.request.urlopen(f"{self.mailbox}/api/sms?{query}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.mailbox}/api/sms?{query}", timeout=120) as answer:
             found: list[dict[str, Any]] = json.load(answer)["items"]
         return found
 
@@ -172,19 +174,19 @@ class Platform:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.mailbox}/control/sms/{what}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
-    def await_mail(self, to: str, timeout: float = 60) -> EmailMessage:
+    def await_mail(self, to: str, timeout: float = PATIENCE) -> EmailMessage:
         """Wait for a mail to ``to``, and return it as it arrived."""
         mail = self.eventually(lambda: next(iter(self.mails(to=to)), None), f"a mail to {to}", timeout)
-        with urllib.request.urlopen(f"{self.mailbox}/api/mails/{mail['id']}/source", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.mailbox}/api/mails/{mail['id']}/source", timeout=120) as answer:
             message = message_from_bytes(answer.read(), policy=policy.default)
         assert isinstance(message, EmailMessage)
         return message
 
     @staticmethod
-    def eventually(find: Callable[[], Any], what: str, timeout: float = 60) -> Any:
+    def eventually(find: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
         """Ask until there is an answer.
 
         :raises AssertionError: there was none within ``timeout`` seconds.
@@ -226,4 +228,4 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home, f"127.0.0.1:{kafka}")
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(180)

@@ -28,7 +28,7 @@ def page(platform: Any) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
         page = browser.new_page(viewport={"width": 1280, "height": 1000}, base_url=platform.url)
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(120_000)
         yield page
         browser.close()
 

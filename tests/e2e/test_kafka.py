@@ -44,7 +44,7 @@ class Stream:
             self._producer.poll(0)
         assert self._producer.flush(60) == 0
 
-    def await_sent(self, like: str, count: int, timeout: float = 120) -> None:
+    def await_sent(self, like: str, count: int) -> None:
         """Wait until so many deliveries to such recipients are sent."""
 
         def sent() -> bool | None:
@@ -52,7 +52,7 @@ class Stream:
             ((found,),) = self.platform.ledger(query, like)
             return True if found >= count else None
 
-        self.platform.eventually(sent, f"{count} mails to {like}", timeout)
+        self.platform.eventually(sent, f"{count} mails to {like}")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_message_starts_an_execution(platform: Any, stream: Stream) -> None:
     platform.apply(task("by-message", **LOOP, subject="Order {{ order }}"))
     platform.await_dag("by-message")
     stream.send(start("by-message", "kafka@example.com", variables={"order": "K-1"}))
-    assert platform.await_mail("kafka@example.com", timeout=90)["Subject"] == "Order K-1"
+    assert platform.await_mail("kafka@example.com")["Subject"] == "Order K-1"
     (execution,) = platform.push("executions", "--task", "by-message")
     assert (execution["source"], execution["run_id"]) == ("kafka", f"kafka__{execution['execution']}")
     (run,) = platform.runs("by-message")
@@ -203,10 +203,10 @@ def test_everybody_gets_one_mail_whatever_is_killed(
     assert sending.wait(60)
     for name in chance.sample(sorted(killer.kinds()), len(killer.kinds())):
         time.sleep(chance.uniform(0.5, 3))
-        platform.eventually(lambda name=name: killer.kinds()[name]() or None, f"a {name} to kill", timeout=90)
+        platform.eventually(lambda name=name: killer.kinds()[name]() or None, f"a {name} to kill")
         killed.append(name)
     producer.join(120)
-    stream.await_sent("kill-%@example.com", count, timeout=180)
+    stream.await_sent("kill-%@example.com", count)
     note = f"seed {seed}, killed {killed}"
     rows = platform.ledger(
         "SELECT recipient, count(*), max(state) FROM push_delivery WHERE recipient LIKE %s GROUP BY 1",

@@ -122,7 +122,7 @@ def test_trigger_by_curl(reader: Reader) -> None:
     (block,) = [block for block in readme.blocks("README.md", "bash") if "/api/v2/" in block]
     script = block.replace("http://127.0.0.1:8080", reader.platform.url)
     assert script.count(reader.platform.url) == 2
-    result = subprocess.run([bash, "-euc", script], capture_output=True, text=True, check=True, timeout=60)
+    result = subprocess.run([bash, "-euc", script], capture_output=True, text=True, check=True, timeout=300)
     answer = json.loads(result.stdout)
     assert answer["dag_id"] == "push__order-notice"
     subject = "Order A-1003 / 订单 A-1003：Shipped / 已发货"
@@ -165,7 +165,7 @@ def test_the_rest_api_by_curl(reader: Reader) -> None:
 
     def run(command: str) -> Any:
         done = subprocess.run(
-            [bash, "-euc", f"{token}\n{command}"], capture_output=True, text=True, check=True, timeout=60
+            [bash, "-euc", f"{token}\n{command}"], capture_output=True, text=True, check=True, timeout=300
         )
         return json.loads(done.stdout)
 

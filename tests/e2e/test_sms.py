@@ -39,7 +39,7 @@ def states(platform: Any, code: str) -> dict[str, tuple[str, str]]:
 
 def await_receipts(platform: Any, settled: Callable[[], Any]) -> Any:
     """Wait until receipts have settled something. Started by hand, their DAG need not wait for its minute."""
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 360
     while (answer := settled()) is None:
         assert time.monotonic() < deadline, "no receipts"
         body = {"logical_date": None, "conf": {}}
