@@ -130,8 +130,8 @@ def stage() -> Iterator[Stage]:
         os.environ["PUSH_PORT"] = str(free_port())
         os.environ["AIRFLOW_HOME"] = str(home)
         say("Starting the platform …")
-        with running(ROOT, home, sandbox=False, say=False) as url:
-            place = Stage(url, home, server)
+        with running(ROOT, home, sandbox=False, say=False) as platform:
+            place = Stage(platform.url, home, server)
             place.airflow(
                 "connections", "add", "push_email_default", "--conn-type", "push_email",
                 "--conn-host", "127.0.0.1", "--conn-port", str(server.port), "--conn-login", "push@bench.example",

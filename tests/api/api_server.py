@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ports import free_port
 from sqlalchemy import Engine, create_engine, text
 
-from push_provider.sandbox.platform import Child, _stop, environment
+from push_provider.sandbox.parts import Program, stop
+from push_provider.sandbox.platform import environment
 
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
@@ -119,19 +120,19 @@ class ApiServer:
         run("push", "migrate")
         if prepare:
             prepare(env)
-        children: list[Child] = []
+        programs: list[Program] = []
         engines = create_engine(postgres.url(ledger)), create_engine(postgres.url(metadata))
         with ExitStack() as parts:
             for engine in engines:
                 parts.callback(engine.dispose)
-            parts.callback(_stop, children)
-            parts_of_airflow = ("api-server", "dag-processor")
-            children += [Child(part, [airflow, part], env, home / "logs" / f"{part}.log") for part in parts_of_airflow]
+            parts.callback(stop, programs)
+            names = ("api-server", "dag-processor")
+            programs += [Program(name, [airflow, name], env, home / "logs" / f"{name}.log") for name in names]
             server = cls(port, env, *engines)
             deadline = time.monotonic() + 240
             while not server.is_up():
-                for child in children:
-                    child.check()
+                for program in programs:
+                    program.check()
                 assert time.monotonic() < deadline, f"the API server is not up; see {home / 'logs'}"
                 time.sleep(0.2)
             yield server

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 import pytest
@@ -45,9 +46,13 @@ class Platform:
     :param mailbox: the sandbox's page.
     :param home: AIRFLOW_HOME.
     :param kafka: the sandbox's broker.
+    :param pid: the process that runs all others.
+    :param said: the lines that it printed.
     """
 
-    def __init__(self, url: str, mailbox: str, home: Path, kafka: str) -> None:
+    def __init__(self, url: str, mailbox: str, home: Path, kafka: str, pid: int, said: list[str]) -> None:
+        self.pid = pid
+        self.said = said
         self.url = url
         self.mailbox = mailbox
         self.kafka = kafka
@@ -218,14 +223,22 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     command = [sys.executable, "-m", "push_provider.sandbox.platform"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
+            said: list[str] = []
+            ready = threading.Event()
+
+            def listen(lines: IO[str]) -> None:
+                for line in lines:
+                    print(line, end="")
+                    said.append(line)
+                    if line.startswith("Push is ready: "):
+                        ready.set()
+
             assert process.stdout is not None
-            for line in process.stdout:
-                print(line, end="")
-                if line.startswith("Push is ready: "):
-                    break
-            else:
-                pytest.fail("the platform did not start")
-            yield Platform(f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}", home, f"127.0.0.1:{kafka}")
+            threading.Thread(target=listen, args=[process.stdout], daemon=True).start()
+            while not ready.wait(0.1):
+                assert process.poll() is None, "the platform did not start"
+            url, mailbox = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}"
+            yield Platform(url, mailbox, home, f"127.0.0.1:{kafka}", process.pid, said)
         finally:
             process.terminate()
             process.wait(180)

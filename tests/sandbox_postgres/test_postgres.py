@@ -128,6 +128,73 @@ def test_the_server_of_a_starter_that_was_killed_is_ended_at_the_next_start(fold
     assert servers(folder) == []
 
 
+def test_a_server_that_was_killed_is_started_again(folder: Path) -> None:
+    with PostgresServer(folder) as server:
+        server.create_database("push")
+        (postmaster,) = servers(folder)
+        with psycopg.connect(host=str(server.socket), user="postgres", dbname="push", autocommit=True) as busy:
+            busy.execute("CREATE TABLE note AS SELECT 'kept' AS text")
+            backend = psutil.Process(busy.info.backend_pid)
+            backend.suspend()  # so it notices nothing, and holds the shared memory
+            assert server.poll() is None
+            postmaster.kill()
+            assert server.wait() == server.poll() == -signal.SIGKILL
+            assert not server.answers()
+            server.restart()
+            assert not backend.is_running()
+        assert server.poll() is None
+        with psycopg.connect(host=str(server.socket), user="postgres", dbname="push") as connection:
+            assert connection.execute("SELECT text FROM note").fetchone() == ("kept",)
+    assert servers(folder) == []
+
+
+def test_each_crash_begins_another_life(folder: Path) -> None:
+    with PostgresServer(folder) as server:
+        lives = [server.life()]
+        for end in ("backend", "server", "backend"):
+            with psycopg.connect(host=str(server.socket), user="postgres", dbname="postgres") as busy:
+                if end == "backend":
+                    psutil.Process(busy.info.backend_pid).kill()
+                    with pytest.raises(psycopg.OperationalError):
+                        busy.execute("SELECT pg_sleep(10)")
+                else:
+                    (postmaster,) = servers(folder)
+                    postmaster.kill()
+                    server.wait()
+                    server.restart()
+            while not server.answers():
+                assert server.poll() is None
+            assert server.life() == server.life()
+            lives.append(server.life())
+        assert len(set(lives)) == len(lives)
+
+
+def test_what_a_killed_server_left_does_not_keep_the_next_starter_out(folder: Path) -> None:
+    with starter(folder) as process:
+        (stale,) = servers(folder)
+        socket = PostgresServer(folder).socket
+        with psycopg.connect(host=str(socket), user="postgres", dbname="push") as busy:
+            backend = psutil.Process(busy.info.backend_pid)
+            backend.suspend()
+            process.kill()
+            stale.kill()
+            stale.wait()
+            with PostgresServer(folder) as server:
+                assert server.create_database("push") is False
+            assert not backend.is_running()
+
+
+def test_a_server_that_cannot_start_again_says_why(folder: Path) -> None:
+    with PostgresServer(folder) as server:
+        (postmaster,) = servers(folder)
+        postmaster.kill()
+        server.wait()
+        (folder / "global" / "pg_control").unlink()
+        with pytest.raises(ProviderUnavailable, match=r"(?s)did not start.*pg_control"):
+            server.restart()
+        assert server.poll()
+
+
 def test_the_server_of_a_living_starter_is_left_alone(folder: Path) -> None:
     with PostgresServer(folder) as server:
         (running,) = servers(folder)

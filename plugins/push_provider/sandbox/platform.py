@@ -1,14 +1,14 @@
 """The whole platform on one machine, for development: what ``./scripts/run`` starts.
 
 PostgreSQL, Airflow's API server, scheduler, DAG processor and triggerer, and the sandbox, as children of one
-process that starts them in order, watches them, and ends them all. Everything listens on loopback, and everybody is
-an admin: a development start. Its environment is written to ``$AIRFLOW_HOME/environment`` for ``./scripts/airflow``.
+process that starts them in order, starts again what ends, and ends them all. Everything listens on loopback, and
+everybody is an admin: a development start. Its environment is written to ``$AIRFLOW_HOME/environment`` for
+``./scripts/airflow``.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
@@ -23,14 +23,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
-from push_provider.sandbox.postgres import PostgresServer
+from push_provider.sandbox.parts import Parts, Program, stop
+from push_provider.sandbox.postgres import ROLE, PostgresServer
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 120.0
-_STOP_SECONDS = 15.0
+_LOOK_SECONDS = 0.2
+_JOBS = ("SchedulerJob", "DagProcessorJob", "TriggererJob")
 _BUNDLES = [
     {
         "name": "dags-folder",
@@ -90,56 +92,6 @@ def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> 
     }
 
 
-class Child:
-    """A process of the platform, with its output in a log file."""
-
-    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path) -> None:
-        self.name = name
-        self.log = log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(env),
-                start_new_session=True,  # Ctrl-C reaches only us, and we end the others in order
-            )
-
-    def check(self) -> None:
-        """Complain if the process has ended.
-
-        :raises ProviderUnavailable: with the end of its log.
-        """
-        code = self.process.poll()
-        if code is not None:
-            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-            raise ProviderUnavailable(f"{self.name} ended with code {code} ({self.log}):\n{tail}")
-
-
-def _stop(children: Sequence[Child]) -> None:
-    """End all processes, at the same time, and whatever they have started."""
-    import psutil
-
-    families = []
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            families += psutil.Process(child.process.pid).children(recursive=True)
-        child.process.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    for child in children:
-        try:
-            child.process.wait(max(deadline - time.monotonic(), 0.0))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
-    for left in families:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
-    psutil.wait_procs(families, timeout=5)
-
-
 def _free(port: int, variable: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -173,23 +125,62 @@ def _is_healthy(health: dict[str, Any] | None) -> bool:
     return health is not None and all(health[part]["status"] == "healthy" for part in parts)
 
 
-def _await(ready: Callable[[], bool], children: Sequence[Child], deadline: float, logs: Path) -> None:
+def _await(ready: Callable[[], bool], programs: Sequence[Program], deadline: float, logs: Path) -> None:
     while not ready():
-        for child in children:
-            child.check()
+        for program in programs:
+            program.check()
         if time.monotonic() > deadline:
             raise ProviderUnavailable(f"Airflow was not healthy after {_READY_SECONDS:.0f} s; its logs: {logs}")
         time.sleep(0.2)
 
 
+def _settle_job(postgres: PostgresServer, kind: str) -> bool:
+    """Note in Airflow's database that a part's process is gone, which Airflow itself would wait for; false: it cannot.
+
+    A scheduler takes up its predecessor's tasks, and a triggerer its triggers, when that one's heartbeat is half a
+    minute old; and a scheduler looks for such tasks when it starts, and then every five minutes.
+    """
+    import psycopg
+
+    try:
+        with psycopg.connect(host=str(postgres.socket), user=ROLE, dbname="airflow", connect_timeout=5) as connection:
+            connection.execute(
+                "UPDATE job SET state = 'failed', end_date = now() WHERE job_type = %s AND state = 'running'", [kind]
+            )
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+class Platform(NamedTuple):
+    """The running platform.
+
+    :param url: of Airflow's UI.
+    :param parts: all its processes.
+    """
+
+    url: str
+    parts: Parts
+
+    def keep(self) -> NoReturn:
+        """Start again what ends, for ever.
+
+        :raises ProviderUnavailable: a part ended again and again.
+        """
+        while True:
+            self.parts.keep(time.monotonic())
+            time.sleep(_LOOK_SECONDS)
+
+
 @contextmanager
-def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -> Iterator[str]:
+def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -> Iterator[Platform]:
     """Run the platform; the block runs when a push can be made, and all ends with it.
+
+    What ends within the block is started again by :meth:`Platform.keep` alone.
 
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
     :param sandbox: with a mail server and an SMS gateway that keep all they get, with Kafka, and the example tasks.
-    :returns: the URL of Airflow's UI.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
 
@@ -208,9 +199,9 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         _free(sms, "PUSH_SANDBOX_SMS_PORT")
         _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
     home.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as parts:
+    with ExitStack() as stack:
         note("Starting PostgreSQL …")
-        postgres = parts.enter_context(PostgresServer(home / "postgres"))
+        postgres = stack.enter_context(PostgresServer(home / "postgres"))
         postgres.create_database("airflow")
         postgres.create_database("push")
         settings = environment(root, home, postgres, port)
@@ -220,33 +211,48 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         python, logs = sys.executable, home / "logs" / "platform"
         airflow = str(Path(python).with_name("airflow"))
 
-        children: list[Child] = []
-        parts.callback(_stop, children)
+        programs: list[Program] = []
+        stack.callback(lambda: stop(programs))
+        parts = Parts(note)
+        parts.add(postgres, now=time.monotonic())
 
-        def start(name: str, *command: str) -> None:
-            children.append(Child(name, list(command), env, logs / f"{name}.log"))
+        def start(name: str, *command: str, prepare: Callable[[], bool] = lambda: True, loses: str = "") -> None:
+            programs.append(Program(name, command, env, logs / f"{name}.log"))
+            parts.add(programs[-1], now=time.monotonic(), prepare=prepare, ground=postgres.life, loses=loses)
+
+        def settle(kind: str) -> Callable[[], bool]:
+            return lambda: _settle_job(postgres, kind)
 
         if sandbox:
             folder = str(home / "sandbox" / "mails")
             ports = {"--smtp-port": smtp, "--http-port": http, "--sms-port": sms, "--kafka-port": kafka}
             options = [word for option, number in ports.items() for word in (option, str(number))]
-            start("sandbox", python, "-m", "push_provider.sandbox", *options, "--folder", folder)
+            loses = "Its Kafka keeps messages in memory: those it had are lost. Mails and SMS are kept."
+            start("sandbox", python, "-m", "push_provider.sandbox", *options, "--folder", folder, loses=loses)
         _prepare(home, env, python, airflow, (smtp, sms, kafka) if sandbox else (), root, note)
         note("Starting Airflow …")
-        start("api-server", airflow, "api-server")
-        start("dag-processor", airflow, "dag-processor")
-        start("triggerer", airflow, "triggerer", "--skip-serve-logs")
+        for kind in _JOBS:  # of an earlier platform that was killed
+            _settle_job(postgres, kind)
+        start("api-server", airflow, "api-server", prepare=postgres.answers)
+        start("dag-processor", airflow, "dag-processor", prepare=settle("DagProcessorJob"))
+        start("triggerer", airflow, "triggerer", "--skip-serve-logs", prepare=settle("TriggererJob"))
         deadline = time.monotonic() + _READY_SECONDS
         # A task that begins before the API server answers waits for it in steps that grow to a minute.
-        _await(lambda: _health(url) is not None, children, deadline, logs)
-        start("scheduler", airflow, "scheduler", "--skip-serve-logs")
-        _await(lambda: _is_healthy(_health(url)), children, deadline, logs)
+        _await(lambda: _health(url) is not None, programs, deadline, logs)
+        start(
+            "scheduler",
+            airflow,
+            "scheduler",
+            "--skip-serve-logs",
+            prepare=lambda: _health(url) is not None and _settle_job(postgres, "SchedulerJob"),
+        )
+        _await(lambda: _is_healthy(_health(url)), programs, deadline, logs)
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
             note(f"Kafka: {_LOOPBACK}:{kafka} (topic task.push.info; in memory, ends with this)")
         note("A development start: loopback only, no login, everybody is an admin.")
         note(f"Push is ready: {url}")
-        yield url
+        yield Platform(url, parts)
 
 
 def _prepare(
@@ -302,7 +308,7 @@ def _write_environment(home: Path, settings: Mapping[str, str]) -> None:
 
 
 def main() -> int:
-    """Run the platform until Ctrl-C or SIGTERM; 0 then, 1 if a part ended, 2 if it cannot start."""
+    """Run the platform until Ctrl-C or SIGTERM; 0 then, 1 if a part does not run, 2 if it cannot start."""
     parser = argparse.ArgumentParser(prog="./scripts/run", description="Run the push platform for development.")
     parser.add_argument("--no-sandbox", action="store_true", help="without mailbox, SMS gateway and example tasks")
     arguments = parser.parse_args()
@@ -315,9 +321,8 @@ def main() -> int:
     root = Path.cwd()
     home = Path(os.environ.get("AIRFLOW_HOME") or root / ".airflow").resolve()
     try:
-        with running(root, home, sandbox=not arguments.no_sandbox):
-            while True:
-                signal.pause()
+        with running(root, home, sandbox=not arguments.no_sandbox) as platform:
+            platform.keep()
     except Ended:
         return 0
     except ConfigurationError as error:

@@ -12,6 +12,7 @@ The server runs in the foreground as a child of this process, listens on a Unix 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -29,9 +30,12 @@ from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
+from push_provider.sandbox import parts
 
-_ROLE = "postgres"
+ROLE = "postgres"
 _START_SECONDS = 60.0
+_CRASHED = b"terminating any other active server processes"
+"""What it logs when one of its processes has crashed (PostgreSQL, postmaster.c)."""
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "400",
@@ -61,6 +65,8 @@ class PostgresServer:
     :raises ProviderUnavailable: the server did not start; the text holds the end of its log.
     """
 
+    name = "PostgreSQL"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.log = self.folder.with_name(self.folder.name + ".log")
@@ -70,17 +76,19 @@ class PostgresServer:
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None  # PostgreSQL refuses root
         self._process: subprocess.Popen[bytes] | None = None
         self._claim: BinaryIO | None = None
+        self._offset = 0
+        self._launches = 0
 
     def url(self, database: str) -> str:
         """SQLAlchemy's URL of a database on this server, for the psycopg driver."""
-        return f"postgresql+psycopg://{_ROLE}@/{quote(database)}?host={quote(str(self.socket), safe='')}"
+        return f"postgresql+psycopg://{ROLE}@/{quote(database)}?host={quote(str(self.socket), safe='')}"
 
     def create_database(self, name: str) -> bool:
         """Create a database unless it is there; true if it was created."""
         import psycopg
         from psycopg import sql
 
-        with psycopg.connect(host=str(self.socket), user=_ROLE, dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(host=str(self.socket), user=ROLE, dbname="postgres", autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 return False
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -99,6 +107,7 @@ class PostgresServer:
         try:
             self._take_folder()
             self._end_stale()
+            self._end_orphans()
             self._own(self.socket)
             if self._account:
                 _open_for_traversal(self.folder, _binaries())
@@ -132,12 +141,14 @@ class PostgresServer:
         fresh = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)
         self._own(fresh)
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", _ROLE, "-D", str(fresh))
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", ROLE, "-D", str(fresh))
         fresh.replace(self.folder)
 
     def _launch(self) -> None:
         options = [f"-c{key}={value}" for key, value in _SETTINGS.items()]
         with self.log.open("ab") as log:
+            self._offset = log.tell()
+            self._launches += 1
             self._process = subprocess.Popen(
                 [_binaries() / "postgres", "-D", str(self.folder), "-k", str(self.socket), *options],
                 stdin=subprocess.DEVNULL,
@@ -161,6 +172,42 @@ class PostgresServer:
         if claim is not None:
             shutil.rmtree(self.socket, ignore_errors=True)
             claim.close()
+
+    def answers(self) -> bool:
+        """Whether the server takes connections."""
+        import psycopg
+
+        try:
+            psycopg.connect(host=str(self.socket), user=ROLE, dbname="postgres", connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def poll(self) -> int | None:
+        """The server's exit code, None while it runs. What happens to its own processes it mends itself."""
+        return None if self._process is None else self._process.poll()
+
+    def life(self) -> tuple[int, int]:
+        """Which life of the server this is: another one after each start, and after each crash that it mended itself.
+
+        When one of its processes is killed it ends all others, and with them what everybody was doing.
+        """
+        with self.log.open("rb") as log:
+            log.seek(self._offset)
+            return self._launches, log.read().count(_CRASHED)
+
+    def restart(self) -> None:
+        """Start the server again after it has ended by itself, and return when it answers.
+
+        :raises ProviderUnavailable: it did not start; the text holds the end of its log.
+        """
+        self._end_orphans()
+        self._launch()
+        self._await_ready()
+
+    def tail(self) -> str:
+        """The last lines that the server logged since it was started."""
+        return parts.written_since(self.log, self._offset)
 
     def wait(self) -> int:
         """Wait until the server ends by itself, and return its exit code."""
@@ -198,22 +245,24 @@ class PostgresServer:
             while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
                 time.sleep(0.05)
 
-    def _await_ready(self) -> None:
-        import psycopg
+    def _end_orphans(self) -> None:
+        """End what a server that was killed has left: as long as its shared memory is in use, no other one starts."""
+        import psutil
 
+        orphans = []
+        for process in psutil.process_iter(["name"]):
+            # Each has a session of its own, and the data folder for its working directory.
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.info["name"] == "postgres" and process.cwd() == str(self.folder):
+                    orphans.append(process)
+        parts.end(orphans)
+
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            assert self._process is not None
-            try:
-                psycopg.connect(host=str(self.socket), user=_ROLE, dbname="postgres", connect_timeout=5).close()
-            except psycopg.OperationalError as error:
-                ended = self._process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
-                    raise ProviderUnavailable(f"PostgreSQL did not start ({self.log}):\n{tail}") from error
-                time.sleep(0.02)
-            else:
-                return
+        while not self.answers():
+            if self.poll() is not None or time.monotonic() > deadline:
+                raise ProviderUnavailable(f"PostgreSQL did not start ({self.log}):\n{self.tail()}")
+            time.sleep(0.02)
 
 
 def _open_for_traversal(*paths: Path) -> None:
