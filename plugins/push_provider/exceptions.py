@@ -34,9 +34,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from push_provider.visible import visible
+
 
 class PushError(Exception):
     """Root of all errors of this package."""
+
+    def __str__(self) -> str:
+        # It is made of others' words, and read on terminals and in logs.
+        return visible(super().__str__(), lines=True)
 
 
 class PermanentError(PushError):
@@ -54,7 +60,7 @@ class FieldError(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
+        return visible(f"{self.field}: {self.message}", lines=True)
 
 
 class InvalidTask(PermanentError):

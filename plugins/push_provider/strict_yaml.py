@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 from yaml.constructor import ConstructorError
 
+from push_provider.visible import visible
 from push_provider.written import Written, number
 
 DEPTH_LIMIT = 100
@@ -50,7 +51,13 @@ def loads(text: str) -> list[Any]:
 
 def dumps(document: Mapping[str, Any]) -> str:
     """A document as :func:`loads` reads it; readers of YAML 1.1 read the same."""
-    return str(yaml.dump(dict(document), Dumper=_Dumper, allow_unicode=True, sort_keys=False))
+
+    def dumped(*, unicode: bool) -> str:
+        return str(yaml.dump(dict(document), Dumper=_Dumper, allow_unicode=unicode, sort_keys=False))
+
+    text = dumped(unicode=True)
+    # What would steer a terminal makes it escape all that is not ASCII.
+    return text if visible(text, lines=True) == text else dumped(unicode=False)
 
 
 class _Loader(_YAML):  # type: ignore[misc]

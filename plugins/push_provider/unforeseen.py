@@ -6,6 +6,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from push_provider.exceptions import ConfigurationError, TransientError
+from push_provider.visible import visible
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -31,7 +32,7 @@ def last_line(error: BaseException) -> str:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     lines = str(error).strip().splitlines()
-    return f"{name}: {lines[0][:500]}" if lines else name
+    return visible(f"{name}: {lines[0][:500]}") if lines else name
 
 
 class Unforeseen:

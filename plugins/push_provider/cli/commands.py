@@ -14,6 +14,7 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 from push_provider import settings, strict_json, strict_yaml, written
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
 from push_provider.task import dag_id, parse_trigger, run_id_of
+from push_provider.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,7 +43,15 @@ def _print(rows: Sequence[Mapping[str, Any]], args: Namespace) -> None:
     if not rows and args.output in ("json", "yaml"):
         print("[]")
         return
-    AirflowConsole().print_as(data=[dict(row) for row in rows], output=args.output)
+    # Names, reasons and addresses are others' words: "[red]" or ":smile:" is text, and an escape sequence is shown. In
+    # JSON and YAML, Airflow escapes all that is not ASCII.
+    table = args.output not in ("json", "yaml")
+    cells = [{key: _cell(value) if table else value for key, value in row.items()} for row in rows]
+    AirflowConsole(markup=False, emoji=False).print_as(data=cells, output=args.output)
+
+
+def _cell(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _time(moment: datetime | None) -> str:
@@ -145,7 +154,7 @@ def _short(value: Any) -> str:
 
 def _dump(document: Mapping[str, Any], output: str) -> None:
     if output == "json":
-        print(written.dumps(document, indent=2))
+        print(visible_json(written.dumps(document, indent=2)))
     else:
         print(strict_yaml.dumps(document), end="")
 

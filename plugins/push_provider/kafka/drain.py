@@ -14,6 +14,7 @@ from push_provider import settings
 from push_provider.kafka import dead_letters, intake, messages, runs
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
+from push_provider.visible import visible
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -77,6 +78,8 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
                 dead_letters.forward(engine, connection)
             if time.monotonic() > until:
                 break
+        # Also where there was nothing but the markers of transactions: who watches the lag would wonder.
+        reader.commit()
     # A task that has just been injected is a DAG in about a second: worth a moment's wait.
     patience = time.monotonic() + _DAG_SECONDS
     while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
@@ -108,4 +111,4 @@ def _log(read: int, taken: Taken) -> None:
     )
     for message, code, reason in taken.rejected[:20]:
         where = f"{message.topic} [{message.partition}] at {message.offset}"
-        log.warning("Rejected: %s%s: %s", where, f", push task {code}" if code else "", reason)
+        log.warning("Rejected: %s", visible(f"{where}{f', push task {code}' if code else ''}: {reason}"))

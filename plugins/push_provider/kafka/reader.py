@@ -55,7 +55,9 @@ class Reader:
             kafka.refuse(self._conn_id, error)
         self._partitions: set[tuple[str, int]] = set()
         self._at_end: set[tuple[str, int]] = set()
-        self._read: dict[tuple[str, int], int] = {}
+        self._next: dict[tuple[str, int], int] = {}
+        """Where each partition is to be read on."""
+        self._committed: dict[tuple[str, int], int] = {}
 
     def __enter__(self) -> Self:
         """The reader itself."""
@@ -108,12 +110,14 @@ class Reader:
 
         self._partitions = set()
         self._at_end.clear()
+        self._next.clear()
         found = self.find()
         places = [TopicPartition(topic, partition) for topic, partition in sorted(found)]
         if not places:
             return
         try:
             places = _patient(self._consumer.committed, places, timeout=_REQUEST_SECONDS)
+            self._committed = {(place.topic, place.partition): place.offset for place in places}
             old = {place.topic for place in places if place.offset >= 0}
             pinned = []
             for place in places:
@@ -175,22 +179,24 @@ class Reader:
         return records
 
     def commit(self) -> None:
-        """Commit all that was read.
+        """Commit all that was read, up to the end of a partition where that was seen.
 
         :raises BrokerUnavailable: it did not take it; the messages come again then.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
-        if not self._read:
+        # An empty partition of which nothing was committed stays so.
+        new = {place: at for place, at in self._next.items() if at != max(self._committed.get(place, 0), 0)}
+        if not new:
             return
-        places = [TopicPartition(*place, offset + 1) for place, offset in sorted(self._read.items())]
+        places = [TopicPartition(*place, at) for place, at in sorted(new.items())]
         try:
             for place in _patient(self._consumer.commit, offsets=places, asynchronous=False) or ():
                 if place.error:
                     raise KafkaException(place.error)
         except KafkaException as error:
             self._refuse(error)
-        self._read.clear()
+        self._committed |= new
 
     def _slice(self, limit: int, seconds: float = _SLICE_SECONDS) -> list[Record]:
         from confluent_kafka import KafkaError, KafkaException
@@ -205,11 +211,13 @@ class Reader:
             if fault := message.error():
                 if fault.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  (its public name)
                     self._at_end.add(place)
+                    # Behind what no consumer is given, too: the markers of transactions, and what was taken back.
+                    self._next[place] = message.offset()
                 else:
                     self._complain(fault)
                 continue
             self._at_end.discard(place)
-            self._read[place] = message.offset()
+            self._next[place] = message.offset() + 1
             kind, moment = message.timestamp()
             records.append(Record(*place, message.offset(), moment if kind else None, message.value()))
         return records

@@ -13,7 +13,9 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Topic
+from sqlalchemy import text as sql
 
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
 from push_provider.kafka import intake, messages, producer, runs
@@ -104,6 +106,70 @@ def test_every_message_of_every_partition_becomes_a_delivery(
         assert supervisor.runs[row.run_id or ""]["conf"] == {"execution": row.id}
     # All is committed.
     assert run(ledger, connection).messages == 0
+
+
+def lag(topic: Topic, connection: Any) -> int:
+    """Of the connection's group, over all partitions, as Kafka's tools count it; what has no offset counts whole."""
+    consumer = Consumer(consumer_config(connection, lambda _: None))
+    partitions = consumer.list_topics(topic.name, timeout=10).topics[topic.name].partitions
+    behind = 0
+    for place in consumer.committed([TopicPartition(topic.name, number) for number in partitions], timeout=10):
+        low, high = consumer.get_watermark_offsets(place, timeout=10)
+        behind += high - (place.offset if place.offset >= 0 else low)
+    consumer.close()
+    return behind
+
+
+def test_nothing_lags_behind_transactions(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    connection = connect(topic)
+    producer = Producer({"bootstrap.servers": topic.broker.address, "transactional.id": topic.name, "log_level": 0})
+    producer.init_transactions(10)
+    # What was taken back leaves markers, too: once behind messages, and once alone.
+    for number, commit in enumerate((True, True, False, False)):
+        producer.begin_transaction()
+        producer.produce(topic.name, json.dumps(start(f"p{number}@example.com")).encode(), partition=number % 3)
+        (producer.commit_transaction if commit else producer.abort_transaction)(10)
+        if number in (1, 3):
+            drained = run(ledger, connection)
+            assert (drained.messages, drained.repeated) == (2 if number == 1 else 0, 0)
+            assert lag(topic, connection) == 0
+    assert recipients(ledger) == ["p0@example.com", "p1@example.com"]
+
+
+def test_a_message_that_nobody_thought_of_stops_nothing(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    with ledger.begin() as database:
+        database.execute(sql("ALTER TABLE push_delivery ADD CHECK (recipient <> 'odd@example.com')"))
+    connection = connect(topic)
+    long = {"define": {"code": "long", "name": "L", "channel": "email", "subject": "s", "template": "x" * 300,
+            "recipients": ["a@example.com"]}}  # fmt: skip
+    topic.send(*(start(f"p{n}@example.com") for n in range(20)), start("odd@example.com"), long)
+    drained = run(ledger, connection)
+    assert (drained.messages, drained.deliveries, drained.rejected) == (22, 20, 2)
+    reasons = "\n".join(row.reason for row in rejected.find(ledger))
+    assert "CheckViolation" in reasons
+    assert "define.template: " in reasons
+    assert lag(topic, connection) == 0
+    assert run(ledger, connection).messages == 0
+
+
+def test_a_run_that_nobody_thought_of_stops_nothing(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any]
+) -> None:
+    apply(ledger)
+    connection = connect(topic)
+    supervisor.refuse = ZeroDivisionError("unheard of")
+    topic.send(start("a@example.com"))
+    assert run(ledger, connection).waiting == 1
+    assert lag(topic, connection) == 0
+    supervisor.refuse = None
+    assert run(ledger, connection).waiting == 0
+    assert len(supervisor.runs) == 1
 
 
 def test_what_was_taken_and_not_committed_is_not_taken_again(
