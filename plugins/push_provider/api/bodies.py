@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
 from push_provider import strict_json
 from push_provider.api.guards import Caller
+from push_provider.api.large_bodies import large_bodies
 from push_provider.api.problems import Problem, invalid
 from push_provider.exceptions import FieldError
 from push_provider.ledger.answers import Ask
@@ -84,17 +85,19 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _reader(*types: str) -> Any:
-    async def read(request: Request) -> Body:
+    async def read(request: Request) -> AsyncIterator[Body]:
         data = await request.body()
         kind = request.headers.get("content-type", "")
         if data and kind.split(";")[0].strip().lower() not in types:
             raise Problem(
                 415, "unsupported-media-type", f"The body is {kind or 'of no type'}; send {' or '.join(types)}"
             )
-        return Body(data)
+        async with large_bodies.place(len(data)):
+            yield Body(data)
 
     return read
 
 
-JsonBody = Annotated[Body, Depends(_reader(JSON_TYPE))]
-PatchBody = Annotated[Body, Depends(_reader(MERGE_PATCH_TYPE, JSON_TYPE))]
+# A large body has its place until the call is done, and gives it back before the answer is sent.
+JsonBody = Annotated[Body, Depends(_reader(JSON_TYPE), scope="function")]
+PatchBody = Annotated[Body, Depends(_reader(MERGE_PATCH_TYPE, JSON_TYPE), scope="function")]

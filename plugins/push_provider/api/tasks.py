@@ -327,8 +327,7 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
 
 
 async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> Response:
-    caller.require_edit(code)
-    await run_in_threadpool(audit.write, caller, "push_pause_task" if paused else "push_resume_task", code)
+    await run_in_threadpool(_ask_to_pause, caller, code, paused=paused)
 
     def pause() -> Response:
         row = tasks.get(get_engine(), code)
@@ -337,6 +336,11 @@ async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -
         return _exactly(task_detail(request, row, _stored(row), paused))
 
     return await when_known(code, pause)
+
+
+def _ask_to_pause(caller: Caller, code: str, *, paused: bool) -> None:
+    caller.require_edit(code)
+    audit.write(caller, "push_pause_task" if paused else "push_resume_task", code)
 
 
 def _detail(request: Request, row: tasks.TaskRow) -> Response:
@@ -353,7 +357,8 @@ def _exactly(detail: TaskDetail) -> Response:
 
 def _stored(row: tasks.TaskRow) -> PushTask | None:
     try:
-        return row.task()
+        # Its recipients are many, and shown as they are.
+        return row._replace(spec={**row.spec, "recipients": []}).task()
     except InvalidTask:  # written by another version; it is shown all the same
         return None
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from push_provider.api import audit, bodies, limits, openapi
-from push_provider.api.bodies import JsonBody
-from push_provider.api.guards import CallerDep, sessions
+from push_provider.api.bodies import Body, JsonBody
+from push_provider.api.guards import Caller, CallerDep, sessions
 from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
 from push_provider.api.parameters import Code, IdempotencyKey
 from push_provider.api.problems import Problem, invalid
@@ -18,7 +18,7 @@ from push_provider.api.waiting import when_known
 from push_provider.exceptions import DagNotReady, FieldError, TaskClosed
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.task import dag_id, parse_trigger
+from push_provider.task import Trigger, dag_id, parse_trigger
 from push_provider.triggering import Started, Starter, note_waiting
 from push_provider.unforeseen import concerns_all
 
@@ -51,11 +51,8 @@ async def trigger_task(
     answers 409 and says why. Should the server die between planning and starting the execution, the same request
     with the same Idempotency-Key starts it.
     """
-    caller.require_trigger(code)
-    document = body.mapping(optional=True)
-    await run_in_threadpool(audit.write, caller, "push_trigger_task", code, said=document)
-    ask = bodies.ask(caller, request, key, document)
-    beginning = _Beginning(starter(request.app, caller.name), code, document, ask)
+    # All that takes time is done in threads: on the event loop Airflow's tasks report that they are alive.
+    beginning = await run_in_threadpool(_asked_for, request, caller, code, body, key)
     try:
         started = await when_known(code, beginning)
     except Exception as error:
@@ -82,6 +79,14 @@ async def trigger_task(
     )
 
 
+def _asked_for(request: Request, caller: Caller, code: str, body: Body, key: str | None) -> _Beginning:
+    caller.require_trigger(code)
+    document = body.mapping(optional=True)
+    audit.write(caller, "push_trigger_task", code, said=document)
+    ask = bodies.ask(caller, request, key, document)
+    return _Beginning(starter(request.app, caller.name), code, document, ask)
+
+
 class _Beginning:
     """Begins one execution, and once it is planned only makes its run, however often it is called."""
 
@@ -91,6 +96,7 @@ class _Beginning:
         self._code = code
         self._document = document
         self._ask = ask
+        self._trigger: Trigger | None = None
 
     def __call__(self) -> Started:
         """Go on with it.
@@ -107,13 +113,19 @@ class _Beginning:
 
     def _planned(self) -> Started:
         row = tasks.get(self._starter.engine, self._code, recipients=False)
-        trigger = parse_trigger(self._document, channel=row.channel)
-        if trigger.execution is not None:
-            raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
-        limits.check_recipients(trigger.recipients)
+        if self._trigger is None:
+            self._trigger = _read(self._document, row.channel)
         try:
-            return self._starter.plan(self._code, trigger, ask=self._ask)
+            return self._starter.plan(self._code, self._trigger, ask=self._ask)
         except DagNotReady:
             if not row.open:  # a task that was cancelled before it was a DAG
                 raise TaskClosed(row.why_closed()) from None
             raise
+
+
+def _read(document: dict[str, Any], channel: str) -> Trigger:
+    trigger = parse_trigger(document, channel=channel)
+    if trigger.execution is not None:
+        raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
+    limits.check_recipients(trigger.recipients)
+    return trigger
