@@ -29,6 +29,7 @@ OPERATIONS = {
     "redrive_execution",
     "list_deliveries",
     "list_configs",
+    "make_default_config",
     "test_config",
     "list_email_services",
     "get_stats",

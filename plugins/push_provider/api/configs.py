@@ -78,7 +78,7 @@ def list_configs(caller: CallerDep, session: SessionDep) -> Configs:
 
 
 @router.put("/configs/{config}/default", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429))
-def make_default(caller: CallerDep, config: ConfigPath) -> None:
+def make_default_config(caller: CallerDep, config: ConfigPath) -> None:
     """Make it the default of its channel: push tasks that name no configuration are sent through it, from now on.
 
     Whichever was the default before is none any more. It may also be one of a secrets backend.
