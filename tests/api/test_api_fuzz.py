@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from api_server import ApiServer
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_schemathesis(server: ApiServer) -> None:
     server.create(code="fuzzed", known=True)
     assert server.push("POST", "/tasks/fuzzed/trigger").status == 202
