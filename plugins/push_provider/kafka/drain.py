@@ -27,6 +27,7 @@ _BATCH_BYTES = 16 * 1024 * 1024
 _RUNS_SECONDS = 2.0
 """While messages wait, runs are made so often: few, large executions are sent faster than many small ones."""
 _DAG_SECONDS = 5.0
+_SHOWN = 500
 
 
 class Drained(NamedTuple):
@@ -111,4 +112,6 @@ def _log(read: int, taken: Taken) -> None:
     )
     for message, code, reason in taken.rejected[:20]:
         where = f"{message.topic} [{message.partition}] at {message.offset}"
-        log.warning("Rejected: %s", visible(f"{where}{f', push task {code}' if code else ''}: {reason}"))
+        # In short: a message of 5 MiB has room for a reason of 30; the ledger keeps more of it.
+        told = f"{where}{f', push task {code[:_SHOWN]}' if code else ''}: {reason[:_SHOWN]}"
+        log.warning("Rejected: %s", visible(told))

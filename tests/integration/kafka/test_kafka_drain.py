@@ -158,6 +158,18 @@ def test_a_message_that_nobody_thought_of_stops_nothing(
     assert run(ledger, connection).messages == 0
 
 
+def test_what_is_wrong_with_a_message_is_logged_in_short_and_steers_no_terminal(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = connect(topic)
+    topic.send({"task": "\x1b[31m" * 1000, **{f"\x1b[2Jfield{number}": 1 for number in range(1000)}})
+    assert run(ledger, connection).rejected == 1
+    (line,) = [record.getMessage() for record in caplog.records if "Rejected" in record.message]
+    assert len(line) < 4000
+    assert "\x1b" not in line
+    assert r"\x1b[31m" in line
+
+
 def test_a_run_that_nobody_thought_of_stops_nothing(
     ledger: Engine, supervisor: Supervisor, topic: Topic, connect: Callable[..., Any]
 ) -> None:
