@@ -70,6 +70,7 @@ def _encoded(value: Any) -> Any:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encoded)
+_DECODER = msgspec.json.Decoder(float_hook=number)
 _SORTED = msgspec.json.Encoder(enc_hook=_encoded, order="deterministic")
 
 
@@ -89,4 +90,4 @@ def dumps(value: Any, *, sort_keys: bool = False, indent: int = 0) -> str:
 
 def loads(text: str | bytes) -> Any:
     """What :func:`dumps` or the ledger wrote."""
-    return json.loads(text, parse_float=number)
+    return _DECODER.decode(text)
