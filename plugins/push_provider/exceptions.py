@@ -139,6 +139,10 @@ class ContentError(PermanentError):
     """The field of the push task that is at fault, where that is known."""
 
 
+class LimitExceeded(ContentError):
+    """Rendering a template takes more time or memory than one may have."""
+
+
 class DeliveryFailed(PermanentError):
     """The execution ended and some recipients have not got the message."""
 

@@ -6,6 +6,8 @@ or the processor. Here a template works against a deadline and against a size:
 * every loop turn, call, filter and arithmetic operation looks at the clock (:meth:`Sandbox.tick`);
 * every value a template makes is weighed before it is kept, and what could be large in one step
   (``'a' * n``, ``center(n)``, ``'%9999d'``, ``replace``, ``join`` …) before it is made;
+* what all values of a rendering take is added up (:meth:`Sandbox.charge`), each by itself and when it is made: whatever
+  holds whatever, a rendering keeps no more than was ever made;
 * filters, methods and functions are those listed here; everything else is refused.
 
 A function's name is a function where it is called, and a variable's everywhere else: ``range(3)`` counts, and
@@ -18,9 +20,10 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -53,7 +56,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, _PassArg, missing, pass_cont
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
-from push_provider.exceptions import ContentError
+from push_provider.exceptions import ContentError, LimitExceeded
 
 
 class Limits(NamedTuple):
@@ -61,12 +64,14 @@ class Limits(NamedTuple):
 
     :param seconds: for one rendering.
     :param characters: of one rendered text, and of any value made on the way.
+    :param made: bytes of memory that all values take which one rendering makes on the way, also those it drops again.
     :param source: characters of a template, and of all templates of a task together.
     :param tokens: Jinja tokens of a template; what compiling it takes grows with them.
     """
 
     seconds: float = 5.0
     characters: int = 1024 * 1024
+    made: int = 64 * 1024 * 1024
     source: int = 1024 * 1024
     tokens: int = 10_000
 
@@ -80,9 +85,27 @@ WIDTH = 1000
 SLOW_TEXT = 20_000
 """Characters of a text whose treatment takes more than linear time."""
 
+# Bytes of memory in CPython 3.11, rounded up, of what ``sys.getsizeof`` does not see.
+_OBJECT = 512
+"""A macro, a loop, a generator, a namespace: with its frame, its closure or its dict."""
+_ENTRY = 104
+"""A name and its value in a dict, which grows by halves."""
+_ITEM = 64
+"""An item of a literal: its reference, and a small number, a slice or a missing variable made for it."""
+_CHARACTER = 84
+"""A character as a text of its own."""
+_PUT_OUT = 16
+"""A piece of an output: its reference in a list, which grows by an eighth."""
+_ESCAPED = 5
+"""Characters that one may become in HTML: ``&#34;``."""
+
 
 class Refused(Exception):
     """A template asks for what it may not have; becomes a ContentError that names the place."""
+
+
+class _Spent(Refused):
+    """A rendering has used up what it may use; becomes a LimitExceeded."""
 
 
 class _Missing(StrictUndefined):
@@ -104,6 +127,20 @@ class _Namespace(Namespace):
     # Jinja's shows all attributes: two that hold each other grow without end when shown.
     def __repr__(self) -> str:
         return "<namespace>"
+
+
+class _Context(Context):
+    # One for each file that is included or imported. Where a template sets names, each has a copy of all variables.
+    def __init__(self, environment: Any, parent: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        environment.charge(_OBJECT + _ENTRY * len(parent))
+        super().__init__(environment, parent, *args, **kwargs)
+
+
+class _Rendering(threading.local):
+    """What is left to the rendering that a thread has begun."""
+
+    deadline = float("inf")
+    made: float = float("inf")
 
 
 class _Template(Template):
@@ -129,6 +166,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
     template_class = _Template
+    context_class = _Context
 
     def __init__(
         self,
@@ -138,11 +176,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
         limits: Limits = LIMITS,
         finalize: Callable[[Any], Any] | None = None,
     ) -> None:
+        self._now = _Rendering()
+        self._finalize = finalize or readable
         super().__init__(
             loader=DictLoader(sources),
             autoescape=autoescape,
             undefined=_Missing,
-            finalize=finalize or readable,
+            finalize=self._put_out,
             auto_reload=False,
             keep_trailing_newline=True,
         )
@@ -151,7 +191,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {}
         # Compiled templates look it up on the instance.
         self.concat = self._concat  # type: ignore[method-assign]
-        self._now = threading.local()
 
     # --- compiling ------------------------------------------------------------------------------------
 
@@ -192,11 +231,37 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def start(self) -> None:
         """Begin a rendering in this thread."""
         self._now.deadline = time.monotonic() + self.limits.seconds
+        self._now.made = self.limits.made
 
     def tick(self) -> None:
         """:raises Refused: the rendering that this thread began takes too long."""
-        if time.monotonic() > getattr(self._now, "deadline", float("inf")):
-            raise Refused(f"takes longer than {self.limits.seconds:g} s; make the template simpler")
+        if time.monotonic() > self._now.deadline:
+            raise _Spent(f"takes longer than {self.limits.seconds:g} s; make the template simpler")
+
+    def charge(self, size: int) -> None:
+        """Add what a value takes to what this thread's rendering has made.
+
+        :param size: bytes.
+        :raises Refused: all values together take more than the limit.
+        """
+        now = self._now
+        now.made -= size
+        if now.made < 0:
+            raise _Spent(
+                f"makes values of more than {self.limits.made // 1024**2} MiB in all; make the template simpler, or "
+                "its values shorter"
+            )
+
+    def _put_out(self, value: Any) -> Any:
+        """A value as it is put out. What a block or a macro puts out is kept until its end, escaped or as text."""
+        if isinstance(value, str):
+            escaped = self.autoescape and not isinstance(value, Markup)
+            self.charge(_PUT_OUT + _ESCAPED * len(value) if escaped else _PUT_OUT)
+        elif isinstance(value, dict | list | tuple):
+            self.charge(_PUT_OUT + 2 * _ESCAPED * self.weight(value))
+        else:
+            self.charge(_ENTRY)
+        return self._finalize(value)
 
     def bounded(self, parts: Iterable[str]) -> list[str]:
         """The parts of an output. :raises Refused: they are more than the limit."""
@@ -207,14 +272,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if room < 0:
                 self.too_large()
             kept.append(part)
+        self.charge(_OBJECT)
         return kept
 
     def _concat(self, parts: Iterable[str]) -> str:
-        return "".join(self.bounded(parts))
+        text = "".join(self.bounded(parts))
+        self.charge(sys.getsizeof(text))
+        return text
 
     def too_large(self) -> NoReturn:
         """:raises Refused: always."""
-        raise Refused(f"makes more than {self.limits.characters} characters; make the message or its values shorter")
+        raise _Spent(f"makes more than {self.limits.characters} characters; make the message or its values shorter")
 
     def room_for(self, size: int) -> None:
         """:raises Refused: a value of this size would be too large."""
@@ -245,16 +313,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return total
 
     def held(self, value: Any) -> Any:
-        """The value, weighed; an iterator is weighed as it is read."""
+        """The value, weighed and charged; an iterator is weighed as it is read."""
+        size = _OBJECT
         if isinstance(value, str):
             self.room_for(len(value))
+            size = sys.getsizeof(value)
         elif isinstance(value, int):
             if value.bit_length() > INTEGER_BITS:
                 raise Refused(f"makes a number of more than {INTEGER_BITS} bits")
+            size = sys.getsizeof(value)
         elif isinstance(value, dict | list | tuple):
             self.weight(value)
+            size = sys.getsizeof(value)
         elif isinstance(value, Iterator):
-            return self._weighed(value)
+            value = self._weighed(value)
+        self.charge(size)
         return value
 
     def _weighed(self, items: Iterator[Any]) -> Iterator[Any]:
@@ -263,6 +336,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.tick()
             total += 4 + self.weight(item)
             self.room_for(total)
+            self.charge(sys.getsizeof(item))
             yield item
 
     # --- what a template does ---------------------------------------------------------------------------
@@ -305,7 +379,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Call what the lists below allow, and macros, blocks and loops."""
         self = __self
         self.tick()
-        if not isinstance(__obj, _CALLABLE) and not any(__obj is function for function in _FUNCTIONS.values()):
+        if isinstance(__obj, _CALLABLE) or any(__obj is function for function in _FUNCTIONS.values()):
+            # What keeps its arguments: a macro while it runs, a loop, a namespace.
+            self.charge(_OBJECT + _ITEM * len(args) + _ENTRY * len(kwargs))
+        else:
             method = getattr(__obj, "__wrapped__", __obj)  # Jinja wraps str.format
             owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "?")
             for kind, methods in _METHODS.items():
@@ -314,6 +391,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
                     if check is not None and not isinstance(owner, LoopContext):
                         given = {key: value for key, value in kwargs.items() if key not in _JINJA_KEYWORDS}
                         check(self, owner, *args, **given)
+                    if name in _PARTING and isinstance(owner, str):
+                        self.charge(_parts(owner, *args))
                     break
             else:
                 raise Refused(f"may not call {name!r}; a filter may do the same")
@@ -385,7 +464,7 @@ def _told(error: Exception, name: str) -> Exception:
     elif not isinstance(error, UndefinedError | Refused):
         text = f"{type(error).__name__}: {text}"
     place = f"{name}, line {line}" if line else name
-    return ContentError(f"{place}: {text[:500]}")
+    return (LimitExceeded if isinstance(error, _Spent) else ContentError)(f"{place}: {text[:500]}")
 
 
 def variables_of(tree: nodes.Template) -> set[str]:
@@ -415,20 +494,51 @@ def readable(value: Any) -> Any:
 # --- what the compiler adds -----------------------------------------------------------------------------
 
 
+def _charged(node: nodes.Node, size: int) -> nodes.Filter:
+    """True, once the clock was looked at and so many bytes were charged."""
+    price = nodes.Const(size, lineno=node.lineno)
+    return _filtered(nodes.Const(True, lineno=node.lineno), "_charge", [price])
+
+
 def _filtered(node: nodes.Expr, name: str, args: list[nodes.Expr] | None = None) -> nodes.Filter:
     return nodes.Filter(node, name, args or [], [], None, None, lineno=node.lineno)
 
 
 class _Guards(NodeTransformer):
-    """Puts the clock into loops, and scales under ``~`` and literals, which become plain Python."""
+    """Puts the clock into loops, and scales under what becomes plain Python: ``~``, literals, slices, macros."""
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:
+    def visit_For(self, node: nodes.For) -> list[nodes.Node]:
+        outputs = sum(1 for _ in node.find_all(nodes.Output))
         self.generic_visit(node)
-        clock = _filtered(nodes.Const(True, lineno=node.lineno), "_tick")
+        clock = _charged(node, _ITEM + _PUT_OUT * outputs)
         if node.test is not None:
             node.test = nodes.And(clock, node.test, lineno=node.lineno)
         node.body.insert(0, nodes.ExprStmt(clock, lineno=node.lineno))
-        return node
+        return self._made(node)
+
+    def _made(self, node: nodes.Stmt) -> list[nodes.Node]:
+        """A statement that makes an object; generic_visit has been there."""
+        return [nodes.ExprStmt(_charged(node, _OBJECT), lineno=node.lineno), node]
+
+    def visit_Macro(self, node: nodes.Macro) -> list[nodes.Node]:
+        self.generic_visit(node)
+        return self._made(node)
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> list[nodes.Node]:
+        self.generic_visit(node)
+        return self._made(node)
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node | list[nodes.Node]:
+        self.generic_visit(node)
+        return self._made(node) if isinstance(node.target, nodes.NSRef) or node.target.find(nodes.NSRef) else node
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock) -> list[nodes.Node]:
+        self.generic_visit(node)
+        return self._made(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        return _filtered(node, "_held") if isinstance(node.arg, nodes.Slice) else node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:
         self.generic_visit(node)
@@ -443,9 +553,9 @@ class _Guards(NodeTransformer):
 
     def _weigh(self, node: Any) -> nodes.Node:
         self.generic_visit(node)
-        if getattr(node, "ctx", "load") != "load" or all(isinstance(item, nodes.Const) for item in node.items):
+        if getattr(node, "ctx", "load") != "load":
             return cast("nodes.Node", node)
-        return _filtered(node, "_held")
+        return _filtered(node, "_literal")
 
     visit_List = visit_Tuple = visit_Dict = _weigh
 
@@ -564,8 +674,39 @@ def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> A
     return FILTERS["join"](context.eval_ctx, items, d, attribute)
 
 
-def _tick(context: Context, value: Any) -> Any:
+def _check_list(sandbox: Sandbox, value: Any) -> None:
+    if isinstance(value, str):
+        sandbox.room_for(3 * len(value))
+        sandbox.charge(_CHARACTER * len(value))
+
+
+def _check_pairs(sandbox: Sandbox, value: Any, *args: Any, **kwargs: Any) -> None:
+    # One for each item, or each group.
+    if isinstance(value, Sized):
+        sandbox.charge(2 * _ENTRY * len(value))
+
+
+def _parts(text: str, separator: Any = None, *_: Any) -> int:
+    """Bytes that the parts of a text take beside its characters, if it is split."""
+    if isinstance(separator, str) and separator:
+        return _ENTRY * (text.count(separator) + 1) + sys.getsizeof(text)
+    return _ENTRY * (len(text) // 2 + 1) + sys.getsizeof(text)
+
+
+@pass_context
+def _charge(context: Context, value: Any, size: int) -> Any:
+    sandbox = cast("Sandbox", context.environment)
+    sandbox.tick()
+    sandbox.charge(size)
     return value
+
+
+@pass_context
+def _literal(context: Context, value: Any) -> Any:
+    sandbox = cast("Sandbox", context.environment)
+    sandbox.tick()
+    sandbox.charge(_ITEM * len(value))
+    return sandbox.held(value)
 
 
 def _function(context: Context, value: Any, name: str) -> Any:
@@ -597,8 +738,8 @@ def _json(context: Context, value: Any, indent: int | None = None) -> str:
 
 
 _EASY = (
-    "abs capitalize count d default dictsort e escape filesizeformat first float forceescape groupby int "
-    "items last length list lower map max min reject rejectattr reverse safe select selectattr sort string "
+    "abs capitalize count d default e escape filesizeformat first float forceescape int "
+    "items last length lower map max min reject rejectattr reverse safe select selectattr sort string "
     "title unique upper urlencode wordcount xmlattr"
 )
 """Filters whose result is not larger than what they are given, in time that grows with it."""
@@ -606,8 +747,11 @@ _EASY = (
 _CHECKED: dict[str, _Check] = {
     "batch": _check_batch,
     "center": _check_numbers,
+    "dictsort": _check_pairs,
     "format": _check_format_filter,
+    "groupby": _check_pairs,
     "indent": _check_indent,
+    "list": _check_list,
     "replace": _check_replace,
     "round": _check_round,
     "slice": _check_batch,
@@ -649,7 +793,8 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     **{name: _guarded(FILTERS[name]) for name in _EASY.split()},
     **{name: _guarded(FILTERS[name], check) for name, check in _CHECKED.items()},
     "join": _guarded(pass_context(_join)),
-    "_tick": _guarded(pass_context(_tick)),
+    "_charge": _charge,
+    "_literal": _literal,
     "_concat": _guarded(pass_context(_concat)),
     "_function": _guarded(pass_context(_function)),
     "_held": _guarded(pass_context(_held)),
@@ -728,6 +873,8 @@ _METHODS: dict[type, frozenset[str]] = {
     LoopContext: frozenset({"changed", "cycle"}),
     Cycler: frozenset({"next", "reset"}),
 }
+
+_PARTING = frozenset({"split", "splitlines"})
 
 _METHOD_CHECKS: dict[str, _Check] = {
     "center": _check_numbers,

@@ -89,8 +89,10 @@ class MarkdownSandbox(Sandbox):
         :raises Refused: as :func:`document` and :func:`address`.
         """
         values = self._now.values
+        room = self.limits.characters
 
         def fill(match: re.Match[str]) -> str:
+            nonlocal room
             number = int(match[2])
             if number >= len(values):
                 return ""
@@ -99,7 +101,11 @@ class MarkdownSandbox(Sandbox):
                 value = address(value)
             elif match[1] == "\ue007":
                 value = address_part(value)
-            return str(escape(value))
+            shown = str(escape(value))
+            room -= len(shown)
+            if room < 0:  # an address that is named once may be used often
+                self.too_large()
+            return shown
 
         return HOLE.sub(fill, document(text))
 
