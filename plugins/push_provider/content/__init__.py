@@ -2,8 +2,8 @@
 
 ``compiled`` is a mail's and ``parameters`` an SMS's content. The first stands on ``jinja_sandbox`` (templates come from
 strangers), ``flatten`` (what is the same for all recipients is worked out once), ``markdown_body`` and ``plain_text``
-(the bodies' other forms) and ``include_files`` (what is read from disk). ``for_channel`` chooses between them, and
-``check`` looks at them when a task comes in.
+(the bodies' other forms), ``mail_layout`` (what stands around a markdown body) and ``include_files`` (what is read from
+disk). ``for_channel`` chooses between them, and ``check`` looks at them when a task comes in.
 """
 
 from push_provider.content.check import faults
