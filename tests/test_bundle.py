@@ -80,7 +80,7 @@ def build(engine: Engine, *codes: str) -> None:
     """What the DAG processor does to the shards of these tasks."""
     for shard in {shard_of(code) for code in codes}:
         revision, _ = tasks.shard_tasks(engine, shard)
-        tasks.mark_built(engine, shard, revision)
+        tasks.mark_built(engine, {shard: revision})
 
 
 def files(folder: Path) -> list[str]:
@@ -306,7 +306,7 @@ def test_a_change_during_a_parse_is_not_lost(
     bundle.refresh()
     revision, _ = tasks.shard_tasks(ledger, shard_of("one"))  # the parse begins
     apply("one", subject="another")
-    tasks.mark_built(ledger, shard_of("one"), revision)  # and ends
+    tasks.mark_built(ledger, {shard_of("one"): revision})  # and ends
     age(folder)
     assert bundle.refresh_interval == 0
     bundle.refresh()

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.dag_processing.bundles.base import BaseDagBundle
+from sqlalchemy.exc import SQLAlchemyError
 
-from push_provider import settings
+from push_provider import parses, settings
 from push_provider.exceptions import PushError
+from push_provider.parses import shard_file
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +29,18 @@ from push_provider.dag_factory import push_dags
 push_dags({shard})
 '''
 _TOUCH_AGAIN_SECONDS = 2.0
+_STORING = timedelta(seconds=5)
+"""How long Airflow may take to store what a parse found, from the parse's beginning."""
+_PATIENCE_SECONDS = 60.0
+"""The longest time between two parses of a file whose tasks do not come to be DAGs."""
 
 
-def shard_file(shard: int) -> str:
-    """Name of a shard's file in the bundle."""
-    return f"shard_{shard:03d}.py"
+class _Touch(NamedTuple):
+    """When a file was touched for a revision, and how long that is given to be parsed and stored."""
+
+    revision: int
+    at: float
+    wait: float
 
 
 class PushTaskBundle(BaseDagBundle):
@@ -47,8 +57,7 @@ class PushTaskBundle(BaseDagBundle):
     supports_versioning = False
 
     def __init__(self, **kwargs: Any) -> None:
-        self._seen: dict[int, int] = {}
-        self._touched: dict[int, float] = {}
+        self._touched: dict[int, _Touch] = {}
         self._reachable = True
         super().__init__(**kwargs)
         self._folder = settings.bundle_dir()
@@ -64,7 +73,7 @@ class PushTaskBundle(BaseDagBundle):
 
         The DAG processor scans the folder and logs about it at every refresh; so it is asked to only if needed.
         """
-        return 0 if self._stale(self._shards()) else self._interval
+        return 0 if self._stale(self._settled(self._shards())) else self._interval
 
     @refresh_interval.setter
     def refresh_interval(self, seconds: int) -> None:
@@ -85,12 +94,14 @@ class PushTaskBundle(BaseDagBundle):
         # Parsers are forked from the DAG processor, which so has what they need; a task process has no use for it.
         from push_provider import dag_factory  # noqa: F401
 
-        shards = self._shards()
+        shards = self._settled(self._shards())
         for shard in self._stale(shards):
             if not self._write(shard):
                 os.utime(self._folder / shard_file(shard))
-            self._touched[shard] = time.monotonic()
-        self._seen = {shard: revision for shard, (revision, _) in shards.items()}
+            revision, before = shards[shard][0], self._touched.get(shard)
+            again = before is not None and before.revision == revision
+            wait = min(2 * before.wait, _PATIENCE_SECONDS) if before and again else _TOUCH_AGAIN_SECONDS
+            self._touched[shard] = _Touch(revision, time.monotonic(), wait)
 
     def view_url(self, version: str | None = None) -> None:
         """Nothing to view elsewhere."""
@@ -113,19 +124,43 @@ class PushTaskBundle(BaseDagBundle):
         self._reachable = True
         return shards
 
+    def _settled(self, shards: dict[int, tuple[int, bool]]) -> dict[int, tuple[int, bool]]:
+        """The same, when those are noted as built whose newest revision Airflow has stored since."""
+        from push_provider.ledger import tasks
+        from push_provider.ledger.engine import get_engine
+
+        seen = {}
+        for shard, (revision, built) in shards.items():
+            parse = None if built else parses.latest(self._folder, shard)
+            if parse and parse.revision == revision:
+                seen[shard] = parse
+        if not seen:
+            return shards
+        try:
+            stored = parses.stored(self.name, seen)
+            tasks.mark_built(get_engine(), {shard: seen[shard].revision for shard in stored})
+        except (PushError, SQLAlchemyError) as error:
+            log.warning("Whether push tasks are DAGs cannot be told yet: %s", type(error).__name__)
+            return shards
+        return shards | {shard: (seen[shard].revision, True) for shard in stored}
+
     def _stale(self, shards: dict[int, tuple[int, bool]]) -> list[int]:
         """Shards whose file must be parsed.
 
         A parse that was under way when the task changed has not seen the change, and the DAG processor takes a
-        file touched during its parse for parsed: a file is touched until the parse notes the revision.
+        file touched during its parse for parsed; and what a parse found may not come to be stored. So a file is
+        touched until Airflow has what the newest revision says.
         """
-        now = time.monotonic()
-        return [
-            shard
-            for shard, (revision, built) in shards.items()
-            if not built
-            and (self._seen.get(shard) != revision or now - self._touched.get(shard, 0.0) > _TOUCH_AGAIN_SECONDS)
-        ]
+        return [shard for shard, (revision, built) in shards.items() if not built and self._is_due(shard, revision)]
+
+    def _is_due(self, shard: int, revision: int) -> bool:
+        touch = self._touched.get(shard)
+        if touch is None or touch.revision != revision:
+            return True
+        parse = parses.latest(self._folder, shard)
+        if parse and parse.revision == revision and timedelta(0) <= datetime.now(UTC) - parse.began < _STORING:
+            return False
+        return time.monotonic() - touch.at > touch.wait
 
     def _write(self, shard: int) -> bool:
         """Write a shard's file, unless it is there as this version writes it; true if it was written."""

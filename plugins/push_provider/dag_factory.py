@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.api.datamodels._generated import DagRunType
 
-from push_provider import schedule, settings
+from push_provider import parses, schedule, settings
 from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
@@ -50,10 +50,12 @@ def push_dags(shard: int) -> None:
         for row in rows:
             _build(row)
         return
-    built, rows = tasks.shard_tasks(engine, shard)
+    began = datetime.now(UTC)
+    revision, rows = tasks.shard_tasks(engine, shard)
     for row in rows:
         _build(row)
-    tasks.mark_built(engine, shard, built)
+    # Not "built" yet: Airflow has to store it.
+    parses.note(settings.bundle_dir(), shard, parses.Parse(revision, len(rows), began))
 
 
 def _build(row: ShardTask) -> DAG:

@@ -57,8 +57,8 @@ def _idle_cpu(seconds: float) -> float:
 
 def _load(place: Stage, code: str, kind: str) -> float:
     from push_provider import settings
-    from push_provider.bundle import shard_file
     from push_provider.ledger.tables import shard_of
+    from push_provider.parses import shard_file
 
     file = settings.bundle_dir() / shard_file(shard_of(code))
     command = [sys.executable, "-c", _LOAD, str(file), f"push__{code}", kind]

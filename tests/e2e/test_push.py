@@ -13,7 +13,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+
+from push_provider.ledger.tables import shard_of
 
 MANUAL = {"schedule": {"kind": "manual"}}
 
@@ -447,3 +450,33 @@ def test_airflow_tests_the_connection(platform: Any, port: str, status: bool, me
     assert code == 200, answer
     assert answer["status"] is status
     assert message in answer["message"] or status
+
+
+def test_a_dag_that_airflow_could_not_store_appears_shortly_after(platform: Any) -> None:
+    # Airflow tries three times to store what a parse found, and then forgets it.
+    with psycopg.connect(platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")) as airflow:
+        airflow.execute("CREATE SEQUENCE push_refused")
+        airflow.execute(
+            """
+            CREATE FUNCTION push_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NEW.dag_id = 'push__refused' AND nextval('push_refused') <= 3 THEN
+                    RAISE 'not now' USING ERRCODE = 'disk_full';
+                END IF;
+                RETURN NEW;
+            END $$
+            """
+        )
+        airflow.execute("CREATE TRIGGER push_refuse BEFORE INSERT ON dag FOR EACH ROW EXECUTE FUNCTION push_refuse()")
+        airflow.commit()
+        try:
+            platform.apply({**text_task("refused"), **MANUAL, "recipients": ["refused@example.com"]})
+            platform.await_dag("refused")
+            assert airflow.execute("SELECT last_value > 3 FROM push_refused").fetchone() == (True,)
+        finally:
+            airflow.rollback()
+            airflow.execute("DROP FUNCTION push_refuse CASCADE")
+            airflow.execute("DROP SEQUENCE push_refused")
+    built = "SELECT built_revision = revision FROM push_shard WHERE shard = %s"
+    shard = shard_of("refused")
+    platform.eventually(lambda: platform.ledger(built, shard) == [(True,)] or None, "the shard to be built")

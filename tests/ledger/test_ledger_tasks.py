@@ -236,7 +236,7 @@ def test_a_shard_is_built_until_one_of_its_tasks_changes(ledger: Engine) -> None
         return tasks.shards(ledger)[shard][1]
 
     def build() -> None:
-        tasks.mark_built(ledger, shard, tasks.shard_tasks(ledger, shard)[0])
+        tasks.mark_built(ledger, {shard: tasks.shard_tasks(ledger, shard)[0]})
         assert built()
 
     def apply(**fields: Any) -> None:
@@ -268,7 +268,7 @@ def test_a_change_during_a_parse_is_not_taken_for_built(ledger: Engine) -> None:
     tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
     seen, _ = tasks.shard_tasks(ledger, shard)
     tasks.apply(ledger, push("a", name="Other"), now=NOW, default_timezone="UTC")
-    tasks.mark_built(ledger, shard, seen)
+    tasks.mark_built(ledger, {shard: seen})
     assert tasks.shards(ledger)[shard][1] is False
 
 

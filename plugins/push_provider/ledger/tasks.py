@@ -637,7 +637,8 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
     ]
 
 
-def mark_built(engine: Engine, shard: int, built: int) -> None:
-    """Note that the DAG processor has built the shard as of revision ``built``."""
+def mark_built(engine: Engine, built: Mapping[int, int]) -> None:
+    """Note for some shards the revision of which Airflow has all DAGs."""
     with transaction(engine) as connection:
-        connection.execute(update(push_shard).where(push_shard.c.shard == shard).values(built_revision=built))
+        for shard, revision in sorted(built.items()):
+            connection.execute(update(push_shard).where(push_shard.c.shard == shard).values(built_revision=revision))
