@@ -183,6 +183,8 @@ def test_numbers(given: str, kept: str) -> None:
         "1380013800¹",
         "138/0013/8000",
         "138\u200b",
+        "310000000",  # a zero behind the country code is dropped, and there would be another
+        "+31 00 6 1234 5678",
     ],
 )
 def test_what_is_no_number(given: str) -> None:

@@ -144,4 +144,8 @@ def _elsewhere(text: str, digits: str) -> str:
     # By its length alone: lists of the ranges in use are always older than the newest number.
     if number.country_code == 86 or not phonenumbers.is_possible_number(number):
         raise problem
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    normal = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # One zero behind the country code is a habit of writing, +31 (0)6 …, and is dropped; of two, nobody can tell.
+    if phonenumbers.parse(normal) != number:
+        raise problem
+    return normal

@@ -195,6 +195,7 @@ def test_statistics(shelf: Shelf) -> None:
 
 
 def test_configurations_without_secrets(server: ApiServer) -> None:
+    server.call("POST", "/api/v2/connections", CONFIG)
     server.call("POST", "/api/v2/connections", {**CONFIG, "connection_id": "my-secret", "password": "open sesame"})
     server.call("POST", "/api/v2/connections", {"connection_id": "other", "conn_type": "http", "host": "example.com"})
     answer = server.push("GET", "/configs")
