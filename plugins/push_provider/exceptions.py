@@ -15,6 +15,7 @@
     │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── UnknownMessage      no rejected message has this id
+    │   ├── NotAllowed          a push task does what whoever asks may not have done; names each field
     │   ├── UnknownConfig       no connection has this id, or no message can be sent through it
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
@@ -75,6 +76,17 @@ class InvalidTask(PermanentError):
         self.where = where
         text = "; ".join(str(error) for error in self.errors)
         super().__init__(f"{where}: {text}" if where else text)
+
+
+class NotAllowed(PermanentError):
+    """A push task does what whoever asks may not have done.
+
+    :param errors: each field that asks for it, and what would be allowed.
+    """
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(str(error) for error in self.errors))
 
 
 class UnknownTask(PermanentError):

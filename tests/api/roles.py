@@ -1,4 +1,4 @@
-"""The table of calls, roles and statuses, and how each call is made."""
+"""Calls, roles and effects: what each must answer follows from what the API declares, and how each call is made."""
 
 from __future__ import annotations
 
@@ -9,34 +9,23 @@ from api_server import task
 if TYPE_CHECKING:
     from api_server import Answer, ApiServer
 
-ROLES = ("nobody", "viewer", "user", "op", "admin")
-READS = (401, 200, 200, 200, 200)
-# By role: nobody, viewer, user, op, admin. What a role may do is Airflow's own rule for DAGs and connections.
-CALLS: dict[str, tuple[int, ...]] = {
-    "GET /tasks": READS,
-    "POST /tasks": (401, 403, 201, 201, 201),
-    "POST /tasks?dry_run=true": (401, 403, 200, 200, 200),
-    "POST /tasks/bulk": (401, 403, 200, 200, 200),
-    "GET /tasks/{code}": READS,
-    "PATCH /tasks/{code}": (401, 403, 200, 200, 200),
-    "DELETE /tasks/{code}": (401, 403, 204, 204, 204),
-    "POST /tasks/{code}/trigger": (401, 403, 202, 202, 202),
-    "POST /tasks/{code}/pause": (401, 403, 200, 200, 200),
-    "POST /tasks/{code}/resume": (401, 403, 200, 200, 200),
-    "POST /tasks/{code}/cancel": (401, 403, 200, 200, 200),
-    "GET /executions": READS,
-    "GET /executions/{execution}": READS,
-    "POST /executions/{execution}/redrive": (401, 403, 409, 409, 409),  # it is still under way
-    "GET /deliveries": READS,
-    "GET /deliveries (csv)": READS,
-    "POST /preview": READS,
-    "GET /configs": (401, 403, 403, 200, 200),
-    "PUT /configs/{config}/default": (401, 403, 403, 204, 204),
-    "POST /configs/{config}/test": (401, 403, 403, 200, 200),
-    "GET /email-services": READS,
-    "GET /stats": READS,
-    "GET /push/docs": READS,
-    "GET /push/openapi.json": READS,
+_VIEWER = {"read"}
+_USER = _VIEWER | {"edit", "run", "delete"}
+_OP = _USER | {"read configurations", "edit configurations", "test configurations"}
+# What each of Airflow's roles may do to DAGs and connections; nobody is not even logged in.
+RIGHTS: dict[str, set[str] | None] = {"nobody": None, "viewer": _VIEWER, "user": _USER, "op": _OP, "admin": _OP}
+FAB_RIGHTS = RIGHTS | {"editor": {"read", "edit"}}
+"""Airflow's FAB auth manager lets one make roles of one's own: an editor may edit every DAG, and run none."""
+# Answers to those who may, where several are described, or things stand otherwise.
+_GOOD = {
+    "POST /tasks": 201,
+    "POST /executions/{execution}/redrive": 409,  # it is still under way
+    "GET /push/docs": 200,
+    "GET /push/openapi.json": 200,
+}
+_VARIANTS = {
+    "POST /tasks?dry_run=true": ("POST /tasks", 200),
+    "GET /deliveries (csv)": ("GET /deliveries", 200),
 }
 CONFIG = {
     "connection_id": "push_email_default",
@@ -49,11 +38,32 @@ CONFIG = {
 }
 
 
+class Call:
+    """What one call takes and answers.
+
+    :param rights: it takes all of them.
+    :param effects: that are asked for.
+    :param good: the status for those who may.
+    """
+
+    def __init__(self, rights: list[str], effects: list[str], good: int) -> None:
+        self.rights = set(rights)
+        self.effects = set(effects)
+        self.good = good
+
+    def expected(self, rights: set[str] | None) -> int:
+        """The status for somebody with these rights."""
+        if rights is None:
+            return 401
+        return self.good if self.rights <= rights else 403
+
+
 class Setting:
     """What the calls are made on.
 
     :param code: a task whose DAG is known, with an execution under way.
     :param execution: that execution.
+    :param calls: all calls by their names, as the API declares them.
     """
 
     def __init__(self, server: ApiServer) -> None:
@@ -63,6 +73,20 @@ class Setting:
         assert begun.status == 202, begun
         self.execution = begun.json["execution"]
         server.call("POST", "/api/v2/connections", CONFIG)
+        self.calls = _declared(server)
+
+    def deviations(self, rights: dict[str, set[str] | None]) -> dict[tuple[str, str], tuple[int, int]]:
+        """Call and role of which the answer is not what is declared: what is, and what should be."""
+        found = {}
+        for name, call in self.calls.items():
+            for role, theirs in rights.items():
+                answer = self.call(name, role)
+                if answer.status != call.expected(theirs):
+                    found[name, role] = answer.status, call.expected(theirs)
+                if answer.status >= 400:
+                    assert answer.headers["content-type"] == "application/problem+json", (name, role)
+                    assert answer.json["status"] == answer.status
+        return found
 
     def call(self, name: str, role: str) -> Answer:
         method, path = name.removesuffix(" (csv)").split(" ", 1)
@@ -82,3 +106,15 @@ class Setting:
             body = {"code": self.code}
         headers = {"Accept": "text/csv"} if "csv" in name else {}
         return self.server.call(method, path, body, role=None if role == "nobody" else role, headers=headers)
+
+
+def _declared(server: ApiServer) -> dict[str, Call]:
+    calls = {f"GET /push/{page}": Call([], [], 200) for page in ("docs", "openapi.json")}
+    for path, methods in server.call("GET", "/push/openapi.json").json["paths"].items():
+        for method, described in methods.items():
+            name = f"{method.upper()} {path.removeprefix('/v1')}"
+            good = _GOOD.get(name) or min(int(status) for status in described["responses"])
+            calls[name] = Call(described["x-rights"], described["x-effects"], good)
+    return calls | {
+        name: Call([*calls[base].rights], [*calls[base].effects], good) for name, (base, good) in _VARIANTS.items()
+    }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from api_server import ROOT, ApiServer
-from roles import CALLS, ROLES, Setting
+from api_server import ROOT, ApiServer, task
+from roles import FAB_RIGHTS, Setting
 
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
@@ -41,10 +41,44 @@ def setting(fab: ApiServer) -> Setting:
     return Setting(fab)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_role_by_role(setting: Setting, name: str) -> None:
-    answers = {role: setting.call(name, role).status for role in ROLES}
-    assert answers == dict(zip(ROLES, CALLS[name], strict=True))
+def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
+    assert setting.deviations(FAB_RIGHTS) == {}
+
+
+DAILY = {"kind": "daily", "time": "09:00"}
+TWICE = {"type": "loop", "max_executions": 2}
+
+
+@pytest.mark.parametrize(
+    ("before", "patch", "field"),
+    [
+        ({}, {"schedule": {"kind": "now"}}, "schedule"),
+        ({"schedule": DAILY}, {"recipients": ["mine@example.com"]}, "schedule"),
+        ({"schedule": DAILY, "execution": {"type": "once"}}, {"execution": TWICE}, "schedule"),
+        ({"execution": TWICE}, {"execution": {"max_executions": 9}}, "execution"),
+    ],
+)
+def test_an_editor_makes_nothing_send(
+    setting: Setting, before: dict[str, Any], patch: dict[str, Any], field: str
+) -> None:
+    path = f"/tasks/{setting.server.create(**before)}"
+    refused = setting.server.push("PATCH", path, patch, role="editor")
+    assert (refused.status, refused.fields) == (403, [field])
+    assert setting.server.push("PATCH", path, patch, role="user").status == 200
+
+
+def test_an_editor_reopens_no_finished_task(setting: Setting) -> None:
+    """What was found: a scheduled task whose executions are used up, and a PATCH that gave it another recipient."""
+    server = setting.server
+    code = server.create(schedule=DAILY, execution={"type": "once"})
+    server.rows("UPDATE push_task SET executions = 1, status = 'finished' WHERE code = :code", code=code)
+    patch = {"execution": TWICE, "recipients": ["mine@example.com"]}
+    assert server.push("PATCH", f"/tasks/{code}", patch, role="editor").status == 403
+    assert server.push("GET", f"/tasks/{code}").json["status"] == "finished"
+    for fields in ({"schedule": DAILY}, {"schedule": {"kind": "now"}}):
+        assert server.push("POST", "/tasks", task(**fields), role="editor").fields == ["schedule"]
+        bulk = server.push("POST", "/tasks/bulk", {"tasks": [task(**fields), task()]}, role="editor").json
+        assert [item["status"] for item in bulk["items"]] == [403, 201]
 
 
 class Clerk:

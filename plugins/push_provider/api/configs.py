@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from push_provider import default_configs
 from push_provider.api import audit, openapi
-from push_provider.api.guards import CallerDep, SessionDep, sessions
+from push_provider.api.guards import CallerDep, Right, SessionDep, needs, sessions
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
 from push_provider.exceptions import ConfigurationError
@@ -67,6 +67,7 @@ class TestResult(Answer):
 
 
 @router.get("/configs", responses=openapi.errors(401, 403, 429))
+@needs(Right.READ_CONFIGS)
 def list_configs(caller: CallerDep, session: SessionDep) -> Configs:
     """Sender configurations of Airflow's database that the caller may see; not those of a secrets backend."""
     caller.require_connections()
@@ -78,6 +79,7 @@ def list_configs(caller: CallerDep, session: SessionDep) -> Configs:
 
 
 @router.put("/configs/{config}/default", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429))
+@needs(Right.EDIT_CONFIGS)
 def make_default_config(caller: CallerDep, config: ConfigPath) -> None:
     """Make it the default of its channel: push tasks that name no configuration are sent through it, from now on.
 
@@ -89,6 +91,7 @@ def make_default_config(caller: CallerDep, config: ConfigPath) -> None:
 
 
 @router.post("/configs/{config}/test", responses=openapi.errors(401, 403, 404, 422, 429))
+@needs(Right.TEST_CONFIGS)
 def test_config(caller: CallerDep, config: ConfigPath) -> TestResult:
     """Try a sender configuration as Airflow's own test does: connect, log in, and send nothing.
 

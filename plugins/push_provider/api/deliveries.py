@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
 from push_provider.api import csv_rows, limits, openapi
-from push_provider.api.guards import RUN, CallerDep
+from push_provider.api.guards import RUN, CallerDep, Right, needs
 from push_provider.api.models import DeliveryAnswer, DeliveryPage, Id, delivery_answer
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, Flag, Moment, Text
@@ -33,6 +33,7 @@ router = APIRouter(tags=["Deliveries"])
         **openapi.errors(401, 403, 422, 429),
     },
 )
+@needs(Right.READ)
 def list_deliveries(
     caller: CallerDep,
     wanted: RangeDep,

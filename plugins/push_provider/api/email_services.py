@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from push_provider.api import openapi
-from push_provider.api.guards import CallerDep
+from push_provider.api.guards import CallerDep, needs
 from push_provider.api.models import Answer
 from push_provider.hooks.services import find_service, service_names
 
@@ -32,6 +32,7 @@ class EmailServices(Answer):
 
 
 @router.get("/email-services", responses=openapi.errors(401, 429))
+@needs()
 def list_email_services(caller: CallerDep) -> EmailServices:  # noqa: ARG001  (whoever is logged in)
     """The well-known mail services."""
     found = [service for name in service_names() if (service := find_service(name)) is not None]

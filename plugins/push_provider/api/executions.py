@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from push_provider import runs
 from push_provider.api import audit, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
-from push_provider.api.guards import RUN, CallerDep, sessions
+from push_provider.api.guards import RUN, CallerDep, Right, needs, sessions
 from push_provider.api.models import (
     Answer,
     ExecutionAnswer,
@@ -46,6 +46,7 @@ class Redriven(Answer):
 
 
 @router.get("/executions", responses=openapi.errors(401, 403, 422, 429))
+@needs(Right.READ)
 def list_executions(
     request: Request,
     caller: CallerDep,
@@ -73,6 +74,7 @@ def list_executions(
 
 
 @router.get("/executions/{execution}", responses=openapi.errors(401, 403, 404, 422, 429))
+@needs(Right.READ)
 def get_execution(request: Request, caller: CallerDep, execution: ExecutionId) -> ExecutionAnswer:
     """One execution: when, by whom, how many got it."""
     caller.require_any_read(RUN)
@@ -87,6 +89,7 @@ def get_execution(request: Request, caller: CallerDep, execution: ExecutionId) -
     responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("Redrive", required=False),
 )
+@needs(Right.READ, Right.RUN)
 def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionId, body: JsonBody) -> Redriven:
     """Send an execution again to those who did not get it, and to no one else; with the text that was meant then.
 

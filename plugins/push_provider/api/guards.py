@@ -6,9 +6,10 @@ may create, change and cancel the task; who may create its runs may trigger it; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import (
@@ -31,7 +32,54 @@ from push_provider.task import DAG_PREFIX, dag_id
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
 
+    from push_provider.policy.effects import Effect
+
 RUN = DagAccessEntity.RUN
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+class Right(StrEnum):
+    """What a call takes, in the terms of Airflow's permissions."""
+
+    READ = "read"
+    """To read the DAG of the push task, and its runs."""
+    EDIT = "edit"
+    """To edit the DAG."""
+    RUN = "run"
+    """To create runs of the DAG."""
+    DELETE = "delete"
+    """To delete the DAG."""
+    READ_CONFIGS = "read configurations"
+    """To read connections."""
+    EDIT_CONFIGS = "edit configurations"
+    """To edit connections."""
+    TEST_CONFIGS = "test configurations"
+    """To read and to create connections."""
+
+
+def needs(*rights: Right, effects: Iterable[Effect] = ()) -> Callable[[_Call], _Call]:
+    """Declare what a call takes. OpenAPI shows it, and the table of roles is generated from it.
+
+    :param rights: all of them; none: whoever is logged in.
+    :param effects: of the push tasks that it brings in, each of which must be allowed as well.
+    """
+
+    def declare(call: _Call) -> _Call:
+        call.__push_needs__ = {  # type: ignore[attr-defined]
+            "x-rights": [right.value for right in rights],
+            "x-effects": [effect.value for effect in effects],
+        }
+        return call
+
+    return declare
+
+
+def declared(call: Any) -> dict[str, list[str]]:
+    """What :func:`needs` has declared of a call."""
+    found: dict[str, list[str]] = call.__push_needs__
+    return found
+
+
 _UNNAMED = "push: any DAG"
 """No DAG can have this id, so no permission can name it: whoever may read it may read every DAG."""
 _WHOLE = frozenset({"SimpleAuthManager", "FabAuthManager"})
@@ -75,6 +123,10 @@ class Caller:
     def require_trigger(self, code: str) -> None:
         """The caller must be allowed to begin executions of the task."""
         self.require("POST", code, RUN)
+
+    def may_begin(self, code: str) -> bool:
+        """Whether the caller may begin executions of the task."""
+        return self.may("POST", code, RUN)
 
     def require_delete(self, code: str) -> None:
         """The caller must be allowed to delete the task."""

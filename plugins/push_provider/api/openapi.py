@@ -10,7 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from push_provider.api.guards import declared
 from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
 from push_provider.exceptions import FieldError
 from push_provider.task import CODE_PATTERN, PushTask, Trigger
@@ -148,6 +150,10 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
         tags=app.openapi_tags,
         license_info=app.license_info,
     )
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in route.methods:
+                schema["paths"][route.path][method.lower()] |= declared(route.endpoint)
     components = schema["components"]
     components["schemas"] |= _contract()
     for model, field, what in (

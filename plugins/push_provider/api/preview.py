@@ -10,7 +10,7 @@ from pydantic import Field
 from push_provider import content
 from push_provider.api import openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
-from push_provider.api.guards import CallerDep
+from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.problems import invalid
 from push_provider.exceptions import FieldError, InvalidTask
@@ -47,6 +47,7 @@ class PreviewAnswer(Answer):
     responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("PreviewRequest"),
 )
+@needs(Right.READ)
 def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
 

@@ -150,6 +150,8 @@ def of_error(error: PushError) -> Problem:
     """The problem of one of the package's errors."""
     if isinstance(error, InvalidTask):
         return invalid(*error.errors)
+    if isinstance(error, exceptions.NotAllowed):
+        return Problem(403, "forbidden", str(error), errors=error.errors)
     status, code = next((status, code) for cls, status, code in _STATUS if isinstance(error, cls))
     return Problem(status, code, str(error), retry_after=_RETRY_AFTER if status in (429, 503) else None)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from push_provider.api import openapi
-from push_provider.api.guards import RUN, CallerDep
+from push_provider.api.guards import RUN, CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.parameters import Moment, Text
 from push_provider.api.problems import invalid
@@ -45,6 +45,7 @@ class StatsAnswer(Answer):
 
 
 @router.get("/stats", responses=openapi.errors(401, 403, 422, 429))
+@needs(Right.READ)
 def get_stats(
     caller: CallerDep,
     begun_from: Annotated[

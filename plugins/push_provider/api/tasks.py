@@ -16,7 +16,7 @@ from push_provider import content, runs, settings, written
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JSON_TYPE, JsonBody, PatchBody, merge_patch, unknown_fields
 from push_provider.api.configs import senders
-from push_provider.api.guards import Caller, CallerDep, sessions
+from push_provider.api.guards import Caller, CallerDep, Right, needs, sessions
 from push_provider.api.models import (
     PAUSED,
     WAITING,
@@ -38,6 +38,8 @@ from push_provider.api.waiting import when_known
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
+from push_provider.policy import effects
+from push_provider.policy.effects import Effect
 from push_provider.task import CODE_PATTERN, PushTask, parse
 from push_provider.unforeseen import Unforeseen, concerns_all
 
@@ -79,6 +81,7 @@ class Cancelled(Answer):
 
 
 @router.get("/tasks", responses=openapi.errors(401, 403, 422, 429))
+@needs(Right.READ)
 def list_tasks(
     request: Request,
     caller: CallerDep,
@@ -144,6 +147,7 @@ def list_tasks(
     },
     openapi_extra=openapi.body("PushTask"),
 )
+@needs(Right.EDIT, effects=Effect)
 def create_task(
     request: Request,
     response: Response,
@@ -191,6 +195,7 @@ def create_task(
     },
     openapi_extra=openapi.body("PushTasks"),
 )
+@needs(Right.EDIT, effects=Effect)
 def create_tasks(
     request: Request, response: Response, caller: CallerDep, body: JsonBody, key: IdempotencyKey = None
 ) -> Any:
@@ -242,6 +247,7 @@ def create_tasks(
 
 
 @router.get("/tasks/{code}", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 422, 429))
+@needs(Right.READ)
 def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """One push task, where it stands, and the task itself."""
     caller.require_read(code)
@@ -255,6 +261,7 @@ def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     # One type alone: openapi-python-client makes a module that cannot be imported of two that are one model.
     openapi_extra=openapi.body("PushTaskPatch", bodies.MERGE_PATCH_TYPE),
 )
+@needs(Right.EDIT, effects=Effect)
 def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody) -> Any:
     """Change a push task by a JSON Merge Patch (RFC 7396): what is named is replaced, null stands for the default.
 
@@ -273,18 +280,18 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
         unknown = {name: None for name in patch if name not in PushTask.model_fields}
         task = parse({**merge_patch(spec, patch), **unknown, "code": code})
         limits.check_recipients(task.recipients)
+        effects.require(task, caller, before=spec)
         if faults := content.faults(task):
             raise InvalidTask(faults)
         changed.append(task)
         return task
 
-    if _begins_by_itself(patch):
-        caller.require_trigger(code)
     applied = tasks.change(get_engine(), code, edit, **_now())
     return _detail(request, applied.row._replace(spec=changed[-1].spec()))
 
 
 @router.delete("/tasks/{code}", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
+@needs(Right.DELETE)
 def delete_task(
     caller: CallerDep,
     code: Code,
@@ -301,6 +308,7 @@ def delete_task(
 @router.post(
     "/tasks/{code}/pause", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
 )
+@needs(Right.EDIT)
 async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on."""
     return await _pause(request, caller, code, paused=True)
@@ -309,12 +317,14 @@ async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
 @router.post(
     "/tasks/{code}/resume", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
 )
+@needs(Right.EDIT, Right.RUN)
 async def resume_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent."""
     return await _pause(request, caller, code, paused=False)
 
 
 @router.post("/tasks/{code}/cancel", responses=openapi.errors(401, 403, 404, 422, 429, 503))
+@needs(Right.EDIT)
 def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     """Cancel a push task for good: no execution begins any more, and what is not sent is not sent.
 
@@ -340,6 +350,8 @@ async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -
 
 def _ask_to_pause(caller: Caller, code: str, *, paused: bool) -> None:
     caller.require_edit(code)
+    if not paused:  # its schedule sends again, and so do its triggers
+        caller.require_trigger(code)
     audit.write(caller, "push_pause_task" if paused else "push_resume_task", code)
 
 
@@ -374,8 +386,7 @@ def _read(caller: Caller, document: Any) -> PushTask:
     task = parse(document)
     limits.check_recipients(task.recipients)
     caller.require_edit(task.code)
-    if task.schedule.kind != "manual":
-        caller.require_trigger(task.code)
+    effects.require(task, caller)
     if faults := content.faults(task):
         raise InvalidTask(faults)
     return task
@@ -404,10 +415,6 @@ def _refused(error: Exception, index: int, unforeseen: Unforeseen) -> dict[str, 
         unforeseen.told(error, f"Task {index} of a bulk call")
         problem = fault()
     return {"status": problem.status, "problem": problem.body()}
-
-
-def _begins_by_itself(patch: Mapping[str, Any]) -> bool:
-    return "schedule" in patch
 
 
 def _code_in(document: Mapping[str, Any]) -> str | None:

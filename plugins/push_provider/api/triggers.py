@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import Body, JsonBody
-from push_provider.api.guards import Caller, CallerDep, sessions
+from push_provider.api.guards import Caller, CallerDep, Right, needs, sessions
 from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
 from push_provider.api.parameters import Code, IdempotencyKey
 from push_provider.api.problems import Problem, invalid
@@ -42,6 +42,7 @@ def starter(app: FastAPI, user: str | None) -> Starter:
     },
     openapi_extra=openapi.body("Trigger", required=False),
 )
+@needs(Right.RUN)
 async def trigger_task(
     request: Request, response: Response, caller: CallerDep, code: Code, body: JsonBody, key: IdempotencyKey = None
 ) -> Begun:

@@ -1,0 +1,1 @@
+"""Who may have what done, and within which bounds."""

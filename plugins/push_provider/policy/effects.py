@@ -1,0 +1,72 @@
+"""What a push task would do, and whether whoever asks may have it done: one answer for every door.
+
+A door says who asks, as an :class:`Authority`: the REST API an Airflow user, Kafka's intake a topic. The command line
+is a local administrator's, who may do everything, and asks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from push_provider.exceptions import FieldError, NotAllowed
+
+if TYPE_CHECKING:
+    from push_provider.task import PushTask
+
+
+class Effect(StrEnum):
+    """Something that a push task does beyond being on record."""
+
+    BEGIN = "begin"
+    """It begins to send by itself, or can begin again."""
+
+
+class Authority(Protocol):
+    """Who asks, in the terms of what a task does."""
+
+    def may_begin(self, code: str) -> bool:
+        """Whether they may begin executions of this task."""
+
+
+def require(
+    task: PushTask,
+    authority: Authority,
+    *,
+    before: Mapping[str, Any] | None = None,
+    effects: Collection[Effect] = frozenset(Effect),
+) -> None:
+    """Refuse a push task that does what whoever asks may not have done.
+
+    All that the task would do is asked for, and not only what is changed: whoever changes the text of a task decides
+    what is sent in the name of all the rest of it.
+
+    :param before: the spec of the task that is changed; None for a new one.
+    :param effects: those that are asked for.
+    :raises NotAllowed: names each field, and what would be allowed.
+    """
+    refused = [fault for effect in Effect if effect in effects for fault in _RULES[effect](task, authority, before)]
+    if refused:
+        raise NotAllowed(refused)
+
+
+def _begin(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
+    if task.schedule.kind != "manual":
+        field, what = "schedule", "lets the task send by itself"
+    elif before is not None and _allows_more(task, before):
+        field, what = "execution", "lets more executions begin"
+    else:
+        return []
+    if authority.may_begin(task.code):
+        return []
+    return [FieldError(field, f"{what}, and your role may not trigger push task {task.code!r}")]
+
+
+def _allows_more(task: PushTask, before: Mapping[str, Any]) -> bool:
+    execution = before.get("execution") or {}
+    limit = execution.get("max_executions") if execution.get("type") == "loop" else 1
+    return limit is not None and (task.execution.limit is None or task.execution.limit > limit)
+
+
+_RULES = {Effect.BEGIN: _begin}
