@@ -243,9 +243,9 @@ def test_what_cannot_be_the_default(
 def test_the_watch_works_only_when_something_has_changed(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = default_configs.reconcile, []
 
-    def counted(*arguments: Any) -> None:
+    def counted(*arguments: Any) -> bool:
         calls.append(arguments)
-        real(*arguments)
+        return real(*arguments)
 
     monkeypatch.setattr(default_configs, "reconcile", counted)
     watch = default_configs.Watch(airflow.sessions)
@@ -270,3 +270,13 @@ def test_the_watch_works_only_when_something_has_changed(airflow: Airflow, monke
         defaults.put(connection, "sms", None)
     assert looks() == 2
     assert defaults.of(airflow.ledger, "sms") == "two"
+
+
+def test_the_watch_finds_again_what_it_has_changed_before(airflow: Airflow) -> None:
+    watch = default_configs.Watch(airflow.sessions)
+    for _ in range(2):
+        # Marked, noted and deleted between two looks.
+        with defaults.changing(airflow.ledger) as connection:
+            defaults.put(connection, "sms", Default("one", stored=True))
+        watch()
+        assert defaults.every(airflow.ledger) == {}

@@ -75,14 +75,16 @@ def make_default(engine: Engine, sessions: Sessions, config: str, channel: str |
     return kind
 
 
-def reconcile(engine: Engine, sessions: Sessions) -> None:
+def reconcile(engine: Engine, sessions: Sessions) -> bool:
     """Bring the ledger's note up to what Airflow's connections say.
 
     One that was marked beside the present default takes its place; of several, the newest does. The others lose their
     mark.
 
     :param sessions: gives a session on Airflow's database, committed at its end.
+    :returns: whether there was anything to change.
     """
+    changed = False
     with defaults.changing(engine) as ledger:
         noted = defaults.within(ledger)
         found: dict[str, Default | None] = {}
@@ -91,11 +93,13 @@ def reconcile(engine: Engine, sessions: Sessions) -> None:
             for channel in CHANNELS:
                 same = by_channel[channel]
                 default = found[channel] = _found(same, noted.get(channel))
-                _mark(same, default.config if default else None)
+                changed |= _mark(same, default.config if default else None)
         for channel, default in found.items():
             if default != noted.get(channel):
                 log.info("Default configuration of channel %s: %s", channel, default.config if default else "none")
                 defaults.put(ledger, channel, default)
+                changed = True
+    return changed
 
 
 class Watch:
@@ -123,9 +127,9 @@ class Watch:
         with self._sessions() as session:
             stored = session.execute(query.where(columns.conn_type.in_(list(channel_types())))).all()
         seen = (sorted(map(tuple, stored)), defaults.every(engine))
+        # What had to be changed is not what is there now, and could come again: only what was right is remembered.
         if seen != self._seen:
-            reconcile(engine, self._sessions)
-            self._seen = seen
+            self._seen = None if reconcile(engine, self._sessions) else seen
 
 
 def _checked(config: str, channel: str | None) -> str:
@@ -175,9 +179,12 @@ def _found(same: Sequence[Connection], noted: Default | None) -> Default | None:
     return None if noted is None or noted.stored else noted
 
 
-def _mark(same: Sequence[Connection], config: str | None) -> None:
-    """Let one connection have the mark, and no other."""
+def _mark(same: Sequence[Connection], config: str | None) -> bool:
+    """Let one connection have the mark, and no other; whether that changed one."""
+    changed = False
     for one in same:
         wanted = one.conn_id == config
         if wanted != is_marked(one):
             one.set_extra(json.dumps({**one.extra_dejson, _MARK: wanted}, ensure_ascii=False))
+            changed = True
+    return changed
