@@ -215,6 +215,12 @@ _STANDING = {
         "most: whichever was the default before is switched off.",
         kind="boolean",
     ),
+    "apps": _field(
+        "Applications (应用)",
+        "Whose push tasks are sent through this account, separated by commas; * for all. Beside those, who may read "
+        "connections may use it. Empty: they alone, but the default one of a channel is everybody's.",
+        kind="string",
+    ),
 }
 """What the forms of all channels have."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api_server import task
 
@@ -36,6 +36,38 @@ CONFIG = {
     "password": "open sesame",
     "extra": '{"ignore_tls": true, "from_name": "Push"}',
 }
+
+
+CONNECTIONS = (
+    CONFIG,
+    # Airflow's own type, which nobody made for pushes, and one that is no mail account at all.
+    {"connection_id": "ceo", "conn_type": "smtp", "host": "mail.example.com", "login": "ceo@example.com"},
+    {"connection_id": "books", "conn_type": "postgres", "login": "books", "extra": '{"apps": "*"}'},
+    {"connection_id": "shop-mail", "conn_type": "push_email", "extra": '{"apps": "shop, crm"}', "login": "s@shop.cn"},
+)
+
+
+class Case(NamedTuple):
+    """What a push task does, and who may have it done.
+
+    :param fields: of the task.
+    :param takes: right that it takes; None if everybody may who may make the call.
+    """
+
+    effect: str
+    fields: dict[str, Any]
+    takes: str | None = None
+
+
+CASES = (
+    Case("config", {}),
+    Case("config", {"config": "ceo"}, "read configurations"),
+    Case("config", {"config": "no-such"}, "read configurations"),
+    Case("config", {"config": "books", "app": "shop"}, "read configurations"),
+    Case("config", {"config": "shop-mail", "app": "user"}, "read configurations"),
+    Case("config", {"config": "shop-mail", "app": "shop"}),
+    Case("begin", {"schedule": {"kind": "daily", "time": "09:00"}}, "run"),
+)
 
 
 class Call:
@@ -72,7 +104,8 @@ class Setting:
         begun = server.push("POST", f"/tasks/{self.code}/trigger")
         assert begun.status == 202, begun
         self.execution = begun.json["execution"]
-        server.call("POST", "/api/v2/connections", CONFIG)
+        for connection in CONNECTIONS:
+            server.call("POST", "/api/v2/connections", connection)
         self.calls = _declared(server)
 
     def deviations(self, rights: dict[str, set[str] | None]) -> dict[tuple[str, str], tuple[int, int]]:
@@ -87,6 +120,38 @@ class Setting:
                     assert answer.headers["content-type"] == "application/problem+json", (name, role)
                     assert answer.json["status"] == answer.status
         return found
+
+    def deviations_of_effects(self, rights: dict[str, set[str] | None]) -> dict[tuple[Any, ...], tuple[int, int]]:
+        """The same of call, role and what a task does, for all calls that bring tasks in."""
+        found = {}
+        for name, call in self.calls.items():
+            if not call.effects:
+                continue
+            for role, theirs in rights.items():
+                if theirs is None or not call.rights <= theirs:
+                    continue
+                for case in CASES:
+                    allowed = case.effect not in call.effects or case.takes is None or case.takes in theirs
+                    expected = call.good if allowed else 403
+                    if (status := self.bring(name, role, case.fields)) != expected:
+                        found[name, role, *case] = status, expected
+        return found
+
+    def bring(self, name: str, role: str, fields: dict[str, Any]) -> int:
+        """Bring a task in by a call; the status, of a bulk call the task's own unless that is good."""
+        method, path = name.split(" ", 1)
+        body: dict[str, Any] = task(**fields)
+        if "{code}" in path:
+            path = path.format(code=self.server.create())
+            body = fields
+        elif "bulk" in path:
+            body = {"tasks": [body]}
+        elif "preview" in path:
+            body = {"task": body}
+        answer = self.server.push(method, path, body, role=role)
+        if "bulk" in path and (status := answer.json["items"][0]["status"]) != 201:
+            return int(status)
+        return answer.status
 
     def call(self, name: str, role: str) -> Answer:
         method, path = name.removesuffix(" (csv)").split(" ", 1)

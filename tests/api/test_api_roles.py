@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
-from roles import RIGHTS, Setting
+from api_server import task
+from roles import CONFIG, RIGHTS, Setting
 
 if TYPE_CHECKING:
     from api_server import ApiServer
@@ -21,6 +23,10 @@ def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
     assert setting.deviations(RIGHTS) == {}
 
 
+def test_every_effect_is_allowed_to_those_who_may(setting: Setting) -> None:
+    assert setting.deviations_of_effects(RIGHTS) == {}
+
+
 def test_nobody_is_told_how_to_log_in(server: ApiServer) -> None:
     answer = server.push("GET", "/tasks", role=None)
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -31,3 +37,55 @@ def test_a_forged_token_is_refused(server: ApiServer) -> None:
     answer = server.push("GET", "/tasks", role=None, headers={"Authorization": "Bearer nonsense"})
     assert answer.status == 403
     assert answer.json["code"] == "forbidden"
+
+
+# --- configurations -----------------------------------------------------------------------------------
+
+HIDDEN = ("ceo", "books", "shop-mail", "no-such", "push_email_default")
+
+
+@pytest.mark.parametrize("how", ["POST /tasks", "POST /tasks?dry_run=true", "PATCH /tasks/{code}"])
+def test_a_connection_that_one_may_not_use_answers_as_none(setting: Setting, how: str) -> None:
+    method, path = how.split(" ")
+    seen = set()
+    for conn_id in HIDDEN:
+        body = {"config": conn_id} if method == "PATCH" else task(config=conn_id)
+        answer = setting.server.push(method, path.format(code=setting.code), body, role="user")
+        assert (answer.status, answer.fields) == (403, ["config"])
+        seen.add(answer.data.decode().replace(conn_id, "…"))
+    assert len(seen) == 1
+
+
+def test_nobody_sends_as_the_ceo_by_another_s_task(setting: Setting) -> None:
+    """Whoever may not use its configuration does not change what a task says in its name."""
+    code = setting.server.create(config="ceo")
+    patch = {"content": "You are all dismissed", "recipients": ["all@example.com"]}
+    assert setting.server.push("PATCH", f"/tasks/{code}", patch, role="user").fields == ["config"]
+    assert setting.server.push("PATCH", f"/tasks/{code}", {**patch, "config": None}, role="user").status == 200
+
+
+def test_a_sender_s_address_finds_nothing_for_those_who_may_not_see_connections(setting: Setting) -> None:
+    code = setting.server.create(config="ceo")
+    for role, found in (("op", [code]), ("user", [])):
+        items = setting.server.push("GET", "/tasks", role=role, sender="ceo@example.com").json["items"]
+        assert [item["code"] for item in items if item["code"] == code] == found
+
+
+def test_a_default_that_names_applications_is_theirs(setting: Setting) -> None:
+    server = setting.server
+
+    def names(apps: str) -> None:
+        changed = {**CONFIG, "extra": json.dumps({"apps": apps})}
+        path = f"/api/v2/connections/{CONFIG['connection_id']}"
+        assert server.call("PATCH", path, changed).status == 200
+
+    names("shop")
+    try:
+        for role in ("user", "admin"):
+            assert server.push("POST", "/tasks", task(app="crm"), role=role).fields == ["config"]
+            assert server.push("POST", "/tasks", task(app="shop"), role=role).status == 201
+        named = task(app="crm", config=CONFIG["connection_id"])
+        assert server.push("POST", "/tasks", named, role="user").fields == ["config"]
+        assert server.push("POST", "/tasks", named, role="op").status == 201
+    finally:
+        names("")

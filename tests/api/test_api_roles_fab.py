@@ -45,6 +45,10 @@ def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
     assert setting.deviations(FAB_RIGHTS) == {}
 
 
+def test_every_effect_is_allowed_to_those_who_may(setting: Setting) -> None:
+    assert setting.deviations_of_effects(FAB_RIGHTS) == {}
+
+
 DAILY = {"kind": "daily", "time": "09:00"}
 TWICE = {"type": "loop", "max_executions": 2}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,23 @@ def account(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
         "extra": {"ignore_tls": True},
     }
     monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps(connection))
+
+
+def test_a_default_that_serves_other_applications_sends_nothing(
+    ledger: Engine, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.loads(os.environ["AIRFLOW_CONN_PUSH_EMAIL_DEFAULT"])
+    connection["extra"]["apps"] = "crm"
+    monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps(connection))
+    apply(ledger, app="shop")
+    with pytest.raises(AirflowFailException, match="the default one serves certain applications"):
+        execute(run())
+    assert states(ledger) == {"ann@example.com": ("failed", 1, "configuration")}
+    apply(ledger, app="crm", code="other")
+    EmailPushOperator(task_id="send", code="other").execute(run())
+    apply(ledger, app="shop", config="push_email_default", code="named")
+    EmailPushOperator(task_id="send", code="named").execute(run())
+    assert mails.to == ["ann@example.com"] * 2
 
 
 def apply(ledger: Engine, **fields: Any) -> None:

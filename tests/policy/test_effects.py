@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 
-from push_provider.exceptions import NotAllowed
+from push_provider.exceptions import ConfigurationError, NotAllowed
 from push_provider.policy import effects
+from push_provider.policy.configurations import require_default
 from push_provider.task import parse
 
 TASK: dict[str, Any] = {
@@ -27,13 +30,28 @@ class Somebody:
     """Somebody who may do what is said.
 
     :param begin: begin executions.
+    :param reads: connections.
+    :param connections: those that there are; the first is the default one.
     """
 
     begin: bool = False
+    reads: bool = False
+    connections: tuple[Any, ...] = ()
 
     def may_begin(self, code: str) -> bool:
         assert code == TASK["code"]
         return self.begin
+
+    def may_read_connection(self, conn_id: str) -> bool:
+        assert conn_id
+        return self.reads
+
+    def connection(self, conn_id: str) -> Any:
+        return next((one for one in self.connections if one.conn_id == conn_id), None)
+
+    def default_config(self, channel: str) -> str:
+        assert channel == TASK["channel"]
+        return str(self.connections[0].conn_id) if self.connections else "push_email_default"
 
 
 def refused(authority: Any, *, before: dict[str, Any] | None = None, **fields: Any) -> list[str]:
@@ -90,3 +108,72 @@ def test_what_makes_no_task_send_does_not(before: dict[str, Any], fields: dict[s
 
 def test_a_new_task_that_waits_for_a_trigger_does_not() -> None:
     assert refused(Somebody(), execution=loop(None)) == []
+
+
+# --- configurations -----------------------------------------------------------------------------------
+
+
+def account(conn_id: str, apps: Any = None, conn_type: str = "push_email") -> Connection:
+    return Connection(conn_id=conn_id, conn_type=conn_type, extra=json.dumps({} if apps is None else {"apps": apps}))
+
+
+DEFAULT = account("push_email_default")
+
+
+@pytest.mark.parametrize(
+    ("connection", "app", "allowed"),
+    [
+        (None, "shop", False),
+        (account("one"), "shop", False),
+        (account("one", ""), "shop", False),
+        (account("one", "shop"), "shop", True),
+        (account("one", "crm, shop"), "shop", True),
+        (account("one", "crm，shop"), "shop", True),
+        (account("one", ["crm", "shop"]), "shop", True),
+        (account("one", "crm"), "shop", False),
+        (account("one", "sho"), "shop", False),
+        (account("one", "shop"), None, False),
+        (account("one", "*"), "shop", True),
+        (account("one", "*"), None, True),
+        (account("one", ["shop", 5]), "shop", False),
+        (account("one", {"shop": True}), "shop", False),
+        (account("one", "*", "smtp"), "shop", True),
+        (account("one", "*", "postgres"), "shop", False),
+        (account("one", "*", "push_aliyun_sms"), "shop", False),
+        (Connection(conn_id="one", conn_type="push_email", extra="[]"), "shop", False),
+    ],
+)
+def test_a_configuration_is_for_those_who_see_it_and_for_the_applications_it_names(
+    connection: Connection | None, app: str | None, allowed: bool
+) -> None:
+    there = (DEFAULT,) if connection is None else (DEFAULT, connection)
+    assert refused(Somebody(connections=there), config="one", app=app) == ([] if allowed else ["config"])
+    assert refused(Somebody(connections=there, reads=True), config="one", app=app) == []
+
+
+@pytest.mark.parametrize(
+    ("default", "app", "allowed"),
+    [
+        (None, "shop", True),
+        (account("one"), "shop", True),
+        (account("one"), None, True),
+        (account("one", "crm"), "shop", False),
+        (account("one", "crm"), None, False),
+        (account("one", "crm,shop"), "shop", True),
+        (account("one", "*"), None, True),
+    ],
+)
+def test_the_default_one_is_everybody_s_unless_it_names_applications(
+    default: Connection | None, app: str | None, allowed: bool
+) -> None:
+    there = (default,) if default else ()
+    for reads in (False, True):  # whoever may read it can name it
+        assert refused(Somebody(connections=there, reads=reads), app=app) == ([] if allowed else ["config"])
+    if default is None:
+        return
+    task = parse({**TASK, "app": app})
+    if allowed:
+        require_default(default, task)
+    else:
+        with pytest.raises(ConfigurationError, match="names no config"):
+            require_default(default, task)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from push_provider import default_configs
 from push_provider.api import audit, openapi
-from push_provider.api.guards import CallerDep, Right, SessionDep, needs, sessions
+from push_provider.api.guards import Caller, CallerDep, Right, SessionDep, needs, sessions
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
 from push_provider.exceptions import ConfigurationError
@@ -147,16 +147,16 @@ def _test(connection: Connection) -> tuple[bool, str]:
     return bool(ok), str(message).replace(name, connection.conn_id)
 
 
-def senders(session: Session, sender: str) -> dict[str, Any]:
+def senders(session: Session, sender: str, caller: Caller) -> dict[str, Any]:
     """The filter of tasks by their sender.
 
-    :param sender: a connection id, or the address that a connection sends as.
+    :param sender: a connection id, or the address that a connection sends as, of those that the caller may see.
     """
     ids = {sender}
     if "@" in sender:
         types = list(default_configs.channel_types())
         query = select(Connection.conn_id).where(Connection.login == sender, Connection.conn_type.in_(types))
-        ids |= set(session.scalars(query))
+        ids |= {conn_id for conn_id in session.scalars(query) if caller.may_read_connection(conn_id)}
     defaults = default_configs.current(get_engine())
     return {"sender": ids, "default_of": [name for name, default in defaults.items() if default in ids]}
 

@@ -6,7 +6,7 @@ may create, change and cancel the task; who may create its runs may trigger it; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -25,8 +25,10 @@ from airflow.utils.session import create_session
 from fastapi import Depends
 from sqlalchemy.orm import Session
 
+from push_provider import default_configs
 from push_provider.api.problems import Problem
 from push_provider.exceptions import UnknownExecution
+from push_provider.ledger.engine import get_engine
 from push_provider.task import DAG_PREFIX, dag_id
 
 if TYPE_CHECKING:
@@ -96,6 +98,9 @@ class Caller:
         self.user = user
         self.name = str(user.get_name())
         self.id = str(user.get_id())
+        # Kept for the one request that this is made for: a bulk call asks a thousand times.
+        self._connections: dict[str, Connection | None] = {}
+        self._defaults: Mapping[str, str] | None = None
 
     def may(self, method: ResourceMethod, code: str, entity: DagAccessEntity | None = None) -> bool:
         """Whether the caller may do this to the DAG of a push task, or to its runs."""
@@ -154,6 +159,23 @@ class Caller:
     def may_read_connection(self, conn_id: str) -> bool:
         """Whether the caller may see a sender configuration."""
         return self._may_connection("GET", conn_id)
+
+    def connection(self, conn_id: str) -> Connection | None:
+        """The connection of this id, whether or not the caller may see it; None if there is none."""
+        from airflow.sdk.exceptions import AirflowNotFoundException
+
+        if conn_id not in self._connections:
+            try:
+                self._connections[conn_id] = Connection.get_connection_from_secrets(conn_id)
+            except AirflowNotFoundException:
+                self._connections[conn_id] = None
+        return self._connections[conn_id]
+
+    def default_config(self, channel: str) -> str:
+        """Connection id of the default configuration of a channel."""
+        if self._defaults is None:
+            self._defaults = default_configs.current(get_engine())
+        return self._defaults[channel]
 
     def require_test(self, conn_id: str) -> None:
         """The caller must be allowed to see sender configurations and to create them, as Airflow's own test demands.

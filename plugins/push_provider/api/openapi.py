@@ -76,7 +76,8 @@ _FIELDS = {
     "code": "Lower-case letters, digits, - and _. The DAG is `push__<code>`. Left out, one is made",
     "name": "Shown to people, in any language",
     "channel": "How it is sent",
-    "config": "Connection id of the sender configuration; without it, the channel's default one",
+    "config": "Connection id of a sender configuration that you may read, or that names the task's `app`; without it, "
+    "the channel's default one",
     "execution": "Once, or in a loop; a loop without `max_executions` goes on until it is cancelled",
     "schedule": "When; a schedule begins with its next period",
     "missed": "Times that passed while nothing ran. Without it: `latest` for kinds `now` and `at`, else `skip`",

@@ -111,7 +111,7 @@ def list_tasks(
     codes = caller.readable()
     with sessions() as session:
         paused = runs.paused_codes(session)
-        senders_of = senders(session, sender) if sender is not None else {}
+        senders_of = senders(session, sender, caller) if sender is not None else {}
     filters: dict[str, Any] = {
         "codes": codes,
         "status": status,

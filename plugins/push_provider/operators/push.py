@@ -162,6 +162,7 @@ class BasePushOperator(BaseOperator):
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
         from push_provider.ledger import defaults, executions
+        from push_provider.policy.configurations import require_default
 
         default = None
         if plan.task.config is None:
@@ -180,6 +181,8 @@ class BasePushOperator(BaseOperator):
             push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
             content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
             connection = channel.connection(plan.task.config, default)
+            if plan.task.config is None:
+                require_default(connection, plan.task)
             sender = channel.open(connection, content, Job(plan.id, plan.token, last))
         except Exception:  # whatever it is: nothing was handed over, so nobody is in doubt
             executions.record(engine, _untouched(pending))

@@ -10,15 +10,21 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from push_provider.addresses import shown
 from push_provider.exceptions import FieldError, NotAllowed
+from push_provider.policy.configurations import serves
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from push_provider.task import PushTask
 
 
 class Effect(StrEnum):
     """Something that a push task does beyond being on record."""
 
+    CONFIG = "config"
+    """It sends through a configuration."""
     BEGIN = "begin"
     """It begins to send by itself, or can begin again."""
 
@@ -28,6 +34,15 @@ class Authority(Protocol):
 
     def may_begin(self, code: str) -> bool:
         """Whether they may begin executions of this task."""
+
+    def may_read_connection(self, conn_id: str) -> bool:
+        """Whether they may see the connection of this id, if there is one."""
+
+    def connection(self, conn_id: str) -> Connection | None:
+        """The connection of this id, whether or not they may see it; None if there is none."""
+
+    def default_config(self, channel: str) -> str:
+        """Connection id of the default configuration of a channel."""
 
 
 def require(
@@ -51,6 +66,19 @@ def require(
         raise NotAllowed(refused)
 
 
+def _config(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:  # noqa: ARG001
+    named = task.config
+    if named is not None and authority.may_read_connection(named):
+        return []
+    served = serves(authority.connection(named or authority.default_config(task.channel)), task)
+    if served or (served is None and named is None):
+        return []
+    if named is None:
+        return [FieldError("config", "the default one serves certain applications alone; name one that you may use")]
+    # The same words whether or not there is one, and whatever it is.
+    return [FieldError("config", f"there is no configuration {shown(named)} that you may use for this task")]
+
+
 def _begin(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
     if task.schedule.kind != "manual":
         field, what = "schedule", "lets the task send by itself"
@@ -69,4 +97,4 @@ def _allows_more(task: PushTask, before: Mapping[str, Any]) -> bool:
     return limit is not None and (task.execution.limit is None or task.execution.limit > limit)
 
 
-_RULES = {Effect.BEGIN: _begin}
+_RULES = {Effect.CONFIG: _config, Effect.BEGIN: _begin}
