@@ -21,6 +21,13 @@ class PushPlugin(AirflowPlugin):
         return [{"app": create_app(), "url_prefix": "/push", "name": "Push"}]
 
     @cached_property
+    def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
+        """What is in front of all of Airflow's API server where nobody logs in; asked for there alone."""
+        from push_provider.api.perimeter import NoLogin, asks_for_login
+
+        return [] if asks_for_login() else [{"middleware": NoLogin, "name": "Push: no login"}]
+
+    @cached_property
     def timetables(self) -> list[Any]:  # type: ignore[override]
         """The timetable of push DAGs; asked for where a DAG is stored and read back, not in tasks."""
         from push_provider.timetable import ClosedTimetable, PushTimetable

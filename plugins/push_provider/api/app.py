@@ -20,6 +20,7 @@ from push_provider.api import (
     email_services,
     executions,
     limits,
+    perimeter,
     preview,
     problems,
     stats,
@@ -74,6 +75,7 @@ def create_app() -> FastAPI:
     app.include_router(docs.router)
     problems.register(app, login=docs.login)
     app.add_middleware(limits.BodyLimit)
+    app.add_middleware(perimeter.OwnOrigin)
     return app
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.responses import PlainTextResponse
 from starlette.datastructures import Headers, MutableHeaders
+
+from push_provider import origins
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +26,6 @@ _SECURITY = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Guard:
@@ -52,7 +52,7 @@ class Guard:
             await send(event)
 
         host = Headers(scope=scope).get("host", "")
-        if _hostname(f"//{host}") in _NAMES:
+        if origins.hostname(host) in origins.LOOPBACK:
             await self.app(scope, receive, secured)
         else:
             refusal = PlainTextResponse("Open the mailbox as 127.0.0.1 or localhost.\n", status_code=421)
@@ -62,20 +62,7 @@ class Guard:
 async def same_origin(request: Request) -> None:
     """A FastAPI dependency of every route that changes something: only the page itself, or no browser at all.
 
-    Every browser sends Origin with what is not a GET, and current ones Sec-Fetch-Site (Fetch standard,
-    3.2; W3C Fetch Metadata); a script sends neither.
-
     :raises HTTPException: 403 for any other site.
     """
-    headers = request.headers
-    origin = headers.get("origin")
-    is_own = origin is None or origin == f"http://{headers.get('host')}"
-    if not is_own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    if origins.is_from_elsewhere(request.headers, request.url.scheme):
         raise HTTPException(403, "Only the mailbox's own page may do this")
-
-
-def _hostname(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
