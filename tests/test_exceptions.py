@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 
 import pytest
 
 from push_provider import exceptions
-from push_provider.exceptions import FieldError, InvalidTask, ProviderUnavailable, PushError, UnknownTask
+from push_provider.exceptions import FieldError, FieldErrors, InvalidTask, ProviderUnavailable, PushError, UnknownTask
 
 CLASSES = [
     item
@@ -59,6 +60,25 @@ def test_an_invalid_task_names_every_field_and_where() -> None:
     error = InvalidTask(errors, where="conf")
     assert str(error).startswith("conf: recipients[3].to: ")
     assert error.errors == tuple(errors)
+
+
+def test_twenty_errors_are_named_and_the_others_counted() -> None:
+    made = []
+
+    def endless() -> Iterator[FieldError]:
+        for number in range(50):
+            made.append(number)
+            yield FieldError(f"f{number}", "is wrong")
+
+    error = InvalidTask(endless())
+    assert len(made) == 50
+    assert (len(error.errors), error.errors.more) == (20, 30)
+    assert str(error).endswith("f19: is wrong; and 30 more")
+    assert error.errors.told("\n").splitlines()[-2:] == ["f19: is wrong", "and 30 more"]
+    again = InvalidTask(error.errors.under("define.")).errors
+    assert (again[0].field, len(again), again.more) == ("define.f0", 20, 30)
+    assert (again.first().told(), again.and_then(again).more) == ("define.f0: is wrong; and 49 more", 80)
+    assert FieldErrors([FieldError("a", "b")] * 20).more == 0
 
 
 def test_the_others_hold_what_a_caller_needs() -> None:

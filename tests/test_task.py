@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -618,6 +621,58 @@ def test_a_wrong_trigger(data: Any, where: str, message: str | None) -> None:
     assert error.field == where
     assert message is None or error.message == message
     assert str(refused.value).startswith(f"trigger: {where}: ")
+
+
+UNKNOWN = {f"f{number}": 1 for number in range(5000)}
+MANY = "have 1000 faults among the first {}; what follows has not been looked at"
+
+
+@pytest.mark.parametrize(
+    ("data", "first", "more"),
+    [
+        ({**SMALLEST, **UNKNOWN}, ("f0", "is not a field here; known are: code, name"), 4980),
+        ({**SMALLEST, "schedule": UNKNOWN}, ("schedule", "has 5000 fields; only variables"), 0),
+        ({**SMALLEST, "recipients": [{"to": "a@x.com", **UNKNOWN}]}, ("recipients[0]", "has 5001 fields; only"), 0),
+        ({**SMALLEST, "recipients": ["no"] * 30}, ("recipients[0].to", "'no' is not a mail address"), 10),
+        ({**SMALLEST, "recipients": ["no"] * 20_000}, ("recipients", MANY.format(1000)), 981),
+        ({**SMALLEST, "recipients": [*["a@x.com"] * 250, {}]}, ("recipients[250].to", "is required"), 0),
+        ({**SMALLEST, "recipients": [{"x": 1}] * 20_000}, ("recipients", MANY.format(500)), 981),
+        ({**SMALLEST, "attachments": [{}] * 20_000}, ("attachments", MANY.format(500)), 981),
+        ({**SMALLEST, "attachments": [*["a.pdf"] * 250, 7]}, ("attachments[250]", "must be a path below include/"), 0),
+        ({**SMALLEST, "variables": {"a": ["\0"] * 20_000}}, ("variables.a[0]", NO_NUL), 19_980),
+    ],
+)  # fmt: skip
+def test_many_faults_are_told_in_short(data: Any, first: tuple[str, str], more: int) -> None:
+    with pytest.raises(InvalidTask) as refused:
+        parse(data)
+    errors = refused.value.errors
+    assert (errors[0].field, errors[0].message[: len(first[1])]) == first
+    assert errors.more == more
+    assert len(errors) == (20 if more else 1)
+    assert len(str(refused.value)) < 4000
+
+
+def test_many_faults_take_little_time_and_memory() -> None:
+    # Measured from outside: this process reads the documents, and the kernel says what that took.
+    documents = "{**SMALLEST, 'recipients': [{'x': 1}] * 300_000}", "{f'f{n}': 1 for n in range(300_000)}"
+    program = f"""
+from push_provider.exceptions import InvalidTask
+from push_provider.task import parse
+SMALLEST = {SMALLEST!r}
+for document in ({", ".join(documents)}):
+    try:
+        parse(document)
+    except InvalidTask as error:
+        assert len(str(error)) < 4000
+    else:
+        raise SystemExit("taken")
+"""
+    child = subprocess.Popen([sys.executable, "-c", program])
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    assert used.ru_utime + used.ru_stime < 20  # 3 on an idle machine; without a bound it was 40, and 1.9 GB
+    assert used.ru_maxrss < 500 * 1024
 
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -5,6 +5,7 @@
     PushError
     ├── PermanentError          trying again changes nothing; the Airflow task fails at once
     │   ├── InvalidTask         a push task, trigger or file breaks the contract; names each field
+    │   ├── NotAllowed          a push task does what whoever asks may not have done; names each field
     │   ├── UnknownTask         no push task has this code
     │   ├── TaskClosed          the push task is finished or cancelled and takes no execution
     │   ├── TaskPaused          the push task's DAG is paused and takes no execution
@@ -15,10 +16,10 @@
     │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── UnknownMessage      no rejected message has this id
-    │   ├── NotAllowed          a push task does what whoever asks may not have done; names each field
     │   ├── UnknownConfig       no connection has this id, or no message can be sent through it
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
+    │   │   └── LimitExceeded   a template would take more than a rendering may
     │   └── DeliveryFailed      the execution ended and some recipients have not got the message
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
@@ -32,10 +33,14 @@ A message names the field or recipient and the remedy, and never holds a secret.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple, Self
 
 from push_provider.visible import visible
+
+MOST_ERRORS = 20
+"""Broken fields that one text names."""
 
 
 class PushError(Exception):
@@ -64,17 +69,53 @@ class FieldError(NamedTuple):
         return visible(f"{self.field}: {self.message}", lines=True)
 
 
+class FieldErrors(tuple[FieldError, ...]):
+    """Broken fields as they are told: the first :data:`MOST_ERRORS`, and how many more there are.
+
+    :param errors: in the order of the document, however many; a generator's are made one at a time.
+    :param more: how many there are besides.
+    """
+
+    more: int
+
+    def __new__(cls, errors: Iterable[FieldError] = (), more: int = 0) -> Self:  # noqa: D102  (see the class)
+        waiting = iter(errors)
+        self = super().__new__(cls, islice(waiting, MOST_ERRORS))
+        self.more = more + getattr(errors, "more", 0) + sum(1 for _ in waiting)
+        return self
+
+    def told(self, between: str = "; ") -> str:
+        """All of them as one text."""
+        words = [str(error) for error in self]
+        return between.join([*words, f"and {self.more} more"] if self.more else words)
+
+    def under(self, place: str) -> FieldErrors:
+        """The same of a document that is part of another.
+
+        :param place: what goes in front of each path.
+        """
+        return FieldErrors((FieldError(f"{place}{field}", message) for field, message in self), self.more)
+
+    def first(self) -> FieldErrors:
+        """The first alone, and how many more there are."""
+        return FieldErrors(self[:1], self.more + len(self[1:]))
+
+    def and_then(self, others: FieldErrors) -> FieldErrors:
+        """These, and those of a document that follows."""
+        return FieldErrors([*self, *others], self.more + others.more)
+
+
 class InvalidTask(PermanentError):
     """A push task, a trigger or a file breaks the contract.
 
-    :param errors: every broken field, in the order of the document.
+    :param errors: the broken fields, in the order of the document.
     :param where: what was read (a file, a message), for the first line of the text.
     """
 
-    def __init__(self, errors: Sequence[FieldError], *, where: str | None = None) -> None:
-        self.errors = tuple(errors)
+    def __init__(self, errors: Iterable[FieldError], *, where: str | None = None) -> None:
+        self.errors = FieldErrors(errors)
         self.where = where
-        text = "; ".join(str(error) for error in self.errors)
+        text = self.errors.told()
         super().__init__(f"{where}: {text}" if where else text)
 
 
@@ -84,9 +125,9 @@ class NotAllowed(PermanentError):
     :param errors: each field that asks for it, and what would be allowed.
     """
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        self.errors = tuple(errors)
-        super().__init__("; ".join(str(error) for error in self.errors))
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = FieldErrors(errors)
+        super().__init__(self.errors.told())
 
 
 class UnknownTask(PermanentError):

@@ -13,8 +13,9 @@ import difflib
 import math
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -32,18 +33,20 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 
 from push_provider import strict_json, written
 from push_provider.addresses import email_address, phone_number, shown
-from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreSchema, ErrorDetails
 
 CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 ATTACHMENTS_LIMIT = 10 * 1024 * 1024
@@ -77,9 +80,9 @@ def run_id_of(source: str, execution: int) -> str:
 class _Broken(ValueError):
     """Carries several field errors at once through pydantic."""
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        self.errors = tuple(errors)
-        super().__init__("; ".join(map(str, errors)))
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = FieldErrors(errors)
+        super().__init__(self.errors.told())
 
 
 # --- values -----------------------------------------------------------------------------------------
@@ -200,8 +203,8 @@ def _storable(data: Any) -> Any:
     errors: list[FieldError] = []
     # Each with the way to it, innermost first: most are never asked for it.
     waiting: list[tuple[Any, _Way, int]] = [(data, None, 0)]
-    values = 0
-    while waiting and len(errors) < 20:
+    values = broken = 0
+    while waiting:
         value, way, depth = waiting.pop()
         values += 1
         if isinstance(value, str):
@@ -210,6 +213,8 @@ def _storable(data: Any) -> Any:
             message = f"is nested too deeply; at most {DEPTH_LIMIT} levels fit"
         elif values + len(waiting) > VALUES_LIMIT:
             raise _Broken([FieldError("", f"holds too many values; at most {VALUES_LIMIT} fit")])
+        elif isinstance(value, dict) and way and len(value) > _MOST_FIELDS and "variables" not in _loc(way):
+            message = f"has {len(value)} fields; only variables may have more than {_MOST_FIELDS} names"
         elif isinstance(value, dict):
             message = None
             for key, item in reversed(value.items()):
@@ -225,12 +230,16 @@ def _storable(data: Any) -> Any:
             if message is None and way and not isinstance(value, int | float | None) and "variables" in _loc(way):
                 message = "must be text, a number, true, false, null, a list or a mapping; put a date in quotes"
         if message:
-            errors.append(FieldError(_path(_loc(way)), message))
+            broken += 1
+            if broken <= MOST_ERRORS:
+                errors.append(FieldError(_path(_loc(way)), message))
     if errors:
-        raise _Broken(errors)
+        raise _Broken(FieldErrors(errors, broken - len(errors)))
     return data
 
 
+_MOST_FIELDS = 100
+"""Names in a mapping that has fields: more than any has, so that not each of a million is refused by itself."""
 _Way = tuple[int | str, "_Way"] | None
 
 
@@ -381,12 +390,69 @@ class _AsSchema:
         return {"anyOf": [*self._others, handler(core_schema)]}
 
 
-Recipients = list[
-    Annotated[
-        Recipient,
-        BeforeValidator(_recipient),
-        _AsSchema({"type": "string", "minLength": 1, "maxLength": 320, "description": "An address"}),
-    ]
+def _by_hundreds(values: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """Read a long list in pieces, so that of a list in which all is wrong no error is kept but the first ones."""
+    if not isinstance(values, list) or len(values) <= _PIECE:
+        return handler(values)
+    kept: list[Any] = []
+    broken = _BrokenItems()
+    for start in range(0, len(values), _PIECE):
+        try:
+            kept += handler(values[start : start + _PIECE])
+        except ValidationError as error:
+            details = [
+                {**detail, "loc": (info.field_name, start + int(detail["loc"][0]), *detail["loc"][1:])}
+                for detail in _details(error)
+            ]
+            field = len(str(info.field_name))
+            found = (FieldError(path[field:], message) for path, message in _field_errors(details, PushTask))
+            broken.add(found, error.error_count(), start + _PIECE)
+    broken.refuse()
+    return kept
+
+
+class _BrokenItems:
+    """What is wrong with the items of a list: the first faults, and an end if there are too many."""
+
+    def __init__(self) -> None:
+        self._first: list[FieldError] = []
+        self._found = 0
+
+    def add(self, errors: Iterable[FieldError], count: int, looked_at: int) -> None:
+        """Take note of some.
+
+        :param errors: asked for one after the other while they are wanted.
+        :param count: how many they are.
+        :param looked_at: items of the list so far.
+        :raises _Broken: they are so many that the list is not what it is taken for.
+        """
+        self._first += islice(errors, MOST_ERRORS - len(self._first))
+        self._found += count
+        if self._found >= _ENOUGH_BROKEN:
+            said = f"have {self._found} faults among the first {looked_at}; what follows has not been looked at"
+            self._first.insert(0, FieldError("", said))
+            self._found += 1
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Raise them, if there are any."""
+        if self._first:
+            raise _Broken(FieldErrors(self._first[:MOST_ERRORS], self._found - len(self._first[:MOST_ERRORS])))
+
+
+_PIECE = 100
+_ENOUGH_BROKEN = 1000
+"""Faults after which the rest of a list is not looked at: the list is not what it is taken for."""
+
+Recipients = Annotated[
+    list[
+        Annotated[
+            Recipient,
+            BeforeValidator(_recipient),
+            _AsSchema({"type": "string", "minLength": 1, "maxLength": 320, "description": "An address"}),
+        ]
+    ],
+    WrapValidator(_by_hundreds),
 ]
 
 _ADDRESS: Mapping[str, Callable[[str], str]] = {"email": email_address, "sms": phone_number}
@@ -399,19 +465,18 @@ def _normalise(recipients: list[Recipient], channel: str | None) -> list[Recipie
     if check is None:  # the channel itself is wrong, and is reported
         return recipients
     kept: dict[tuple[str, str], Recipient] = {}
-    errors = []
+    broken = _BrokenItems()
     for index, recipient in enumerate(recipients):
         try:
             to = check(recipient.to)
         except ValueError as error:
-            errors.append(FieldError(f"[{index}].to", str(error)))
+            broken.add([FieldError(f"[{index}].to", str(error))], 1, index + 1)
             continue
         # The same address with other variables is another message: two orders of one customer.
         key = (to, written.dumps(recipient.variables, sort_keys=True) if recipient.variables else "")
         if key not in kept:
             kept[key] = Recipient.model_construct(to=to, variables=recipient.variables)
-    if errors:
-        raise _Broken(errors)
+    broken.refuse()
     return list(kept.values())
 
 
@@ -471,7 +536,7 @@ class PushTask(_Contract):
     template_code: ProviderName | None = None
     sign_name: ProviderName | None = None
     variables: Variables = {}
-    attachments: list[Attachment] = []
+    attachments: Annotated[list[Attachment], WrapValidator(_by_hundreds)] = []
     on_unknown: Literal["resend", "hold"] | None = None
     app: Name | None = None
     owner: Name | None = None
@@ -507,7 +572,7 @@ class PushTask(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _can_be_kept(cls, data: Any) -> Any:
-        return _storable(data)
+        return _with_few_unknown(cls, _storable(data))
 
     @field_validator("recipients")
     @classmethod
@@ -594,7 +659,7 @@ class Trigger(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _can_be_kept(cls, data: Any) -> Any:
-        return _storable(data)
+        return _with_few_unknown(cls, _storable(data))
 
     @field_validator("recipients")
     @classmethod
@@ -615,7 +680,7 @@ def parse(data: Any, *, where: str | None = None) -> PushTask:
     try:
         return PushTask.model_validate(data)
     except ValidationError as error:
-        raise InvalidTask(list(_field_errors(error, PushTask)), where=where) from None
+        raise InvalidTask(_told(error, PushTask), where=where) from None
 
 
 def parse_stored(spec: Mapping[str, Any]) -> PushTask:
@@ -626,7 +691,7 @@ def parse_stored(spec: Mapping[str, Any]) -> PushTask:
     try:
         return PushTask.model_validate(dict(spec), context={"stored": True})
     except ValidationError as error:
-        raise InvalidTask(list(_field_errors(error, PushTask)), where="stored push task") from None
+        raise InvalidTask(_told(error, PushTask), where="stored push task") from None
 
 
 def parse_trigger(data: Any, *, channel: str, where: str | None = None) -> Trigger:
@@ -638,11 +703,24 @@ def parse_trigger(data: Any, *, channel: str, where: str | None = None) -> Trigg
     try:
         return Trigger.model_validate({} if data is None else data, context={"channel": channel})
     except ValidationError as error:
-        raise InvalidTask(list(_field_errors(error, Trigger)), where=where) from None
+        raise InvalidTask(_told(error, Trigger), where=where) from None
 
 
-def _field_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[FieldError]:
-    for detail in error.errors(include_url=False, include_input=False):
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)
+
+
+def _told(error: ValidationError, model: type[BaseModel]) -> FieldErrors:
+    details = _details(error)
+    first = FieldErrors(islice(_field_errors(details, model), MOST_ERRORS))
+    causes = (detail.get("ctx", {}).get("error") for detail in details)
+    found = sum(len(cause.errors) + cause.errors.more if isinstance(cause, _Broken) else 1 for cause in causes)
+    return FieldErrors(first, found - len(first))
+
+
+def _field_errors(details: Iterable[Mapping[str, Any]], model: type[BaseModel]) -> Iterator[FieldError]:
+    listed: set[type[BaseModel]] = set()
+    for detail in details:
         loc, kind = detail["loc"], detail["type"]
         context = detail.get("ctx", {})
         cause = context.get("error")
@@ -651,7 +729,7 @@ def _field_errors(error: ValidationError, model: type[BaseModel]) -> Iterator[Fi
             for inner in cause.errors:
                 yield FieldError(_below(field, inner.field), inner.message)
         elif kind == "extra_forbidden":
-            yield FieldError(field, _not_a_field(str(loc[-1]), _model_at(loc[:-1], model)))
+            yield FieldError(field, _not_a_field(str(loc[-1]), _model_at(loc[:-1], model), listed))
         elif kind == "union_tag_invalid":
             given, known = shown(context["tag"]), context["expected_tags"].replace("'", "")
             yield FieldError(f"{field}.{context['discriminator'][1:-1]}", f"{given} is none of {known}")
@@ -743,7 +821,26 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return "".join(parts).lstrip(".") or "(document)"
 
 
-def _not_a_field(name: str, model: type[BaseModel]) -> str:
+def _not_a_field(name: str, model: type[BaseModel], listed: set[type[BaseModel]]) -> str:
+    """What is said of a field that a model has not.
+
+    :param listed: models whose fields have been named; once is enough.
+    """
     close = difflib.get_close_matches(name[:60], model.model_fields, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(model.model_fields)}"
-    return f"is not a field here; {hint}"
+    if close:
+        return f"is not a field here; did you mean {close[0]!r}?"
+    if model in listed:
+        return "is not a field here, either"
+    listed.add(model)
+    return f"is not a field here; known are: {', '.join(model.model_fields)}"
+
+
+def _with_few_unknown(model: type[BaseModel], data: Any) -> Any:
+    """Refuse a document of a hundred fields and more, before each that is none is refused by itself."""
+    if isinstance(data, dict) and len(data) > _MOST_FIELDS:
+        unknown = [name for name in data if name not in model.model_fields]
+        listed: set[type[BaseModel]] = set()
+        first = map(str, unknown[:MOST_ERRORS])
+        errors = [FieldError(_path((name,)), _not_a_field(name, model, listed)) for name in first]
+        raise _Broken(FieldErrors(errors, len(unknown) - len(errors)))
+    return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -120,6 +121,33 @@ def test_odd_bodies(server: ApiServer, path: str, data: bytes, status: int) -> N
     answer = server.push("POST", path, data=data)
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_many_faults_are_told_in_short(server: ApiServer) -> None:
+    unknown = {f"f{number}": 1 for number in range(5000)}  # 53 kB, to which the answer had 2.7 MB
+    for method, path, body in (
+        ("POST", "/tasks", task(**unknown)),
+        ("PATCH", f"/tasks/{server.create()}", unknown),
+        ("POST", "/tasks/bulk", unknown),
+        ("POST", "/preview", unknown),
+        ("POST", "/preview", {"task": task(**unknown)}),
+    ):
+        answer = server.push(method, path, body)
+        assert answer.status == 422, answer
+        assert len(answer.fields) == 20
+        assert re.search(r"; and 49[78][0-9] more$", answer.json["detail"]), answer.json["detail"]
+        assert len(answer.data) < 8000
+
+
+def test_many_faults_of_many_tasks_are_told_in_short(server: ApiServer) -> None:
+    tasks = [{f"f{number}": 1 for number in range(50)} for _ in range(1000)]
+    answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
+    assert (answer.status, answer.json["refused"]) == (200, 1000)
+    named = [len(item["problem"]["errors"]) for item in answer.json["items"]]
+    assert (named[0], named[-1]) == (20, 1)
+    assert sum(named) < 1300
+    assert answer.json["items"][-1]["problem"]["detail"].endswith("; and 51 more")
+    assert len(answer.data) < 1_000_000
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])

@@ -273,3 +273,14 @@ def test_a_code_that_stands_twice(file: Any) -> None:
     assert faults(first, second) == [f"{second}: code: 'b' stands in {first}, task 2 (b) already"]
     (twice,) = faults(second, second)
     assert "'b' stands in" in twice
+
+
+def test_many_faults_are_told_in_short(file: Any) -> None:
+    tasks = "\n---\n".join(one(f"t{number}", colour="red", size=number) for number in range(30))
+    paths = [file(tasks), file("{", "broken.json")]
+    with pytest.raises(InvalidTask) as caught:
+        documents.read(paths)
+    errors = caught.value.errors
+    assert (len(errors), errors.more) == (20, 41)
+    assert errors[0].field == f"{paths[0]}, task 1 (t0): colour"
+    assert errors.told("\n").splitlines()[-1] == "and 41 more"

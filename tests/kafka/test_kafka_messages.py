@@ -76,6 +76,16 @@ def test_a_define() -> None:
     assert (order.code, order.task.subject) == ("new", "Hello")
 
 
+def test_many_faults_are_told_in_short() -> None:
+    unknown = {f"f{number}": 1 for number in range(5000)}
+    for value, first in (({"task": "a", **unknown}, "f0: "), ({"define": {**TASK, **unknown}}, "define.f0: ")):
+        reason = refusal(value)
+        assert reason.startswith(first)
+        assert reason.endswith("; and 4980 more")
+        assert len(reason) < 4000
+    assert refusal({**unknown, "task": 7}).startswith("task: must be the code")
+
+
 def test_an_array_is_many_of_both_and_each_fault_is_its_own() -> None:
     start, define, bad, number = read([{"task": "a"}, {"define": TASK}, {"tusk": "b"}, 3])
     assert isinstance(start, Start)

@@ -13,7 +13,7 @@ from push_provider import strict_json
 from push_provider.api.guards import Caller
 from push_provider.api.large_bodies import large_bodies
 from push_provider.api.problems import Problem, invalid
-from push_provider.exceptions import FieldError
+from push_provider.exceptions import FieldError, FieldErrors
 from push_provider.ledger.answers import Ask
 
 JSON_TYPE = "application/json"
@@ -54,10 +54,10 @@ class Body(NamedTuple):
         return document
 
 
-def unknown_fields(document: Mapping[str, Any], *known: str) -> list[FieldError]:
+def unknown_fields(document: Mapping[str, Any], *known: str) -> FieldErrors:
     """An error for each field of a document that is none of those known."""
     message = f"is not a field here; known {'is' if len(known) == 1 else 'are'}: {', '.join(known)}"
-    return [FieldError(str(name)[:60], message) for name in document if name not in known]
+    return FieldErrors(FieldError(name[:60], message) for name in document if name not in known)
 
 
 def ask(caller: Caller, request: Request, key: str | None, document: Any) -> Ask | None:

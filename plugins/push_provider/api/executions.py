@@ -24,7 +24,7 @@ from push_provider.api.models import (
 )
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
-from push_provider.api.problems import invalid
+from push_provider.api.problems import broken, invalid
 from push_provider.exceptions import FieldError, NothingToRedrive
 from push_provider.ledger import executions
 from push_provider.ledger.engine import get_engine
@@ -100,11 +100,10 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
     caller.require_any_read(RUN)
     document = body.mapping(optional=True)
     unknown = document.pop("unknown", None)
-    faults = unknown_fields(document, "unknown")
+    if faults := unknown_fields(document, "unknown"):
+        raise broken(faults)
     if unknown is not None and not isinstance(unknown, bool):
-        faults.append(FieldError("unknown", "must be true or false"))
-    if faults:
-        raise invalid(*faults)
+        raise invalid(FieldError("unknown", "must be true or false"))
     engine = get_engine()
     row = executions.get(engine, execution)
     caller.require_execution(execution, row.task_code)

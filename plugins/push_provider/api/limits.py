@@ -17,7 +17,6 @@ from push_provider.api.problems import Problem, invalid
 from push_provider.exceptions import FieldError
 from push_provider.ledger import allowances, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.task import Recipient
 
 _LEASE_SECONDS = 1.0
 """How long a process may use what it has drawn from a caller's allowance."""
@@ -114,13 +113,15 @@ class RateLimit:
         self._leases[caller] = (left, now + _LEASE_SECONDS)
 
 
-def check_recipients(recipients: list[Recipient] | None) -> None:
-    """Refuse more recipients than ``[push] max_recipients``.
+def check_recipients(document: Any) -> None:
+    """Refuse a document with more recipients than ``[push] max_recipients``, before each of them is looked at.
 
+    :param document: a push task, a change of one, or a trigger, as it came.
     :raises Problem: 422.
     """
     limit = settings.max_recipients()
-    if limit and recipients and len(recipients) > limit:
+    recipients = document.get("recipients") if isinstance(document, dict) else None
+    if limit and isinstance(recipients, list) and len(recipients) > limit:
         raise invalid(
             FieldError(
                 "recipients", f"are {len(recipients)}; at most {limit} fit into one task ([push] max_recipients)"

@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from push_provider import content
-from push_provider.api import openapi
+from push_provider.api import limits, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
-from push_provider.api.problems import invalid
+from push_provider.api.problems import broken, invalid
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
@@ -56,8 +56,9 @@ def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     caller.require_any_read()
     document = body.mapping()
     if unknown := unknown_fields(document, *_FIELDS):
-        raise invalid(*unknown)
+        raise broken(unknown)
     task = _task(caller, document)
+    limits.check_recipients(document)
     said = {name: document[name] for name in ("recipients", "variables") if name in document}
     trigger = parse_trigger(said, channel=task.channel)
     recipients = trigger.recipients or task.recipients
@@ -78,10 +79,11 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
         raise invalid(FieldError("task", "give either task, a push task, or code, of one that exists"))
     if "task" in document:
         caller.require_any_edit()
+        limits.check_recipients(document["task"])
         try:
             return parse(document["task"])
         except InvalidTask as error:
-            raise invalid(*(FieldError(f"task.{fault.field}", fault.message) for fault in error.errors)) from None
+            raise broken(error.errors.under("task.")) from None
     code = document["code"]
     if not isinstance(code, str) or not openapi.matches(CODE_PATTERN, code):
         raise invalid(FieldError("code", "must be the code of a push task"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from push_provider import exceptions
-from push_provider.exceptions import FieldError, InvalidTask, PushError, TransientError
+from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask, PushError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,10 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str = Field(description="What is wrong, and what to do")
     code: str = Field(description="The same for programs; it does not change from version to version")
-    errors: list[BrokenField] = Field(default=[], description="Every broken field, if fields are broken")
+    errors: list[BrokenField] = Field(
+        default=[],
+        description=f"The broken fields, if fields are: the first {MOST_ERRORS}; `detail` says how many more",
+    )
 
 
 class Problem(Exception):
@@ -74,7 +77,7 @@ class Problem(Exception):
         code: str,
         detail: str,
         *,
-        errors: Sequence[FieldError] = (),
+        errors: Iterable[FieldError] = (),
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -82,7 +85,7 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = FieldErrors(errors)
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -104,9 +107,14 @@ class Problem(Exception):
         return JSONResponse(self.body(), self.status, self.headers, MEDIA_TYPE)
 
 
-def invalid(*errors: FieldError, status: int = 422) -> Problem:
+def invalid(*errors: FieldError) -> Problem:
     """The problem that fields are broken."""
-    return Problem(status, "invalid", "; ".join(map(str, errors)), errors=errors)
+    return broken(FieldErrors(errors))
+
+
+def broken(errors: FieldErrors) -> Problem:
+    """The same of those that are collected already."""
+    return Problem(422, "invalid", errors.told(), errors=errors)
 
 
 def fault() -> Problem:
@@ -149,7 +157,7 @@ _RETRY_AFTER = 2
 def of_error(error: PushError) -> Problem:
     """The problem of one of the package's errors."""
     if isinstance(error, InvalidTask):
-        return invalid(*error.errors)
+        return broken(error.errors)
     if isinstance(error, exceptions.NotAllowed):
         return Problem(403, "forbidden", str(error), errors=error.errors)
     status, code = next((status, code) for cls, status, code in _STATUS if isinstance(error, cls))

@@ -33,7 +33,7 @@ from push_provider.api.models import (
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text
 from push_provider.api.preview import PreviewAnswer, first_preview
-from push_provider.api.problems import Problem, ProblemDetails, fault, invalid, of_error
+from push_provider.api.problems import Problem, ProblemDetails, broken, fault, invalid, of_error
 from push_provider.api.waiting import when_known
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
@@ -205,18 +205,18 @@ def create_tasks(
     audit.write(caller, "push_create_tasks", said=document)
     documents = document.pop("tasks", None)
     if document:
-        raise invalid(*unknown_fields(document, "tasks"))
+        raise broken(unknown_fields(document, "tasks"))
     if not isinstance(documents, list) or not 1 <= len(documents) <= BULK_LIMIT:
         raise invalid(FieldError("tasks", f"must be a list of 1 to {BULK_LIMIT} push tasks"))
     ask = bodies.ask(caller, request, key, documents)
     entries: dict[int, dict[str, Any]] = {}
     readable: list[tuple[int, PushTask]] = []
-    unforeseen = Unforeseen(log)
+    refusals = _Refusals()
     for index, one in enumerate(documents):
         try:
             readable.append((index, _read(caller, one)))
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
-            entries[index] = _refused(error, index, unforeseen)
+            entries[index] = refusals.entry(error, index)
     engine = get_engine()
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
@@ -231,7 +231,7 @@ def create_tasks(
                     row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
             except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
-                entry = _refused(error, index, unforeseen)
+                entry = refusals.entry(error, index)
             else:
                 created.append(task.code)
             entries[index] = entry
@@ -273,13 +273,13 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
     audit.write(caller, "push_change_task", code, said=patch)
     if patch.get("code", code) != code:
         raise invalid(FieldError("code", "cannot be changed; create another task"))
+    limits.check_recipients(patch)
     changed: list[PushTask] = []
 
     def edit(spec: Mapping[str, Any]) -> PushTask:
         # A name that no task has is wrong, also where its null would take away what is not there.
         unknown = {name: None for name in patch if name not in PushTask.model_fields}
         task = parse({**merge_patch(spec, patch), **unknown, "code": code})
-        limits.check_recipients(task.recipients)
         effects.require(task, caller, before=spec)
         if faults := content.faults(task):
             raise InvalidTask(faults)
@@ -383,8 +383,8 @@ def _read(caller: Caller, document: Any) -> PushTask:
     """
     if isinstance(document, dict):
         document = document | {name: caller.name for name in ("app", "owner") if document.get(name) is None}
+    limits.check_recipients(document)
     task = parse(document)
-    limits.check_recipients(task.recipients)
     caller.require_edit(task.code)
     effects.require(task, caller)
     if faults := content.faults(task):
@@ -400,21 +400,35 @@ def _try_create(request: Request, task: PushTask) -> DryRun:
     return DryRun(task=task_created(request, row, task), preview=preview)
 
 
-def _refused(error: Exception, index: int, unforeseen: Unforeseen) -> dict[str, Any]:
-    """What a task of a bulk call is told that cannot be created.
+class _Refusals:
+    """What the tasks of a bulk call are told that cannot be created."""
 
-    :raises Exception: the error itself, if it is not the task's.
-    """
-    if isinstance(error, Problem):
-        problem = error
-    elif isinstance(error, PushError):
-        problem = of_error(error)
-    elif concerns_all(error):
-        raise error
-    else:
-        unforeseen.told(error, f"Task {index} of a bulk call")
-        problem = fault()
-    return {"status": problem.status, "problem": problem.body()}
+    def __init__(self) -> None:
+        self._unforeseen = Unforeseen(log)
+        self._named = 0
+
+    def entry(self, error: Exception, index: int) -> dict[str, Any]:
+        """What one of them is told.
+
+        :raises Exception: the error itself, if it is not the task's.
+        """
+        if isinstance(error, Problem):
+            problem = error
+        elif isinstance(error, PushError):
+            problem = of_error(error)
+        elif concerns_all(error):
+            raise error
+        else:
+            self._unforeseen.told(error, f"Task {index} of a bulk call")
+            problem = fault()
+        if self._named >= _BULK_ERRORS and problem.code == "invalid":
+            problem = broken(problem.errors.first())
+        self._named += len(problem.errors)
+        return {"status": problem.status, "problem": problem.body()}
+
+
+_BULK_ERRORS = 200
+"""Broken fields that a bulk call names before it names but one of each task."""
 
 
 def _code_in(document: Mapping[str, Any]) -> str | None:

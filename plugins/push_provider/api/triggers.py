@@ -125,8 +125,8 @@ class _Beginning:
 
 
 def _read(document: dict[str, Any], channel: str) -> Trigger:
+    limits.check_recipients(document)
     trigger = parse_trigger(document, channel=channel)
     if trigger.execution is not None:
         raise invalid(FieldError("execution", "is not a field here; known are: recipients, variables"))
-    limits.check_recipients(trigger.recipients)
     return trigger

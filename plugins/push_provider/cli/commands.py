@@ -30,7 +30,7 @@ def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], Non
         try:
             function(args)
         except InvalidTask as error:
-            sys.exit("\n".join(str(fault) for fault in error.errors))
+            sys.exit(error.errors.told("\n"))
         except PushError as error:
             sys.exit(str(error))
 

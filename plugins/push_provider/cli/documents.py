@@ -10,7 +10,7 @@ from typing import Any
 
 from push_provider import strict_json, strict_yaml
 from push_provider.content import faults
-from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
 from push_provider.task import PushTask, parse
 
 SIZE_LIMIT = 64 * 1024 * 1024
@@ -23,13 +23,13 @@ def read(paths: Sequence[str]) -> list[PushTask]:
     :raises InvalidTask: names file, task and field, for all faults in all files.
     """
     tasks: list[PushTask] = []
-    errors: list[FieldError] = []
+    errors = FieldErrors()
     seen: dict[str, str] = {}
     for path in paths:
         try:
             documents = list(_documents(path))
         except InvalidTask as fault:
-            errors += fault.errors
+            errors = errors.and_then(fault.errors)
             continue
         for where, document in documents:
             try:
@@ -37,10 +37,11 @@ def read(paths: Sequence[str]) -> list[PushTask]:
                 if found := faults(task):
                     raise InvalidTask(found)
             except InvalidTask as fault:
-                errors += [FieldError(f"{where}: {error.field}", error.message) for error in fault.errors]
+                errors = errors.and_then(fault.errors.under(f"{where}: "))
                 continue
             if task.code in seen:
-                errors.append(FieldError(f"{where}: code", f"{task.code!r} stands in {seen[task.code]} already"))
+                twice = FieldError(f"{where}: code", f"{task.code!r} stands in {seen[task.code]} already")
+                errors = errors.and_then(FieldErrors([twice]))
             seen[task.code] = where
             tasks.append(task)
     if errors:

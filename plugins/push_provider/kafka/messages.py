@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from push_provider import strict_json, written
-from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask
 from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
 from push_provider.task import CODE_PATTERN, parse
 from push_provider.unforeseen import Unforeseen
@@ -104,12 +104,11 @@ def _define(message: Message, document: dict[str, Any]) -> Define | Refused:
 
 def refused_define(message: Message, code: str | None, faults: Iterable[FieldError]) -> Refused:
     """The rejection of a push task: everything that is wrong with it, each with the way to it in the message."""
-    fields = [FieldError(f"define.{fault.field}", fault.message) for fault in faults]
-    return Refused(message, code, str(InvalidTask(fields)))
+    return Refused(message, code, FieldErrors(faults).under("define.").told())
 
 
 def _start(message: Message, document: dict[str, Any]) -> Start:
-    errors = [FieldError(key[:60], _unknown(key)) for key in document if key not in _START_FIELDS]
+    errors = []
     code, name = document.get("task"), document.get("id")
     if "task" not in document:
         errors.append(FieldError("task", f"is required; a message is {_FORMS}"))
@@ -117,8 +116,10 @@ def _start(message: Message, document: dict[str, Any]) -> Start:
         errors.append(FieldError("task", "must be the code of a push task"))
     if name is not None and not _is_id(name):
         errors.append(FieldError("id", f"must be text of 1 to {_ID_LIMIT} characters, or a whole number"))
+    unknown = [key for key in document if key not in _START_FIELDS]
+    errors += [FieldError(key[:60], _unknown(key)) for key in unknown[:MOST_ERRORS]]
     if errors:
-        raise InvalidTask(errors)
+        raise InvalidTask(FieldErrors(errors, max(0, len(unknown) - MOST_ERRORS)))
     assert isinstance(code, str)
     key = message.position if name is None else _uuid(f"id\n{code}\n{name}".encode())
     said = {field: document[field] for field in ("recipients", "variables") if document.get(field) is not None}
