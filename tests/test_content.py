@@ -309,7 +309,7 @@ def test_an_execution_that_somebody_triggers_was_due_at_no_time() -> None:
         ({"template": "subject", "subject": "{% if %}"}, "template", "subject, line 1: "),
         ({"template": "none.html"}, "template", "there is no 'none.html' below include/templates"),
         ({"template": "const.html"}, "template", "const.html, line 1: the key 'nothing' is missing"),
-        ({"attachments": ["none.pdf"]}, "attachments", "there is no file 'none.pdf'"),
+        ({"attachments": ["attachments/shared/no.pdf"]}, "attachments", "there is no file 'attachments/shared/no.pdf'"),
     ],
 )
 def test_a_fault_names_the_field_that_it_is_in(include: Path, fields: dict[str, Any], field: str, message: str) -> None:
@@ -988,13 +988,15 @@ def test_a_template_that_was_not_frozen_is_named() -> None:
 
 
 def test_attachments(tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "价格.xlsx").write_bytes(b"x")
+    folder = tmp_path / "attachments" / "shared"
+    folder.mkdir(parents=True)
+    (folder / "价格.xlsx").write_bytes(b"x")
     inline = {"name": "a.tar.gz", "content_base64": base64.b64encode(b"gz").decode()}
     strange = {"name": "a.qqq", "content_base64": ""}
     pdf = {"name": "A.PDF", "content_base64": ""}
     like_urls = [{"name": name, "content_base64": ""} for name in ("//[x", "data:text/html,a.pdf")]
-    content = Content(task(attachments=["files/价格.xlsx", inline, strange, pdf, *like_urls]), {}, include=tmp_path)
+    attachments = ["attachments/shared/价格.xlsx", inline, strange, pdf, *like_urls]
+    content = Content(task(attachments=attachments), {}, include=tmp_path)
     assert content.attachments == [
         File("价格.xlsx", b"x", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         File("a.tar.gz", b"gz", "application/gzip"),
@@ -1003,7 +1005,7 @@ def test_attachments(tmp_path: Path) -> None:
         File("//[x", b"", "application/octet-stream"),
         File("data:text/html,a.pdf", b"", "application/pdf"),
     ]
-    (tmp_path / "files" / "价格.xlsx").unlink()
+    (folder / "价格.xlsx").unlink()
     assert content.attachments[0].content == b"x"  # read once
 
 
@@ -1026,9 +1028,97 @@ def test_attachments_that_cannot_be_sent(tmp_path: Path, name: str, message: str
     (include / "round").symlink_to("round")
     with (include / "large").open("wb") as file:
         file.truncate(10 * 1024 * 1024 + 1)
-    content = Content(task(attachments=[name]), {}, include=include)
+    content = Content(task(attachments=[name]), {}, include=include, areas=False)
     with pytest.raises(ContentError, match=re.escape(message)):
         _ = content.attachments
+
+
+APPS = ["shop", "crm", None, "../crm", "attachments", ".", "..", "crm/../shop", "/", "shop/."]
+FILES = (
+    "attachments/shop/price.pdf", "attachments/crm/customers.csv", "attachments/shared/terms.pdf", "tasks/daily.yaml",
+    "templates/base.html", "attachments/shopping/list.txt", "attachments/tasks/one.pdf",
+)  # fmt: skip
+LINKS = {
+    "attachments/shop/theirs": "../crm/customers.csv",
+    "attachments/shop/task": "../../tasks/daily.yaml",
+    "attachments/shop/all": "../..",
+    "attachments/shop/own": "price.pdf",
+    "attachments/shop/terms": "../shared/terms.pdf",
+    "attachments/link": "crm",
+    "daily": "tasks/daily.yaml",
+}
+
+
+@pytest.fixture
+def areas(tmp_path: Path) -> Path:
+    include = tmp_path / "include"
+    for name in FILES:
+        (include / name).parent.mkdir(parents=True, exist_ok=True)
+        (include / name).write_text("x")
+    for name, target in LINKS.items():
+        (include / name).symlink_to(target)
+    return include
+
+
+def attached(include: Path, name: str, app: str | None, *, areas: bool) -> str | None:
+    """What is said against a file; None if it is attached."""
+    try:
+        (file,) = Content(task(attachments=[name], app=app), {}, include=include, areas=areas).attachments
+    except ContentError as error:
+        return str(error)
+    assert file.content == b"x"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "apps"),
+    [
+        ("attachments/shop/price.pdf", ["shop"]),
+        ("attachments/shop/own", ["shop"]),
+        ("attachments/shop/terms", APPS),
+        ("attachments/shared/terms.pdf", APPS),
+        ("attachments/crm/customers.csv", ["crm"]),
+        ("attachments/shop/theirs", ["crm"]),
+        ("attachments/link/customers.csv", ["crm"]),
+        ("attachments/shop/all/attachments/crm/customers.csv", ["crm"]),
+        ("attachments/shopping/list.txt", []),
+        ("attachments/tasks/one.pdf", []),
+        ("templates/base.html", []),
+        ("tasks/daily.yaml", []),
+    ],
+)
+def test_attachments_lie_in_the_area_of_their_application(areas: Path, name: str, apps: list[str | None]) -> None:
+    for app in APPS:
+        said = attached(areas, name, app, areas=True)
+        assert (said is None) == (app in apps), (app, said)
+        if said and "task" not in said:
+            assert "[push] attachment_areas" in said
+    if "tasks/daily" not in name:
+        assert attached(areas, name, None, areas=False) is None
+
+
+def test_a_file_of_another_application_is_as_one_that_does_not_exist(areas: Path) -> None:
+    there, not_there = "attachments/crm/customers.csv", "attachments/crm/nothing.csv"
+    said = {str(attached(areas, name, "shop", areas=True)).replace(name, "…") for name in (there, not_there)}
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tasks/daily.yaml", "daily", "attachments/shop/task", "attachments/shop/all/tasks/daily.yaml"],
+)
+@pytest.mark.parametrize("by_area", [True, False])
+def test_no_push_task_is_ever_attached(areas: Path, name: str, by_area: bool) -> None:
+    for app in ("shop", "tasks", None):
+        assert "a file of push tasks" in str(attached(areas, name, app, areas=by_area))
+
+
+def test_the_settings_say_whether_there_are_areas(areas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = Content(task(attachments=["templates/base.html"]), {}, include=areas)
+    with pytest.raises(ContentError, match="attachment_areas"):
+        _ = content.attachments
+    monkeypatch.setenv("AIRFLOW__PUSH__ATTACHMENT_AREAS", "False")
+    assert Content(task(attachments=["templates/base.html"]), {}, include=areas).attachments
 
 
 def test_the_shipped_templates() -> None:

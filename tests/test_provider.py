@@ -164,6 +164,9 @@ def test_settings_read_the_options_that_are_described(monkeypatch: pytest.Monkey
     assert read == list(OPTIONS)
 
 
+_READERS = ("_get", "_number", "_flag", "_rules")
+
+
 def test_no_option_is_left_undescribed() -> None:
     """Every function of settings that reads ``[push]`` is an option of its own name."""
     import inspect
@@ -172,8 +175,8 @@ def test_no_option_is_left_undescribed() -> None:
         name
         for name, function in inspect.getmembers(settings, inspect.isfunction)
         if function.__module__ == settings.__name__
-        and ("_get(" in inspect.getsource(function) or "_number(" in inspect.getsource(function))
-        and name not in ("_get", "_number")
+        and any(f"{reader}(" in inspect.getsource(function) for reader in _READERS)
+        and name not in _READERS
     }
 
     assert readers == set(OPTIONS)
@@ -187,6 +190,7 @@ def test_a_described_default_is_the_default() -> None:
         assert getattr(settings, name)() == type(getattr(settings, name)())(default), name
     for name in ("max_body_size", "max_recipients", "max_open_tasks", "request_rate_limit"):
         assert getattr(settings, name)() == float(OPTIONS[name]["default"])
+    assert str(settings.attachment_areas()) == OPTIONS["attachment_areas"]["default"]
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 

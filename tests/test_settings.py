@@ -101,6 +101,21 @@ def test_what_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch
         settings.missed_grace()
 
 
+@pytest.mark.parametrize(
+    ("value", "are_set"), [(None, True), ("", True), ("True", True), ("on", True), ("false", False), ("0", False)]
+)
+def test_areas_of_attachments(monkeypatch: pytest.MonkeyPatch, value: str | None, are_set: bool) -> None:
+    option(monkeypatch, "attachment_areas", value)
+    assert settings.attachment_areas() is are_set
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "off off"])
+def test_what_is_neither_true_nor_false_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "attachment_areas", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] attachment_areas is .*True or False"):
+        settings.attachment_areas()
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１"])
 def test_a_batch_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     option(monkeypatch, "kafka_batch_size", value)

@@ -243,6 +243,13 @@ def _options() -> dict[str, Any]:
             default="",
             example="/opt/airflow/include",
         ),
+        "attachment_areas": _option(
+            "Whether the attachments that a push task names lie below 'attachments/<its app>' or 'attachments/shared' "
+            "in the include folder. Off: anywhere in it, except below 'tasks'.",
+            kind="boolean",
+            default="True",
+            example="False",
+        ),
         "bundle_dir": _option(
             "Folder in which the bundle keeps its DAG files; each machine has its own. "
             "Empty: 'push_dags' in Airflow's home directory.",

@@ -55,6 +55,14 @@ def include_dir() -> Path:
     return Path(conf.get("core", "dags_folder")).expanduser().parent / "include"
 
 
+def attachment_areas() -> bool:
+    """Whether attachments of a task lie in the folder of its application, or in that of all.
+
+    :raises ConfigurationError: it is neither true nor false.
+    """
+    return _flag("attachment_areas", "True")
+
+
 def bundle_dir() -> Path:
     """Where :class:`~push_provider.bundle.PushTaskBundle` keeps its DAG files."""
     configured = _get("bundle_dir")
@@ -147,6 +155,22 @@ def kafka_linger() -> float:
 def dead_letter_topic() -> str:
     """The topic that rejected messages are forwarded to; empty for none."""
     return _get("dead_letter_topic")
+
+
+def _flag(key: str, default: str) -> bool:
+    """An option that is true or false, as Airflow writes these.
+
+    :raises ConfigurationError: it is neither.
+    """
+    text = _get(key, default)
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ConfigurationError(f"[push] {key} is {text!r}; it takes True or False")
+    return word in _TRUE
+
+
+_TRUE = frozenset({"true", "t", "1", "yes", "on"})
+_FALSE = frozenset({"false", "f", "0", "no", "off"})
 
 
 def _number(key: str, default: float, *, least: float = 0, most: float = 1e12, what: str = "a number") -> float:

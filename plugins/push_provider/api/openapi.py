@@ -92,7 +92,8 @@ _FIELDS = {
     "template_code": "SMS: the provider's template, instead of the configuration's",
     "sign_name": "SMS: the signature, instead of the configuration's",
     "variables": "For the templates. A recipient's win over a trigger's, and those over the task's",
-    "attachments": "Email: paths below include/, or the files themselves; 10 MiB in all",
+    "attachments": "Email: paths below include/, in attachments/<app>/ or attachments/shared/, or the files "
+    "themselves; 10 MiB in all",
     "on_unknown": "What the next try does with deliveries that may or may not have arrived",
     "app": "The application that this is for. Over REST, the caller if left out",
     "owner": "The person that this is for. Over REST, the caller if left out",

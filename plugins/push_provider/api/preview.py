@@ -16,6 +16,7 @@ from push_provider.api.problems import broken, invalid
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
+from push_provider.policy.effects import Effect
 from push_provider.task import CODE_PATTERN, PushTask, parse, parse_trigger
 
 router = APIRouter(tags=["Tasks"])
@@ -47,7 +48,7 @@ class PreviewAnswer(Answer):
     responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("PreviewRequest"),
 )
-@needs(Right.READ)
+@needs(Right.READ, effects=[Effect.FILES])
 def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from jinja2 import nodes
 
 from push_provider.content.flatten import Flat, flatten
-from push_provider.content.include_files import include_root, mime_type, read_file, read_template
+from push_provider.content.include_files import attachment_areas, include_root, mime_type, read_file, read_template
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.exceptions import ContentError
@@ -136,6 +136,7 @@ class Content:
     :param variables: a trigger's; they win over the task's, and a recipient's win over both.
     :param push: facts of the execution, ``{{ push.code }}`` and so on in templates.
     :param include: the include directory, for attachments; left out, that of the settings.
+    :param areas: whether attachments lie in areas by application; left out, as the settings say.
     :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
     """
 
@@ -156,10 +157,12 @@ class Content:
         variables: Mapping[str, Any] = {},
         push: Mapping[str, Any] = {},
         include: Path | None = None,
+        areas: bool | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self._task = task
         self._include = include
+        self._by_application = areas
         self._limits = limits
         self._given = {"push": dict(push)}
         self._variables = {**task.variables, **variables}
@@ -204,13 +207,21 @@ class Content:
             else:
                 name, content = (
                     PurePosixPath(attachment).name,
-                    read_file(include_root(self._include), attachment, room),
+                    read_file(include_root(self._include), attachment, room, areas=self._areas()),
                 )
             room -= len(content)
             if room < 0:
                 raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
             files.append(File(name, content, mime_type(name)))
         return files
+
+    def _areas(self) -> list[PurePosixPath] | None:
+        by_application = self._by_application
+        if by_application is None:
+            from push_provider.settings import attachment_areas as are_set
+
+            by_application = are_set()
+        return attachment_areas(self._task.app) if by_application else None
 
     # --- compiling ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from push_provider.addresses import shown
@@ -46,17 +47,42 @@ def read_template(root: Path, name: str, limit: int) -> str | None:
         raise ContentError(f"{shown(name)}: its links lead round in a circle") from error
 
 
-def read_file(include: Path, name: str, limit: int) -> bytes:
+def attachment_areas(app: str | None) -> list[PurePosixPath]:
+    """The folders below include/ that a task's attachments lie in: its application's, and that of all.
+
+    :param app: of the task. One whose name is no name of a folder has none of its own.
+    """
+    areas = [_AREAS / _SHARED]
+    if app and PurePosixPath(app).parts == (app,) and app not in ("..", "/") and "\\" not in app:
+        areas.insert(0, _AREAS / app)
+    return areas
+
+
+_AREAS = PurePosixPath("attachments")
+_SHARED = "shared"
+_TASKS = "tasks"
+
+
+def read_file(include: Path, name: str, limit: int, *, areas: Sequence[PurePosixPath] | None) -> bytes:
     """The bytes of an attachment below the include directory.
 
     :param limit: bytes that there is room for.
-    :raises ContentError: it is missing, outside the directory or too large.
+    :param areas: folders below ``include`` of which it must lie in one; None for any, but that of push tasks.
+    :raises ContentError: it is missing, elsewhere or too large.
     """
     root = include.resolve()
     try:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
             raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
+        if file.is_relative_to((root / _TASKS).resolve()):
+            raise ContentError(f"attachments: {name!r} is a file of push tasks, which are never sent")
+        # Where it really lies, whatever links lead there; before anything is said of it.
+        if areas is not None and not any(file.is_relative_to((root / area).resolve()) for area in areas):
+            raise ContentError(
+                f"attachments: {name!r} does not lie in {' or '.join(f'{area}/' for area in areas)} below include/; "
+                "put it there ([push] attachment_areas)"
+            )
         if not file.is_file():
             raise ContentError(f"attachments: there is no file {name!r} below include/; add it or leave it out")
         if file.stat().st_size > limit:

@@ -25,6 +25,9 @@ class Effect(StrEnum):
 
     CONFIG = "config"
     """It sends through a configuration."""
+    FILES = "attachments"
+    """It sends files below include/. Which, its application says, whoever asks: they are checked where they are read
+    (:mod:`push_provider.content.include_files`), for a preview as well as for the mail."""
     BEGIN = "begin"
     """It begins to send by itself, or can begin again."""
 
@@ -61,7 +64,7 @@ def require(
     :param effects: those that are asked for.
     :raises NotAllowed: names each field, and what would be allowed.
     """
-    refused = [fault for effect in Effect if effect in effects for fault in _RULES[effect](task, authority, before)]
+    refused = [fault for effect, rule in _RULES.items() if effect in effects for fault in rule(task, authority, before)]
     if refused:
         raise NotAllowed(refused)
 
