@@ -1,5 +1,5 @@
 #!/bin/bash
-# The job that runs before everything else, at every start: tables, the admin's password, connections.
+# The job that runs before everything else, at every start: tables, connections, the first user.
 set -euo pipefail
 
 airflow db migrate
@@ -16,5 +16,6 @@ if ! airflow connections get push_email_default >/dev/null 2>&1; then
     --conn-login push@example.com --conn-extra '{"ignore_tls": true}'
 fi
 
-umask 077
-printf '{"admin": "%s"}\n' "$PUSH_ADMIN_PASSWORD" > "$AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
+# Twice, and on the standard input: on the command line every user of the machine could read it.
+printf '%s\n%s\n' "$PUSH_ADMIN_PASSWORD" "$PUSH_ADMIN_PASSWORD" | airflow users create --username admin --role Admin \
+  --firstname Push --lastname Admin --email admin@example.com

@@ -87,6 +87,7 @@ class ApiServer:
         *,
         bin_dir: Path | None = None,
         prepare: Callable[[dict[str, str]], None] | None = None,
+        migrate: bool = True,
     ) -> Iterator[ApiServer]:
         """Run a server and a DAG processor, on fresh databases.
 
@@ -94,6 +95,7 @@ class ApiServer:
         :param settings: of Airflow, on top of those of the development platform.
         :param bin_dir: where another ``airflow`` is than this Python's.
         :param prepare: what else is done before the start; it is given the environment.
+        :param migrate: make the tables; false: ``prepare`` does.
         """
         airflow = str((bin_dir or Path(sys.executable).parent) / "airflow")
         port = free_port()
@@ -116,8 +118,9 @@ class ApiServer:
 
         for database in (metadata, ledger):
             postgres.create_database(database)
-        run("db", "migrate")
-        run("push", "migrate")
+        if migrate:
+            run("db", "migrate")
+            run("push", "migrate")
         if prepare:
             prepare(env)
         programs: list[Program] = []

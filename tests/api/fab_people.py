@@ -1,4 +1,4 @@
-"""Run in the environment of the FAB auth manager: a user for each of its roles, a clerk of one push task, an editor.
+"""Run in the environment of the FAB auth manager: a user for each role but Admin, a clerk of one push task, an editor.
 
 ``python fab_people.py CODE``
 """
@@ -24,7 +24,7 @@ def main() -> None:
         editor = security.add_role("Editor")
         for action, resource in _EDITORS:
             security.add_permission_to_role(editor, security.create_permission(action, resource))
-        for role in ("Editor", "Viewer", "User", "Op", "Admin", "Clerk"):
+        for role in ("Editor", "Viewer", "User", "Op", "Clerk"):
             name = role.lower()
             found = security.find_role(role)
             assert security.add_user(name, name, name, f"{name}@example.com", found, password=name), name

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import http.cookiejar
+import os
 import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fab as fab_environment
 import pytest
 from api_server import ROOT, ApiServer, task
 from roles import FAB_RIGHTS, Setting
@@ -15,24 +21,30 @@ if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
 
 OWN = "clerks-own"
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+
+def prepared_as_in_compose(env: dict[str, str], bin_dir: Path) -> None:
+    """Run the job of docker-compose.yaml that prepares everything; ``setsid``: a container has no terminal."""
+    job = {**env, "PATH": f"{bin_dir}{os.pathsep}{env['PATH']}", "PUSH_ADMIN_PASSWORD": "admin"}
+    script = ["setsid", "bash", str(ROOT / "docker" / "init.sh")]
+    done = subprocess.run(script, env=job, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def fab(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    bin_dir = ROOT / ".venv-fab" / "bin"
-    installed = subprocess.run([ROOT / "scripts" / "install", "fab"], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        pytest.skip(f"FAB cannot be installed beside this Airflow here: {installed.stderr.strip()[-300:]}")
+    bin_dir = fab_environment.installed()
     home = tmp_path_factory.mktemp("fab") / "home"
 
     def people(env: dict[str, str]) -> None:
+        prepared_as_in_compose(env, bin_dir)
         command = [str(bin_dir / "python"), str(Path(__file__).with_name("fab_people.py")), OWN]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    settings = {"AIRFLOW__CORE__AUTH_MANAGER": FAB}
-    with ApiServer.running(postgres, home, "fab", settings, bin_dir=bin_dir, prepare=people) as server:
+    settings = {"AIRFLOW__CORE__AUTH_MANAGER": fab_environment.AUTH_MANAGER}
+    running = ApiServer.running(postgres, home, "fab", settings, bin_dir=bin_dir, prepare=people, migrate=False)
+    with running as server:
         yield server
 
 
@@ -155,3 +167,18 @@ def test_no_new_task(clerk: Clerk) -> None:
     assert clerk.status("POST", "/tasks", {"name": "Mine"}) == 403
     assert clerk.status("POST", "/tasks", {"code": "another", "name": "Mine"}) == 403
     assert clerk.status("POST", "/tasks/bulk", {"tasks": []}) == 403
+
+
+def test_wrong_passwords_have_a_consequence(fab: ApiServer) -> None:
+    """Airflow's login form, as compose ships it: five tries in 40 seconds of one address."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    page = browser.open(f"{fab.url}/auth/login/", timeout=120).read().decode()
+    token = page.partition('name="csrf_token"')[2].partition('value="')[2].partition('"')[0]
+    form = urllib.parse.urlencode({"csrf_token": token, "username": "admin", "password": "guess"}).encode()
+    statuses = []
+    for _ in range(8):
+        try:
+            statuses.append(browser.open(f"{fab.url}/auth/login/", form, timeout=120).status)
+        except urllib.error.HTTPError as error:
+            statuses.append(error.code)
+    assert statuses == [200] * 5 + [429] * 3
