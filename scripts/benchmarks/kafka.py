@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import importlib.util
 import json
 import random
 import statistics
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import brokers
+from benchmarks.brokers import ApacheKafka, Killer
 from benchmarks.stage import ROOT, Stage, say, stage
-
-sys.path.insert(0, str(ROOT / "tests" / "integration" / "kafka"))
-
-from kafka_broker import ApacheKafka, MockKafka
-from kafka_kills import Killer
 
 TOPIC = "task.push.info"
 
@@ -231,13 +226,6 @@ def _query(place: Stage, query: str, *values: Any, metadata: bool = False) -> li
         return connection.execute(query, values).fetchall()
 
 
-@contextlib.contextmanager
-def _broker(folder: Path) -> Iterator[ApacheKafka | MockKafka]:
-    broker: ApacheKafka | MockKafka = MockKafka() if ApacheKafka.why_not() else ApacheKafka(folder / "kafka")
-    with broker:
-        yield broker
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="./scripts/bench kafka", description=__doc__)
@@ -250,7 +238,11 @@ def main() -> None:
         "--kills", nargs="?", type=int, const=20, help="instead of all that: kill so many times (20) meanwhile"
     )
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="push-kafka-") as text, _broker(Path(text)) as broker, stage() as place:
+    with (
+        tempfile.TemporaryDirectory(prefix="push-kafka-") as text,
+        brokers.running(Path(text)) as broker,
+        stage() as place,
+    ):
         folder = Path(text)
         apache = broker if isinstance(broker, ApacheKafka) else None
         extra = json.dumps({"bootstrap.servers": broker.address})

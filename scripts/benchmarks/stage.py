@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,12 +35,13 @@ def free_port() -> int:
 
 
 class Stage:
-    """The running platform and its sink."""
+    """The running platform and its sink; with a ``token`` where its users log in."""
 
     def __init__(self, url: str, home: Path, server: Sink) -> None:
         self.url = url
         self.home = home
         self.sink = server
+        self.token: str | None = None
         self.env = {**os.environ, **_environment(home)}
         os.environ.update(_environment(home))
 
@@ -55,7 +56,8 @@ class Stage:
     def call(self, path: str, body: Any = None) -> tuple[int, Any]:
         """GET, or POST with a body, on Airflow's API; the status and the answer."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        login = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **login})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
@@ -120,8 +122,11 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
-    """Run a platform for a measurement; it ends with the block."""
+def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
+    """Run a platform for a measurement; it ends with the block.
+
+    :param settings: of Airflow, as environment variables, on top of those of the development start.
+    """
     from push_provider.sandbox.platform import running
 
     os.chdir(ROOT)
@@ -130,7 +135,7 @@ def stage() -> Iterator[Stage]:
         os.environ["PUSH_PORT"] = str(free_port())
         os.environ["AIRFLOW_HOME"] = str(home)
         say("Starting the platform …")
-        with running(ROOT, home, sandbox=False, say=False) as platform:
+        with running(ROOT, home, sandbox=False, say=False, settings=settings) as platform:
             place = Stage(platform.url, home, server)
             place.airflow(
                 "connections", "add", "push_email_default", "--conn-type", "push_email",

@@ -173,7 +173,9 @@ class Platform(NamedTuple):
 
 
 @contextmanager
-def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -> Iterator[Platform]:
+def running(
+    root: Path, home: Path, *, sandbox: bool = True, say: bool = True, settings: Mapping[str, str] | None = None
+) -> Iterator[Platform]:
     """Run the platform; the block runs when a push can be made, and all ends with it.
 
     What ends within the block is started again by :meth:`Platform.keep` alone.
@@ -181,6 +183,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
     :param sandbox: with a mail server and an SMS gateway that keep all they get, with Kafka, and the example tasks.
+    :param settings: of Airflow, as environment variables, on top of those of :func:`environment`.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
 
@@ -204,7 +207,7 @@ def running(root: Path, home: Path, *, sandbox: bool = True, say: bool = True) -
         postgres = stack.enter_context(PostgresServer(home / "postgres"))
         postgres.create_database("airflow")
         postgres.create_database("push")
-        settings = environment(root, home, postgres, port)
+        settings = {**environment(root, home, postgres, port), **(settings or {})}
         env = {**os.environ, **settings}
         _write_environment(home, settings)
         url = settings["AIRFLOW__API__BASE_URL"]
