@@ -235,12 +235,13 @@ def test_two_changes_at_once_are_both_kept(server: ApiServer) -> None:
 
 
 def test_pause_and_resume(server: ApiServer) -> None:
-    code = server.create()  # a moment ago: its DAG is waited for
+    code = server.create(app="paused-and-resumed")  # a moment ago: its DAG is waited for
+    ours = {"app": "paused-and-resumed", "limit": 1000}
     paused = server.push("POST", f"/tasks/{code}/pause").json
     assert (paused["status"], paused["paused"]) == ("paused", True)
     assert server.call("GET", f"/api/v2/dags/push__{code}").json["is_paused"] is True
-    assert [one["code"] for one in server.push("GET", "/tasks", status="paused").json["items"]] == [code]
-    assert code not in [one["code"] for one in server.push("GET", "/tasks", status="pending", limit=1000).json["items"]]
+    assert [one["code"] for one in server.push("GET", "/tasks", status="paused", **ours).json["items"]] == [code]
+    assert server.push("GET", "/tasks", status="pending", **ours).json["items"] == []
     refused = server.push("POST", f"/tasks/{code}/trigger")
     assert (refused.status, refused.json["code"]) == (409, "task-paused")
     resumed = server.push("POST", f"/tasks/{code}/resume").json
