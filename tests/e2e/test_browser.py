@@ -78,3 +78,36 @@ def test_a_finished_task_cannot_be_triggered(platform: Any, page: Any) -> None:
     button = page.get_by_role("button", name="Trigger").first
     button.wait_for()
     assert button.is_disabled()
+
+
+MARKUP = "<img src=x onerror='window.taken=1'><script>window.taken=1</script>[a](javascript:window.taken=1)"
+
+
+def test_markup_in_a_task_is_text_on_every_screen(platform: Any, page: Any) -> None:
+    """Airflow's screens, the description of our API, and the mailbox."""
+    whose = {"name": f"N{MARKUP}", "owner": "o<img src=x onerror='window.taken=1'>", "app": "a<b onmouseover=1>"}
+    mail = {"subject": f"S{MARKUP}", "content": MARKUP, "content_type": "text", "variables": {MARKUP: MARKUP}}
+    manual = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}
+    platform.apply({"code": "markup", **whose, **mail, **manual, "recipients": ["markup@example.com"]})
+    platform.await_dag("markup")
+    status, run = platform.trigger("markup", {"variables": {"x": MARKUP}})
+    assert status == 200, run
+    assert platform.await_mail("markup@example.com")["Subject"] == mail["subject"]
+    # A recipient that is no address fails the run, with the words in its log and in the audit log.
+    assert platform.trigger("markup", {"recipients": [f"{MARKUP}@example.com"]})[0] in (200, 400)
+    dag = "/dags/push__markup"
+    task = f"{dag}/runs/{run['dag_run_id']}/tasks/send"
+    screens = ["/dags?name_pattern=markup", dag, f"{dag}/runs", f"{dag}/details", f"{dag}/code", f"{dag}/events", task]
+    screens += [f"{task}/rendered_templates", "/dag_runs", "/task_instances", "/events", "/connections", "/plugins"]
+    shown = 0
+    for screen in [*screens, "/push/docs", f"{platform.mailbox}/"]:
+        page.goto(screen)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.taken ?? null") is None, screen
+        assert page.locator("img[src=x], a[href^='javascript:']").count() == 0, screen
+        shown += "onerror=" in page.locator("body").inner_text()
+    assert shown >= 3, "the markup itself is to be seen, as text"
+    page.goto(dag)
+    page.get_by_role("button", name="Trigger").first.click()
+    page.get_by_role("dialog").get_by_text("recipients").first.wait_for()
+    assert page.evaluate("window.taken ?? null") is None
