@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -84,8 +85,23 @@ def test_what_is_not_an_address(given: str) -> None:
         st.emails(),
         st.from_regex(r"[a-zA-Z0-9.!+_-]{1,66}@[a-zA-Z0-9.-]{1,30}\.(com|COM|test|local|c)", fullmatch=True),
         st.builds("{}@{}".format, st.text(max_size=6), st.sampled_from(["example.com", "EXÄMPLE.de", "x"])),
+        st.from_regex(
+            r"x@((a-?|xn--|ab--|-|B1|9|.-|[a-z]{60,66})[a-z0-9-]{0,4}\.){0,4}(com|1|x1|c-|arpa|LOCAL|onion|invalid|test|a)",
+            fullmatch=True,
+        ),
     )
 )
+@example("x@ab--c.com")
+@example("x@a.b.local")
+@example("x@mail.TEST")
+@example("x@a.1com")
+@example("x@a.com1")
+@example("x@" + "a" * 63 + ".com")
+@example("x@" + "a" * 64 + ".com")
+@example("x@" + "a." * 125 + "a")
+@example("x@" + "a." * 125 + "aa")
+@example("x@" + "a." * 124 + "com")
+@example("x@\u212aelvin.com")
 @example("WWW@0.com")  # one of the mailboxes whose case is known not to matter (RFC 2142)
 @example("Postmaster@example.com")
 @example("Ann.Lee@example.com")
@@ -104,6 +120,14 @@ def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
     except ValueError:
         got = None
     assert got == expected
+
+
+def test_a_list_with_a_domain_for_each_address_is_quick() -> None:
+    """As many domains as addresses, each of ninety labels, took 0.6 ms each: half a minute of a body of 13 MB."""
+    addresses = [f"{'a' * 60}@{'b.' * 90}{n}.example" for n in range(3000)]
+    began = time.process_time()
+    assert [email_address(one) for one in addresses] == addresses
+    assert time.process_time() - began < 0.5
 
 
 def test_blanks_around_are_those_of_python_in_linear_time() -> None:
