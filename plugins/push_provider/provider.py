@@ -99,7 +99,7 @@ def _push_email() -> dict[str, Any]:
             ),
             "timeout": _field(
                 "Timeout in seconds",
-                "For connecting and for each answer of the server.",
+                "For each answer of the server as a whole; connecting may take three times as long.",
                 kind="number",
                 default=int(DEFAULT_TIMEOUT),
                 minimum=1,

@@ -20,6 +20,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from push_provider.channels.base import Result
+from push_provider.hooks.smtp_client import REPLY_LINE, REPLY_LINES
 
 if TYPE_CHECKING:
     import smtplib
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from push_provider.channels.smtp_manners import Manners
 
 _RECEIVE = 65536
-_REPLY_LINE = 8192
-"""Octets of a reply line; RFC 5321 says 512, servers say more."""
-_REPLY_LINES = 200
 _TOGETHER = 1 << 20
 """Bytes up to which what is to be written is copied into one piece."""
 _TLS_RECORD = 16384
@@ -205,12 +203,13 @@ class Dialogue:
             self._out.append(piece)
             self._queued += len(piece)
 
-    def writable(self) -> None:
+    def writable(self) -> int:
         """Write as much as the socket takes.
 
+        :return: how many bytes.
         :raises Dropped: the connection is gone.
         """
-        out = self._out
+        out, before = self._out, self._written
         try:
             while out:
                 if len(out) > 1 and self._queued - self._written <= _TOGETHER:
@@ -225,10 +224,11 @@ class Dialogue:
                 else:
                     out[0] = memoryview(piece)[sent:]
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return
+            pass
         except OSError as error:
             self._last_words()
             raise Dropped("connection", f"the connection broke: {error}") from None
+        return self._written - before
 
     def _last_words(self) -> None:
         """Read what the server said before it closed: a 421 with the reason, or the reply to a content."""
@@ -317,11 +317,11 @@ class Dialogue:
         answered = False
         for line in lines:
             code, separator = line[:3], line[3:4]
-            if not (code.isdigit() and len(code) == 3 and b"2" <= code < b"6") or len(line) > _REPLY_LINE:
+            if not (code.isdigit() and len(code) == 3 and b"2" <= code < b"6") or len(line) > REPLY_LINE:
                 raise Dropped("protocol", f"the server's reply is no SMTP: {Reply(code, line).text[:100]}")
             if separator == b"-":
                 self._words.append(line[4:])
-                if len(self._words) > _REPLY_LINES:
+                if len(self._words) > REPLY_LINES:
                     raise Dropped("protocol", "the server's reply has no end")
             elif separator in (b" ", b"\r", b""):
                 words = line[4:]
@@ -333,7 +333,7 @@ class Dialogue:
             else:
                 raise Dropped("protocol", f"the server's reply is no SMTP: {Reply(code, line).text[:100]}")
         # Last, so that the whole replies before it count.
-        if len(self._rest) > _REPLY_LINE:
+        if len(self._rest) > REPLY_LINE:
             raise Dropped("protocol", "the server's reply has no end")
         return answered
 

@@ -39,6 +39,8 @@ _SETBACKS = 2
 """Connections in a row that may end without the server's word on any mail, before the chunk is given up."""
 _NO_WORD = frozenset(("421", "timeout", "connection", "protocol"))
 """Codes that say something about the connection and nothing about the mail."""
+_SLOWEST = 8192.0
+"""Bytes a second that a server must take."""
 _IDLE = 30.0
 """Seconds after which an idle connection is not trusted any more: firewalls forget it without a word."""
 
@@ -176,8 +178,8 @@ class Pool:
                     continue
                 try:
                     if event & select.POLLOUT:
-                        dialogue.writable()
-                        deadlines[fd] = now + timeout
+                        # As much time again as what was written may take: a server that takes it by the byte is late.
+                        deadlines[fd] = min(now + timeout, deadlines[fd] + dialogue.writable() / _SLOWEST)
                     if event & ~select.POLLOUT and dialogue.readable():
                         deadlines[fd] = now + timeout
                 except Dropped as reason:

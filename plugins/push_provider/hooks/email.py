@@ -39,6 +39,8 @@ CONN_TYPE = "push_email"
 AUTH_METHODS = ("PLAIN", "LOGIN", "CRAM-MD5")
 MAX_CONNECTIONS = 64
 MAX_MESSAGES = 1_000_000
+_TEST_SECONDS = 15.0
+"""For all of a test of a connection, for which somebody waits."""
 STARTTLS_PORTS = frozenset({25, 587, 2525})
 """Ports on which no server speaks TLS from the first byte (RFC 3207, RFC 6409, and 2525 by custom)."""
 IMPLICIT_TLS_PORT = 465
@@ -166,7 +168,8 @@ class PushEmailHook(SmtpHook):
     def test_connection(self) -> tuple[bool, str]:
         """Connect, log in and say MAIL and RCPT with the sender's own address, without sending anything.
 
-        Without the latter, an account that forgot its login would pass: servers refuse at MAIL or RCPT alone.
+        Without the latter, an account that forgot its login would pass: servers refuse at MAIL or RCPT alone. All of it
+        takes 15 seconds at most.
 
         :return: whether all went well, and what happened, for people; on failure with the remedy.
         """
@@ -175,7 +178,7 @@ class PushEmailHook(SmtpHook):
         except PushError as error:
             return False, f"The configuration cannot be used. {error}"
         try:
-            client = connect(config)
+            client = connect(config, within=min(_TEST_SECONDS, 3 * config.timeout))
         except PushError as error:
             return False, str(error)
         server = f"{config.host}:{config.port}"

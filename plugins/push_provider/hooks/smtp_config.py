@@ -43,7 +43,7 @@ class SmtpConfig:
     :param max_connections: connections kept open at the same time.
     :param messages_per_connection: mails after which a connection is closed and another opened; None for no limit
         but the one that the server shows.
-    :param timeout: seconds for connecting and for each answer.
+    :param timeout: seconds for connecting to an address of the server, and for each answer as a whole.
     :param ciphers: OpenSSL cipher list, or None for Python's default.
     :param verify: check the server's certificate and name.
     """

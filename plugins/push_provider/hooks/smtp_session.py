@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.hooks.smtp_client import Client
 from push_provider.hooks.smtp_config import SmtpConfig, Tls
 
 _LOGIN_REMEDY = (
@@ -25,15 +26,20 @@ _SENDER_REMEDY = "Most services take no other sender than the login: correct the
 _NO_LOGIN_REMEDY = "Give the connection a login and password, or correct its sender"
 _NO_SUCH_MAILBOX = (b"5.1.1", b"5.1.2", b"5.1.3", b"5.1.6", b"5.2.1")
 """Beginnings of enhanced status codes that speak of the recipient alone (RFC 3463, 3.2 and 3.3)."""
+_WHOLE = 3
+"""How many times the limit of one reply all of connecting may take, which has seven of them."""
 # On a line in clear, the method that does not show the password goes first.
 _PROTECTED = ("PLAIN", "LOGIN", "CRAM-MD5")
 _CLEAR = ("CRAM-MD5", "PLAIN", "LOGIN")
 
 
-def connect(config: SmtpConfig) -> smtplib.SMTP:
+def connect(config: SmtpConfig, *, within: float | None = None) -> Client:
     """Open a connection that is ready for MAIL.
 
+    All of it takes at most three times ``config.timeout``; afterwards each reply has its own end alone.
+
     :param config: the mail account.
+    :param within: seconds for all of it, and for what is said on the connection afterwards.
     :return: the smtplib client after EHLO, TLS and login, with ``esmtp_features`` filled.
     :raises ConfigurationError: login refused, TLS impossible, method not offered, client refused for good.
     :raises ProviderUnavailable: not reachable, no answer in ``config.timeout`` seconds, or refused for now.
@@ -41,9 +47,11 @@ def connect(config: SmtpConfig) -> smtplib.SMTP:
     stack = contextlib.ExitStack()
     with stack:
         try:
-            client = _open(config, stack)
+            client = _open(config, stack, _WHOLE * config.timeout if within is None else within)
             if config.user or config.access_token:
                 _login(client, config)
+            if within is None:
+                client.lift()
         except PushError:
             raise
         except smtplib.SMTPServerDisconnected as error:
@@ -101,19 +109,22 @@ def _name(config: SmtpConfig) -> str:
     return f"Connection {config.connection!r}: the mail server {config.host}:{config.port}"
 
 
-def _open(config: SmtpConfig, stack: contextlib.ExitStack) -> smtplib.SMTP:
+def _open(config: SmtpConfig, stack: contextlib.ExitStack, whole: float) -> Client:
     context = None if config.tls is Tls.NONE else _context(config)
-    # A name of our own is given so that smtplib does not ask the DNS for one, which can take seconds.
-    if config.tls is Tls.IMPLICIT:
-        client: smtplib.SMTP = smtplib.SMTP_SSL(
-            config.host, config.port, "localhost", timeout=config.timeout, context=context
-        )
-    else:
-        client = smtplib.SMTP(config.host, config.port, "localhost", timeout=config.timeout)
+    client = Client(
+        config.host,
+        config.port,
+        timeout=config.timeout,
+        whole=whole,
+        tls=context if config.tls is Tls.IMPLICIT else None,
+    )
     stack.callback(client.close)
     sock = _socket(client)
     # Else the last segment of a large mail waits for the server's delayed acknowledgement.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code, words = client.getreply()
+    if code != 220:
+        raise smtplib.SMTPConnectError(code, words)
     client.local_hostname = _own_name(sock)
     _greet(client, config)
     if config.tls in (Tls.OPPORTUNISTIC, Tls.REQUIRED):
