@@ -191,6 +191,8 @@ def test_a_described_default_is_the_default() -> None:
     for name in ("max_body_size", "max_recipients", "max_open_tasks", "request_rate_limit"):
         assert getattr(settings, name)() == float(OPTIONS[name]["default"])
     assert str(settings.attachment_areas()) == OPTIONS["attachment_areas"]["default"]
+    assert settings.app_rules() == {}
+    assert OPTIONS["app_rules"]["default"] == ""
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 

@@ -116,6 +116,24 @@ def test_what_is_neither_true_nor_false_is_refused(monkeypatch: pytest.MonkeyPat
         settings.attachment_areas()
 
 
+def test_rules_of_applications(monkeypatch: pytest.MonkeyPatch) -> None:
+    option(monkeypatch, "app_rules", None)
+    assert settings.app_rules() == {}
+    option(monkeypatch, "app_rules", '{"role:Op": ["shop", "crm"], "user:bob:b": []}')
+    assert settings.app_rules() == {"role:Op": {"shop", "crm"}, "user:bob:b": set()}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", "[]", '"shop"', '{"bob": ["shop"]}', '{"user:": ["shop"]}', '{"user:bob": "shop"}', '{"user:bob": [1]}',
+     '{"user:bob": ["a"], "user:bob": ["b"]}'],
+)  # fmt: skip
+def test_rules_of_applications_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "app_rules", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] app_rules"):
+        settings.app_rules()
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１"])
 def test_a_batch_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     option(monkeypatch, "kafka_batch_size", value)

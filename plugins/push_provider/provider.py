@@ -294,6 +294,13 @@ def _options() -> dict[str, Any]:
             default="300",
             example="50",
         ),
+        "app_rules": _option(
+            "REST API: the applications that users and roles of Airflow may act for, as JSON; * for all. Empty: "
+            "anybody may write any 'app' and 'owner'. With rules, nobody may act for other applications than theirs, "
+            "and 'owner' is whoever calls. Role Admin, and whoever has *, may write what they like.",
+            default="",
+            example='{"role:Op": ["shop", "crm"], "user:bob": ["bi"]}',
+        ),
         **_kafka_options(),
     }
 

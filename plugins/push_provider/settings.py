@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from push_provider.exceptions import ConfigurationError
 
@@ -120,6 +121,19 @@ def request_rate_limit() -> float:
     return _number("request_rate_limit", 300)
 
 
+def app_rules() -> dict[str, frozenset[str]]:
+    """The applications that Airflow users (``user:name``) and roles (``role:name``) may act for; empty for no rule.
+
+    :raises ConfigurationError: it is no JSON object of lists of names.
+    """
+    rules = _rules("app_rules")
+    for who in rules:
+        kind, _, name = who.partition(":")
+        if kind not in ("user", "role") or not name:
+            raise ConfigurationError(f"[push] app_rules has {who!r}; it takes 'user:<name>' and 'role:<name>'")
+    return {who: _names("app_rules", who, apps) for who, apps in rules.items()}
+
+
 # --- Kafka ----------------------------------------------------------------------------------------------
 
 
@@ -155,6 +169,31 @@ def kafka_linger() -> float:
 def dead_letter_topic() -> str:
     """The topic that rejected messages are forwarded to; empty for none."""
     return _get("dead_letter_topic")
+
+
+def _rules(key: str) -> dict[str, Any]:
+    """An option that is a JSON object; empty if it is not set.
+
+    :raises ConfigurationError: it is none.
+    """
+    from push_provider import strict_json
+
+    text = _get(key)
+    if not text.strip():
+        return {}
+    try:
+        rules = strict_json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"[push] {key} {error}") from None
+    if not isinstance(rules, dict):
+        raise ConfigurationError(f"[push] {key} takes a JSON object, like {{…}}")
+    return rules
+
+
+def _names(key: str, where: str, value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ConfigurationError(f"[push] {key}: {where} takes a list of names, in quotes")
+    return frozenset(value)
 
 
 def _flag(key: str, default: str) -> bool:

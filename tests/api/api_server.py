@@ -47,6 +47,15 @@ class Answer(NamedTuple):
         return [error["field"] for error in self.json["errors"]]
 
 
+APP_RULES = {
+    "role:User": ["user", "shop"],
+    "role:op": ["op", "shop"],
+    "role:EDITOR": ["editor", "shop"],
+    "role:clerk": ["clerk"],
+    "user:admin": ["*"],
+}
+
+
 def simple_auth(home: Path) -> dict[str, str]:
     """Settings of the SimpleAuthManager with a user for each role, whose password is the role's name."""
     roles = ("viewer", "user", "op", "admin")
@@ -106,6 +115,7 @@ class ApiServer:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(metadata),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": postgres.url(metadata).replace("+psycopg:", "+psycopg_async:"),
             "AIRFLOW__PUSH__SQL_ALCHEMY_CONN": postgres.url(ledger),
+            "AIRFLOW__PUSH__APP_RULES": json.dumps(APP_RULES),
             **settings,
         }
         home.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ _VIEWER = {"read"}
 _USER = _VIEWER | {"edit", "run", "delete"}
 _OP = _USER | {"read configurations", "edit configurations", "test configurations"}
 # What each of Airflow's roles may do to DAGs and connections; nobody is not even logged in.
-RIGHTS: dict[str, set[str] | None] = {"nobody": None, "viewer": _VIEWER, "user": _USER, "op": _OP, "admin": _OP}
+_ANY = _OP | {"write any app"}
+RIGHTS: dict[str, set[str] | None] = {"nobody": None, "viewer": _VIEWER, "user": _USER, "op": _OP, "admin": _ANY}
 FAB_RIGHTS = RIGHTS | {"editor": {"read", "edit"}}
 """Airflow's FAB auth manager lets one make roles of one's own: an editor may edit every DAG, and run none."""
 # Answers to those who may, where several are described, or things stand otherwise.
@@ -43,7 +44,8 @@ CONNECTIONS = (
     # Airflow's own type, which nobody made for pushes, and one that is no mail account at all.
     {"connection_id": "ceo", "conn_type": "smtp", "host": "mail.example.com", "login": "ceo@example.com"},
     {"connection_id": "books", "conn_type": "postgres", "login": "books", "extra": '{"apps": "*"}'},
-    {"connection_id": "shop-mail", "conn_type": "push_email", "extra": '{"apps": "shop, crm"}', "login": "s@shop.cn"},
+    {"connection_id": "shop-mail", "conn_type": "push_email", "extra": '{"apps": "shop, bi"}', "login": "s@shop.cn"},
+    {"connection_id": "crm-mail", "conn_type": "push_email", "extra": '{"apps": "crm"}', "login": "s@crm.cn"},
 )
 
 
@@ -66,12 +68,14 @@ CASES = (
     Case("config", {"config": "ceo"}, "read configurations"),
     Case("config", {"config": "no-such"}, "read configurations"),
     Case("config", {"config": "books", "app": "shop"}, "read configurations"),
-    Case("config", {"config": "shop-mail", "app": "user"}, "read configurations"),
+    Case("config", {"config": "crm-mail", "app": "shop"}, "read configurations"),
     Case("config", {"config": "shop-mail", "app": "shop"}),
     *(
         Case("attachments", {"app": "shop", "attachments": [path]}, NOBODY, 422)
         for path in ("attachments/crm/customers.csv", "templates/base.html", "tasks/welcome.yaml")
     ),
+    Case("app", {"app": "crm"}, "write any app"),
+    Case("owner", {"owner": "Li Lei"}, "write any app"),
     Case("begin", {"schedule": {"kind": "daily", "time": "09:00"}}, "run"),
 )
 
@@ -106,7 +110,7 @@ class Setting:
 
     def __init__(self, server: ApiServer) -> None:
         self.server = server
-        self.code = server.create(known=True)
+        self.code = server.create(known=True, app="shop")
         begun = server.push("POST", f"/tasks/{self.code}/trigger")
         assert begun.status == 202, begun
         self.execution = begun.json["execution"]
@@ -127,7 +131,7 @@ class Setting:
                     assert answer.json["status"] == answer.status
         return found
 
-    def deviations_of_effects(self, rights: dict[str, set[str] | None]) -> dict[tuple[Any, ...], tuple[int, int]]:
+    def deviations_of_effects(self, rights: dict[str, set[str] | None]) -> dict[tuple[str, str, str], tuple[int, int]]:
         """The same of call, role and what a task does, for all calls that bring tasks in."""
         found = {}
         for name, call in self.calls.items():
@@ -141,7 +145,7 @@ class Setting:
                     allowed = case.effect not in call.effects or case.takes is None or case.takes in theirs
                     expected = call.good if allowed else case.refusal
                     if (status := self.bring(name, role, case.fields)) != expected:
-                        found[name, role, *case] = status, expected
+                        found[name, role, str(case)] = status, expected
         return found
 
     def bring(self, name: str, role: str, fields: dict[str, Any]) -> int:
@@ -149,7 +153,7 @@ class Setting:
         method, path = name.split(" ", 1)
         body: dict[str, Any] = task(**fields)
         if "{code}" in path:
-            path = path.format(code=self.server.create())
+            path = path.format(code=self.server.create(app="shop"))
             body = fields
         elif "bulk" in path:
             body = {"tasks": [body]}
@@ -165,7 +169,7 @@ class Setting:
         if not path.startswith("/push"):
             path = f"/push/v1{path}"
         alone = ("PATCH", "DELETE", "cancel")
-        code = self.server.create() if any(word in name for word in alone) else self.code
+        code = self.server.create(app="shop") if any(word in name for word in alone) else self.code
         path = path.format(code=code, execution=self.execution, config="push_email_default")
         body: Any = None
         if path.startswith("/push/v1/tasks/bulk"):

@@ -47,10 +47,11 @@ HIDDEN = ("ceo", "books", "shop-mail", "no-such", "push_email_default")
 @pytest.mark.parametrize("how", ["POST /tasks", "POST /tasks?dry_run=true", "PATCH /tasks/{code}"])
 def test_a_connection_that_one_may_not_use_answers_as_none(setting: Setting, how: str) -> None:
     method, path = how.split(" ")
+    code = setting.server.create(app="user")
     seen = set()
     for conn_id in HIDDEN:
         body = {"config": conn_id} if method == "PATCH" else task(config=conn_id)
-        answer = setting.server.push(method, path.format(code=setting.code), body, role="user")
+        answer = setting.server.push(method, path.format(code=code), body, role="user")
         assert (answer.status, answer.fields) == (403, ["config"])
         seen.add(answer.data.decode().replace(conn_id, "…"))
     assert len(seen) == 1
@@ -58,7 +59,7 @@ def test_a_connection_that_one_may_not_use_answers_as_none(setting: Setting, how
 
 def test_nobody_sends_as_the_ceo_by_another_s_task(setting: Setting) -> None:
     """Whoever may not use its configuration does not change what a task says in its name."""
-    code = setting.server.create(config="ceo")
+    code = setting.server.create(config="ceo", app="shop")
     patch = {"content": "You are all dismissed", "recipients": ["all@example.com"]}
     assert setting.server.push("PATCH", f"/tasks/{code}", patch, role="user").fields == ["config"]
     assert setting.server.push("PATCH", f"/tasks/{code}", {**patch, "config": None}, role="user").status == 200
@@ -82,10 +83,33 @@ def test_a_default_that_names_applications_is_theirs(setting: Setting) -> None:
     names("shop")
     try:
         for role in ("user", "admin"):
-            assert server.push("POST", "/tasks", task(app="crm"), role=role).fields == ["config"]
+            assert server.push("POST", "/tasks", task(app=role), role=role).fields == ["config"]
             assert server.push("POST", "/tasks", task(app="shop"), role=role).status == 201
-        named = task(app="crm", config=CONFIG["connection_id"])
-        assert server.push("POST", "/tasks", named, role="user").fields == ["config"]
-        assert server.push("POST", "/tasks", named, role="op").status == 201
+        for role, status in (("user", 403), ("op", 201)):
+            named = task(app=role, config=CONFIG["connection_id"])
+            assert server.push("POST", "/tasks", named, role=role).status == status
     finally:
         names("")
+
+
+# --- applications -------------------------------------------------------------------------------------
+
+
+def test_left_out_the_application_is_one_that_the_caller_may_act_for(server: ApiServer) -> None:
+    for role in ("user", "op", "admin"):
+        made = server.push("POST", "/tasks", task(), role=role).json
+        assert (made["app"], made["owner"]) == (role, role)
+
+
+def test_nobody_uses_another_s_quota_or_task(server: ApiServer) -> None:
+    theirs = server.create(app="crm")
+    for patch in ({"subject": "Mine"}, {"app": "user"}, {"app": None}):
+        answer = server.push("PATCH", f"/tasks/{theirs}", patch, role="user")
+        assert (answer.status, answer.fields) == (403, ["app"])
+        assert "shop, user" in answer.json["detail"]
+    mine = server.push("POST", "/tasks", task(), role="user").json["code"]
+    for patch, field in (({"app": "crm"}, "app"), ({"app": None}, "app"), ({"owner": "ceo"}, "owner")):
+        assert server.push("PATCH", f"/tasks/{mine}", patch, role="user").fields == [field]
+    assert server.push("PATCH", f"/tasks/{mine}", {"app": "shop"}, role="user").status == 200
+    hidden = {"task": task(app="crm", attachments=["attachments/crm/customers.csv"])}
+    assert server.push("POST", "/preview", hidden, role="user").fields == ["app"]

@@ -77,7 +77,8 @@ TWICE = {"type": "loop", "max_executions": 2}
 def test_an_editor_makes_nothing_send(
     setting: Setting, before: dict[str, Any], patch: dict[str, Any], field: str
 ) -> None:
-    path = f"/tasks/{setting.server.create(**before)}"
+    code = setting.server.create(app="shop", **before)
+    path = f"/tasks/{code}"
     refused = setting.server.push("PATCH", path, patch, role="editor")
     assert (refused.status, refused.fields) == (403, [field])
     assert setting.server.push("PATCH", path, patch, role="user").status == 200
@@ -86,7 +87,7 @@ def test_an_editor_makes_nothing_send(
 def test_an_editor_reopens_no_finished_task(setting: Setting) -> None:
     """What was found: a scheduled task whose executions are used up, and a PATCH that gave it another recipient."""
     server = setting.server
-    code = server.create(schedule=DAILY, execution={"type": "once"})
+    code = server.create(app="shop", schedule=DAILY, execution={"type": "once"})
     server.rows("UPDATE push_task SET executions = 1, status = 'finished' WHERE code = :code", code=code)
     patch = {"execution": TWICE, "recipients": ["mine@example.com"]}
     assert server.push("PATCH", f"/tasks/{code}", patch, role="editor").status == 403
@@ -104,7 +105,7 @@ class Clerk:
         self.server = setting.server
         self.others = setting.code
         self.others_execution = setting.execution
-        self.server.create(code=OWN, known=True)
+        self.server.create(code=OWN, known=True, app="clerk")
         begun = self.server.push("POST", f"/tasks/{OWN}/trigger")
         assert begun.status == 202, begun
         self.execution = begun.json["execution"]

@@ -38,7 +38,7 @@ def test_the_answer_says_which_dag_when_and_where_to_look(server: ApiServer) -> 
 def test_a_task_without_app_and_owner_is_the_callers(server: ApiServer) -> None:
     mine = server.push("POST", "/tasks", task(), role="user").json
     assert (mine["app"], mine["owner"]) == ("user", "user")
-    theirs = server.push("POST", "/tasks", task(app="shop", owner="Li Lei"), role="user").json
+    theirs = server.push("POST", "/tasks", task(app="shop", owner="Li Lei")).json
     assert (theirs["app"], theirs["owner"]) == ("shop", "Li Lei")
 
 

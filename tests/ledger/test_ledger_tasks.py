@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from ledger_desk import LOOP, NOW, Desk, push
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from push_provider import written
 from push_provider.channels.base import Result
-from push_provider.exceptions import InvalidTask, TaskClosed, UnknownTask
+from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
 from push_provider.task import parse_stored, parse_trigger
@@ -312,3 +312,27 @@ def test_cancelling_ends_what_is_planned_and_twice_changes_nothing(desk: Desk) -
 def test_cancelling_an_unknown_task(desk: Desk) -> None:
     with pytest.raises(UnknownTask, match="airflow push tasks"):
         tasks.cancel(desk.engine, desk.code)
+
+
+# --- quotas ---------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_is_opened_again_or_given_away_counts_for_its_application(ledger: Engine) -> None:
+    def change(code: str, **fields: Any) -> None:
+        def edit(spec: Any) -> Any:
+            return parse_stored({**spec, **fields})
+
+        tasks.change(ledger, code, edit, now=NOW, default_timezone="UTC", open_limit=2)
+
+    for code, app in (("q1", "shop"), ("q2", "shop"), ("q3", "crm"), ("q4", "shop")):
+        task = push(code, app=app, schedule=DAILY, execution={"type": "once"})
+        tasks.apply(ledger, task, now=NOW, default_timezone="UTC")
+    with ledger.begin() as connection:
+        connection.execute(update(push_task).where(push_task.c.code == "q4").values(executions=1, status="finished"))
+
+    change("q1", name="Other")  # it is open already
+    for refused, fields in (("q3", {"app": "shop"}), ("q4", {"execution": {"type": "loop", "max_executions": 2}})):
+        with pytest.raises(LimitReached, match="'shop' has 2 open"):
+            change(refused, **fields)
+    change("q2", app="crm")
+    change("q3", app="shop")

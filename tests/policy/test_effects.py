@@ -37,6 +37,9 @@ class Somebody:
     begin: bool = False
     reads: bool = False
     connections: tuple[Any, ...] = ()
+    apps: frozenset[str] | None = None
+    owner: str | None = None
+    rule: str = "[push] app_rules"
 
     def may_begin(self, code: str) -> bool:
         assert code == TASK["code"]
@@ -177,3 +180,47 @@ def test_the_default_one_is_everybody_s_unless_it_names_applications(
     else:
         with pytest.raises(ConfigurationError, match="names no config"):
             require_default(default, task)
+
+
+# --- applications and owners --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("apps", "before", "after", "allowed"),
+    [
+        (None, None, None, True),
+        (None, "shop", "crm", True),
+        ({"shop"}, ..., "shop", True),
+        ({"shop"}, ..., "crm", False),
+        ({"shop"}, ..., None, False),
+        ({"shop", "crm"}, "shop", "crm", True),
+        ({"shop"}, "shop", "crm", False),
+        ({"shop"}, "crm", "shop", False),
+        ({"shop"}, None, "shop", False),
+        (set(), ..., "shop", False),
+    ],
+)
+def test_a_task_is_an_application_s_that_one_may_act_for(
+    apps: set[str] | None, before: Any, after: str | None, allowed: bool
+) -> None:
+    somebody = Somebody(apps=None if apps is None else frozenset(apps))
+    was = None if before is ... else {"app": before}
+    assert refused(somebody, before=was, app=after) == ([] if allowed else ["app"])
+
+
+@pytest.mark.parametrize(
+    ("owner", "before", "after", "allowed"),
+    [
+        (None, ..., "ceo", True),
+        ("bob", ..., "bob", True),
+        ("bob", ..., "ceo", False),
+        ("bob", ..., None, False),
+        ("bob", "ann", "ann", True),
+        ("bob", "ann", "bob", True),
+        ("bob", "ann", "ceo", False),
+        ("bob", None, None, True),
+    ],
+)
+def test_a_task_is_of_whoever_brings_it(owner: str | None, before: Any, after: str | None, allowed: bool) -> None:
+    was = None if before is ... else {"owner": before}
+    assert refused(Somebody(owner=owner), before=was, owner=after) == ([] if allowed else ["owner"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -25,10 +26,11 @@ from airflow.utils.session import create_session
 from fastapi import Depends
 from sqlalchemy.orm import Session
 
-from push_provider import default_configs
+from push_provider import default_configs, settings
 from push_provider.api.problems import Problem
 from push_provider.exceptions import UnknownExecution
 from push_provider.ledger.engine import get_engine
+from push_provider.policy.configurations import EVERY
 from push_provider.task import DAG_PREFIX, dag_id
 
 if TYPE_CHECKING:
@@ -98,9 +100,44 @@ class Caller:
         self.user = user
         self.name = str(user.get_name())
         self.id = str(user.get_id())
+        self._roles = frozenset(_roles(user))
         # Kept for the one request that this is made for: a bulk call asks a thousand times.
         self._connections: dict[str, Connection | None] = {}
         self._defaults: Mapping[str, str] | None = None
+
+    rule = "[push] app_rules"
+
+    @cached_property
+    def apps(self) -> frozenset[str] | None:
+        """The applications that the caller may act for; None for all, and for none.
+
+        :raises ConfigurationError: the option cannot be read.
+        """
+        rules = settings.app_rules()
+        if not rules or _ADMIN in self._roles:
+            return None
+        mine = [apps for who, apps in rules.items() if self._is(*who.split(":", 1))]
+        apps = frozenset[str]().union(*mine)
+        return None if EVERY in apps else apps
+
+    @property
+    def owner(self) -> str | None:
+        """The caller, if tasks that they bring in can be nobody else's."""
+        return None if self.apps is None else self.name
+
+    def completed(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A new push task with the application and the owner that it has if it names none: the caller.
+
+        Who may not act for an application of their own name, but for one other, acts for that one.
+        """
+        app: str | None = self.name
+        if self.apps is not None and app not in self.apps:
+            app = next(iter(self.apps)) if len(self.apps) == 1 else None
+        given = {name: value for name, value in document.items() if value is not None}
+        return {**document, "app": given.get("app", app), "owner": given.get("owner", self.name)}
+
+    def _is(self, kind: str, name: str) -> bool:
+        return name == self.name if kind == "user" else name.casefold() in self._roles
 
     def may(self, method: ResourceMethod, code: str, entity: DagAccessEntity | None = None) -> bool:
         """Whether the caller may do this to the DAG of a push task, or to its runs."""
@@ -228,6 +265,17 @@ _DEEDS: dict[tuple[str, DagAccessEntity | None], str] = {
     ("DELETE", None): "delete",
     ("POST", RUN): "trigger",
 }
+
+
+def _roles(user: Any) -> Iterator[str]:
+    """The names of a user's roles, in any case; not every auth manager has some."""
+    if role := getattr(user, "role", None):  # SimpleAuthManager
+        yield str(role).casefold()
+    for role in getattr(user, "roles", None) or ():  # FabAuthManager
+        yield str(getattr(role, "name", role)).casefold()
+
+
+_ADMIN = "admin"
 
 
 def _team(model: Any, name: str) -> str | None:

@@ -16,6 +16,7 @@ from push_provider.api.problems import broken, invalid
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
+from push_provider.policy import effects
 from push_provider.policy.effects import Effect
 from push_provider.task import CODE_PATTERN, PushTask, parse, parse_trigger
 
@@ -48,7 +49,7 @@ class PreviewAnswer(Answer):
     responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("PreviewRequest"),
 )
-@needs(Right.READ, effects=[Effect.FILES])
+@needs(Right.READ, effects=[Effect.FILES, Effect.APP])
 def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
 
@@ -80,11 +81,14 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
         raise invalid(FieldError("task", "give either task, a push task, or code, of one that exists"))
     if "task" in document:
         caller.require_any_edit()
-        limits.check_recipients(document["task"])
+        given = document["task"]
+        limits.check_recipients(given)
         try:
-            return parse(document["task"])
+            task = parse(caller.completed(given) if isinstance(given, dict) else given)
         except InvalidTask as error:
             raise broken(error.errors.under("task.")) from None
+        effects.require(task, caller, effects=[Effect.APP])  # whose files are shown
+        return task
     code = document["code"]
     if not isinstance(code, str) or not openapi.matches(CODE_PATTERN, code):
         raise invalid(FieldError("code", "must be the code of a push task"))

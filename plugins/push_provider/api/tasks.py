@@ -286,7 +286,7 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
         changed.append(task)
         return task
 
-    applied = tasks.change(get_engine(), code, edit, **_now())
+    applied = tasks.change(get_engine(), code, edit, **_now(), open_limit=settings.max_open_tasks())
     return _detail(request, applied.row._replace(spec=changed[-1].spec()))
 
 
@@ -382,7 +382,7 @@ def _read(caller: Caller, document: Any) -> PushTask:
     :raises Problem: 403, they may not.
     """
     if isinstance(document, dict):
-        document = document | {name: caller.name for name in ("app", "owner") if document.get(name) is None}
+        document = caller.completed(document)
     limits.check_recipients(document)
     task = parse(document)
     caller.require_edit(task.code)

@@ -223,12 +223,15 @@ def change(
     *,
     now: datetime,
     default_timezone: str,
+    open_limit: int = 0,
     dry_run: bool = False,
 ) -> Applied:
     """Change a push task; two changes at once follow each other, and none is lost.
 
     The parameters are those of :func:`apply`.
 
+    :param open_limit: as for :func:`create`, of a task that becomes open, or another application's.
+    :raises LimitReached: the application has as many open tasks as it may.
     :param edit: makes the new task of the present one's spec; what it raises is passed on.
     :raises UnknownTask: there is none of this code.
     :raises InvalidTask: the schedule cannot fire.
@@ -238,6 +241,8 @@ def change(
         before = locked(connection, code)
         action = _update(connection, before, edit(before.spec), now=now, default_timezone=default_timezone)
         row = locked(connection, code, recipients=False)
+        if open_limit and row.open and not (before.open and before.app == row.app):
+            _make_room(connection, row.app, open_limit, own=1)
         if action != Action.UNCHANGED:
             changed(connection, code)
         if dry_run:
@@ -245,10 +250,11 @@ def change(
         return Applied(action, row)
 
 
-def _make_room(connection: Connection, app: str | None, limit: int) -> None:
+def _make_room(connection: Connection, app: str | None, limit: int, *, own: int = 0) -> None:
+    """Refuse another open task of an application that has as many as it may; ``own`` is 1 where it is written."""
     # The count holds until the commit: another task of this application waits here.
     connection.execute(select(func.pg_advisory_xact_lock(_APP_LOCK, func.hashtext(app or ""))))
-    if _count_open(connection, app, limit) >= limit:
+    if _count_open(connection, app, limit + own) >= limit + own:
         whose = f"Application {app!r} has" if app is not None else "Tasks that name no application: there are"
         raise LimitReached(
             f"{whose} {limit} open push tasks, and no more may be open ([push] max_open_tasks). Wait until some "

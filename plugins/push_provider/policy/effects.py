@@ -28,12 +28,27 @@ class Effect(StrEnum):
     FILES = "attachments"
     """It sends files below include/. Which, its application says, whoever asks: they are checked where they are read
     (:mod:`push_provider.content.include_files`), for a preview as well as for the mail."""
+    APP = "app"
+    """It counts as an application's: its quota, configurations and files."""
+    OWNER = "owner"
+    """It is somebody's."""
     BEGIN = "begin"
     """It begins to send by itself, or can begin again."""
 
 
 class Authority(Protocol):
     """Who asks, in the terms of what a task does."""
+
+    rule: str
+    """The option that says what they may act for."""
+
+    @property
+    def apps(self) -> frozenset[str] | None:
+        """The applications that they may act for; None for all, and for none."""
+
+    @property
+    def owner(self) -> str | None:
+        """Whose the tasks are that they bring in; None if they may say so."""
 
     def may_begin(self, code: str) -> bool:
         """Whether they may begin executions of this task."""
@@ -82,6 +97,23 @@ def _config(task: PushTask, authority: Authority, before: Mapping[str, Any] | No
     return [FieldError("config", f"there is no configuration {shown(named)} that you may use for this task")]
 
 
+def _app(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
+    apps = authority.apps
+    if apps is None:
+        return []
+    mine = f"you may act for {', '.join(sorted(apps)) or 'none'} ({authority.rule})"
+    if before is not None and before.get("app") not in apps:
+        return [FieldError("app", f"the task is that of another application; {mine}")]
+    return [] if task.app in apps else [FieldError("app", f"must be an application that you may act for; {mine}")]
+
+
+def _owner(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
+    owner = authority.owner
+    if owner is None or task.owner == owner or (before is not None and task.owner == before.get("owner")):
+        return []
+    return [FieldError("owner", f"must be you, {owner!r} ({authority.rule})")]
+
+
 def _begin(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
     if task.schedule.kind != "manual":
         field, what = "schedule", "lets the task send by itself"
@@ -100,4 +132,4 @@ def _allows_more(task: PushTask, before: Mapping[str, Any]) -> bool:
     return limit is not None and (task.execution.limit is None or task.execution.limit > limit)
 
 
-_RULES = {Effect.CONFIG: _config, Effect.BEGIN: _begin}
+_RULES = {Effect.CONFIG: _config, Effect.APP: _app, Effect.OWNER: _owner, Effect.BEGIN: _begin}
