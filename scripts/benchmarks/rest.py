@@ -165,7 +165,8 @@ def _lists() -> None:
             day = {"begun_from": now - timedelta(days=1), "begun_to": now}
             print(f"  {'statistics of a day':48} {1000 * crowd.seconds(lambda: stats.hourly(engine, **day)):.1f} ms")
             begun = time.perf_counter()
-            rows = sum(len(chunk) for chunk in deliveries.stream(engine))
+            with deliveries.Stream(engine) as stream:
+                rows = sum(len(chunk) for chunk in stream)
             print(
                 f"  {'all of them, as the CSV reads them':48} {rows / (time.perf_counter() - begun):,.0f} rows a second"
             )

@@ -203,7 +203,8 @@ def test_pages_count_and_stream_agree(crowded: Engine, name: str) -> None:
     ids = [row.id for row in first + second]
     assert len(set(ids)) == len(ids)
     if counted < 500:
-        assert sorted(row.id for rows in deliveries.stream(crowded, **filters) for row in rows) == sorted(ids)
+        with deliveries.Stream(crowded, **filters) as stream:
+            assert sorted(row.id for rows in stream for row in rows) == sorted(ids)
 
 
 def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:

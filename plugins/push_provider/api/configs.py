@@ -16,7 +16,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from push_provider import default_configs
-from push_provider.api import audit, openapi
+from push_provider.api import audit, openapi, places
 from push_provider.api.guards import Caller, CallerDep, Right, SessionDep, needs, sessions
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["Configurations"])
 _TEST_SECONDS = 20.0
-_tests = ThreadPoolExecutor(4, "push-config-test")
+_tests = ThreadPoolExecutor(places.tests.total, "push-config-test")
 
 
 ConfigPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_#!().:-]+$", max_length=250, description="Connection id")]
@@ -112,7 +112,11 @@ def test_config(caller: CallerDep, config: ConfigPath) -> TestResult:
     if connection.conn_type not in types:
         named = " or ".join(types)
         raise Problem(404, "unknown-config", f"Connection {config!r} is of type {connection.conn_type!r}, not {named}.")
-    test = _tests.submit(_test, connection)
+    with contextlib.ExitStack() as place:
+        place.enter_context(places.tests.place(caller.id))
+        test = _tests.submit(_test, connection)
+        given_back = place.pop_all()  # when the test is over, and not when nobody waits for it any more
+        test.add_done_callback(lambda _: given_back.close())
     try:
         ok, message = test.result(_TEST_SECONDS)
     except StillWaiting:

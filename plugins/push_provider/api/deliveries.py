@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import StreamingResponse
 
-from push_provider.api import csv_rows, limits, openapi
+from push_provider.api import csv_rows, openapi, places
+from push_provider.api.downloads import Download
 from push_provider.api.guards import RUN, CallerDep, Right, needs
 from push_provider.api.models import DeliveryAnswer, DeliveryPage, Id, delivery_answer
 from push_provider.api.paging import RangeDep, page
@@ -67,10 +66,9 @@ def list_deliveries(
     }
     engine = get_engine()
     if excel or _wants_csv(accept):
-        export = _export(deliveries.stream(engine, **filters), excel=excel)
-        first = next(export)  # what is wrong shows before the answer has begun
-        return StreamingResponse(
-            _followed_by(first, export),
+        return Download(
+            _Export(deliveries.Stream(engine, **filters), excel=excel),
+            places.exports.place(caller.id),
             media_type=f"{csv_rows.TYPE}; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="deliveries.csv"'},
         )
@@ -84,18 +82,20 @@ def _wants_csv(accept: str) -> bool:
     return csv_rows.TYPE in kinds and "application/json" not in kinds
 
 
-def _followed_by(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+class _Export:
+    """Deliveries as pieces of a CSV."""
 
+    def __init__(self, rows: deliveries.Stream, *, excel: bool) -> None:
+        self._rows = rows
+        self._excel = excel
+        self._columns = list(DeliveryAnswer.model_fields)
+        self._head = (csv_rows.BOM if excel else "") + csv_rows.lines([self._columns])
+        self.cancel = rows.cancel
+        self.close = rows.close
 
-def _export(chunks: Iterator[list[deliveries.DeliveryRow]], *, excel: bool) -> Iterator[str]:
-    columns = list(DeliveryAnswer.model_fields)
-    with limits.export():
-        head = (csv_rows.BOM if excel else "") + csv_rows.lines([columns])
-        for rows in chunks:
-            answers = (delivery_answer(row).model_dump(mode="json") for row in rows)
-            yield head + csv_rows.lines(([answer[name] for name in columns] for answer in answers), excel=excel)
-            head = ""
-        if head:
-            yield head
+    def read(self) -> bytes | None:
+        """The next lines, under the names of the columns."""
+        head, self._head = self._head, ""
+        answers = (delivery_answer(row).model_dump(mode="json") for row in self._rows.read())
+        rows = ([answer[name] for name in self._columns] for answer in answers)
+        return (head + csv_rows.lines(rows, excel=self._excel)).encode() or None

@@ -1,12 +1,9 @@
-"""How much one caller may ask for: the size of a body, requests a second, recipients of a task, exports at a time."""
+"""How much one caller may ask for: the size of a body, requests a second, recipients of a task, tasks that are open."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
@@ -20,8 +17,6 @@ from push_provider.ledger.engine import get_engine
 
 _LEASE_SECONDS = 1.0
 """How long a process may use what it has drawn from a caller's allowance."""
-_EXPORTS = 2
-"""Exports at a time: each holds a connection to the ledger until the client has read it all."""
 
 
 class BodyLimit:
@@ -155,19 +150,3 @@ _NEAR = 2000
 """Tasks that may come within :data:`_RECENT_SECONDS`, over all servers."""
 _RECENT_SECONDS = 5.0
 open_tasks = OpenTasks()
-
-_exports = threading.BoundedSemaphore(_EXPORTS)
-
-
-@contextmanager
-def export() -> Iterator[None]:
-    """Take the place of one export.
-
-    :raises Problem: 429, all are taken.
-    """
-    if not _exports.acquire(blocking=False):
-        raise Problem(429, "too-many-exports", f"{_EXPORTS} exports are running. Wait for one to end.", retry_after=5)
-    try:
-        yield
-    finally:
-        _exports.release()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Engine, Select, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, or_, select, true
 
 from push_provider.ledger import executions
 from push_provider.ledger.engine import explained, transaction
@@ -66,20 +67,58 @@ def count(engine: Engine, *, cap: int, **filters: Any) -> int:
         return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
-def stream(engine: Engine, **filters: Any) -> Iterator[list[DeliveryRow]]:
-    """All deliveries that match, newest execution first, a thousand at a time.
+class Stream:
+    """All deliveries that match, newest execution first, a thousand at a time; to be closed.
 
     They are as they were when the first was read, and neither this process nor the database holds them all at once.
     """
-    wanted = DeliveryFilter(**filters)
-    query = (
-        _joined(wanted, *_COLUMNS)
-        .order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
-        .execution_options(stream_results=True, max_row_buffer=_BATCH)
-    )
-    with explained(), engine.connect() as connection:
-        for rows in connection.execute(query).partitions(_BATCH):
-            yield [_row(row) for row in rows]
+
+    def __init__(self, engine: Engine, **filters: Any) -> None:
+        self._engine = engine
+        self._query = (
+            _joined(DeliveryFilter(**filters), *_COLUMNS)
+            .order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
+            .execution_options(stream_results=True, max_row_buffer=_BATCH)
+        )
+        self._connection: Connection | None = None
+        self._rows: Iterator[Sequence[Any]] = iter(())
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[list[DeliveryRow]]:
+        while rows := self.read():
+            yield rows
+
+    def read(self) -> list[DeliveryRow]:
+        """The next of them; none at the end.
+
+        :raises LedgerUnavailable: the database cannot be reached, or :meth:`cancel` was called.
+        """
+        with explained():
+            if self._connection is None:
+                self._connection = self._engine.connect()
+                if not self._cancelled:
+                    self._rows = self._connection.execute(self._query).partitions(_BATCH)
+            return [_row(row) for row in next(self._rows, ())]
+
+    def cancel(self) -> None:
+        """Interrupt the database while it reads. Any thread may call this."""
+        self._cancelled = True
+        connection = self._connection
+        if connection is not None:
+            with suppress(Exception):  # it may be through, or away
+                connection.connection.dbapi_connection.cancel()  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        """Give the connection back, and end its transaction."""
+        connection, self._connection, self._rows = self._connection, None, iter(())
+        if connection is not None:
+            connection.close()
 
 
 _COLUMNS: list[ColumnElement[Any]] = [
