@@ -192,7 +192,9 @@ def test_a_described_default_is_the_default() -> None:
         assert getattr(settings, name)() == float(OPTIONS[name]["default"])
     assert str(settings.attachment_areas()) == OPTIONS["attachment_areas"]["default"]
     assert settings.app_rules() == {}
-    assert OPTIONS["app_rules"]["default"] == ""
+    assert settings.kafka_rules() == {}
+    assert str(settings.kafka_define()) == OPTIONS["kafka_define"]["default"]
+    assert OPTIONS["app_rules"]["default"] == OPTIONS["kafka_rules"]["default"] == ""
     assert OPTIONS["sql_alchemy_conn"]["sensitive"] is True
     assert [name for name, option in OPTIONS.items() if option["sensitive"]] == ["sql_alchemy_conn"]
 

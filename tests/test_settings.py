@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,38 @@ def test_rules_of_applications_that_are_none(monkeypatch: pytest.MonkeyPatch, va
     option(monkeypatch, "app_rules", value)
     with pytest.raises(ConfigurationError, match=r"\[push\] app_rules"):
         settings.app_rules()
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [(None, True), ("True", True), ("off", False), ("push.admin", {"push.admin"}), ("a, b", {"a", "b"})],
+)
+def test_who_may_define(monkeypatch: pytest.MonkeyPatch, value: str | None, allowed: Any) -> None:
+    option(monkeypatch, "kafka_define", value)
+    assert settings.kafka_define() == allowed
+
+
+def test_rules_of_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    option(monkeypatch, "kafka_rules", None)
+    assert settings.kafka_rules() == {}
+    rules = '{"a": {"apps": ["shop"], "codes": ["shop-*"], "define": false}, "b": {"apps": ["*"]}, "*": {"codes": []}}'
+    option(monkeypatch, "kafka_rules", rules)
+    assert settings.kafka_rules() == {
+        "a": ({"shop"}, {"shop-*"}, False),
+        "b": (None, {"*"}, True),
+        "*": (None, set(), True),
+    }
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", "[]", '{"a": []}', '{"a": {"app": ["shop"]}}', '{"a": {"apps": "shop"}}', '{"a": {"codes": [1]}}',
+     '{"a": {"define": "no"}}', '{"a": {}, "a": {}}'],
+)  # fmt: skip
+def test_rules_of_topics_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "kafka_rules", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] kafka_rules"):
+        settings.kafka_rules()
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１"])

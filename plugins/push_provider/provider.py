@@ -276,14 +276,14 @@ def _options() -> dict[str, Any]:
             example="67108864",
         ),
         "max_recipients": _option(
-            "REST API: recipients that a push task or a trigger may name; 0 for no limit.",
+            "REST API and Kafka: recipients that a push task, a trigger or a message may name; 0 for no limit.",
             kind="integer",
             default="100000",
             example="1000000",
         ),
         "max_open_tasks": _option(
-            "REST API: push tasks of one application that may be open (neither finished nor cancelled) at a time; "
-            "0 for no limit.",
+            "REST API and Kafka: push tasks of one application that may be open (neither finished nor cancelled) at a "
+            "time; 0 for no limit.",
             kind="integer",
             default="10000",
             example="20",
@@ -328,6 +328,18 @@ def _kafka_options() -> dict[str, Any]:
             kind="float",
             default="1",
             example="10",
+        ),
+        "kafka_define": _option(
+            "Whether messages may define push tasks: True, False, or the topics whose messages may, with commas.",
+            default="True",
+            example="push.admin",
+        ),
+        "kafka_rules": _option(
+            "What messages of each topic may do, as JSON: 'apps' they may act for, 'codes' of the push tasks they may "
+            "start and define, and whether they may 'define'; what is left out is not bound. '*' is the rule of all "
+            "other topics; without it, with rules, other topics may do nothing. Empty: no rules.",
+            default="",
+            example='{"shop.orders": {"apps": ["shop"], "codes": ["shop-*"], "define": false}}',
         ),
         "dead_letter_topic": _option(
             "Topic that rejected messages are forwarded to, with the reason as a header. Empty: none; they are in the "

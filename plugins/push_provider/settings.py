@@ -7,9 +7,10 @@ describes the same options to Airflow.
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from push_provider.exceptions import ConfigurationError
 
@@ -169,6 +170,48 @@ def kafka_linger() -> float:
 def dead_letter_topic() -> str:
     """The topic that rejected messages are forwarded to; empty for none."""
     return _get("dead_letter_topic")
+
+
+class TopicRule(NamedTuple):
+    """What messages of a topic may do.
+
+    :param apps: applications that they may act for; None for all, and for none.
+    :param codes: patterns of the push tasks that they may start and define, such as ``shop-*``.
+    :param define: whether they may define push tasks.
+    """
+
+    apps: frozenset[str] | None = None
+    codes: frozenset[str] = frozenset({"*"})
+    define: bool = True
+
+
+def kafka_define() -> bool | frozenset[str]:
+    """Whether messages may define push tasks; or the topics of which they may."""
+    text = _get("kafka_define", "True").strip()
+    word = text.lower()
+    return word in _TRUE if word in _TRUE | _FALSE else frozenset(re.split(r"[,\s]+", text))
+
+
+def kafka_rules() -> dict[str, TopicRule]:
+    """What messages of each topic may do, those of ``*`` for all others; empty for no rule.
+
+    :raises ConfigurationError: it is no JSON object of such rules.
+    """
+    found = {}
+    for topic, rule in _rules("kafka_rules").items():
+        if not isinstance(rule, dict) or rule.keys() - {"apps", "codes", "define"}:
+            raise ConfigurationError(f"[push] kafka_rules: {topic!r} takes an object of apps, codes and define")
+        given: dict[str, Any] = {}
+        for name in {"apps", "codes"} & rule.keys():
+            given[name] = _names("kafka_rules", f"{name} of {topic!r}", rule[name])
+        if "*" in given.get("apps", ()):
+            given["apps"] = None
+        if "define" in rule:
+            if not isinstance(rule["define"], bool):
+                raise ConfigurationError(f"[push] kafka_rules: define of {topic!r} takes true or false")
+            given["define"] = rule["define"]
+        found[topic] = TopicRule(**given)
+    return found
 
 
 def _rules(key: str) -> dict[str, Any]:

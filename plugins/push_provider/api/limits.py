@@ -1,4 +1,4 @@
-"""How much one caller may ask for: the size of a body, requests a second, recipients of a task, tasks that are open."""
+"""How much one caller may ask for: the size of a body, requests a second, recipients of a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from push_provider import settings
 from push_provider.api.guards import CallerDep
 from push_provider.api.problems import Problem, invalid
 from push_provider.exceptions import FieldError
-from push_provider.ledger import allowances, tasks
+from push_provider.ledger import allowances
 from push_provider.ledger.engine import get_engine
 
 _LEASE_SECONDS = 1.0
@@ -122,31 +122,3 @@ def check_recipients(document: Any) -> None:
                 "recipients", f"are {len(recipients)}; at most {limit} fit into one task ([push] max_recipients)"
             )
         )
-
-
-class OpenTasks:
-    """How close an application is to ``[push] max_open_tasks``.
-
-    Near the limit every new task is counted exactly, one after the other, whatever server it comes to. Far from it that
-    would only make them wait for each other, so a count of some seconds ago is enough.
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[str | None, tuple[int, float]] = {}
-
-    def limit(self, app: str | None) -> int:
-        """The limit that must be checked for a new task of an application; 0 if it is far."""
-        limit = settings.max_open_tasks()
-        if limit <= _NEAR:
-            return limit
-        count, until = self._counts.get(app, (0, 0.0))
-        if time.monotonic() > until:
-            count, until = tasks.count_open(get_engine(), app, cap=limit), time.monotonic() + _RECENT_SECONDS
-        self._counts[app] = (count + 1, until)
-        return 0 if count + 1 < limit - _NEAR else limit
-
-
-_NEAR = 2000
-"""Tasks that may come within :data:`_RECENT_SECONDS`, over all servers."""
-_RECENT_SECONDS = 5.0
-open_tasks = OpenTasks()

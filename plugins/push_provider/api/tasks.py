@@ -40,6 +40,7 @@ from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
+from push_provider.policy.quotas import open_tasks
 from push_provider.task import CODE_PATTERN, PushTask, parse
 from push_provider.unforeseen import Unforeseen, concerns_all
 
@@ -171,7 +172,7 @@ def create_task(
     if dry_run:
         return JSONResponse(_try_create(request, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
-    engine, open_limit = get_engine(), limits.open_tasks.limit(task.app)
+    engine, open_limit = get_engine(), open_tasks.limit(task.app)
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
         if before:
@@ -228,7 +229,7 @@ def create_tasks(
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
             try:
                 with connection.begin_nested():
-                    row = tasks.create(connection, task, **_now(), open_limit=limits.open_tasks.limit(task.app))
+                    row = tasks.create(connection, task, **_now(), open_limit=open_tasks.limit(task.app))
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
             except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 entry = refusals.entry(error, index)

@@ -302,18 +302,13 @@ def default(args: Namespace) -> None:
 @_command
 def produce(args: Namespace) -> None:
     """Send messages to the topic that executions are started from."""
-    from airflow.models.connection import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
     from push_provider.kafka import connection as kafka
     from push_provider.kafka import producer
 
     conn_id = settings.kafka_conn_id()
-    try:
-        # Not by the SDK's way, which leads through a task's supervisor.
-        connection: Any = Connection.get_connection_from_secrets(conn_id)
-    except AirflowNotFoundException:
-        raise ConfigurationError(kafka.missing(conn_id)) from None
+    connection = _find(conn_id)
+    if connection is None:
+        raise ConfigurationError(kafka.missing(conn_id))
     topic = args.topic or kafka.Topics(settings.kafka_topics()).first_name()
     values = [sys.stdin.buffer.read() if message == "-" else message.encode() for message in args.messages]
     key = args.key.encode() if args.key is not None else None
@@ -322,6 +317,17 @@ def produce(args: Namespace) -> None:
     refused = [answer for answer in answers if isinstance(answer, str)]
     if refused:
         sys.exit(f"{len(refused)} of {len(answers)} were not taken by topic {topic}: {refused[0]}")
+
+
+def _find(conn_id: str) -> Any:
+    """A connection, not by the SDK's way, which leads through a task's supervisor; None if there is none."""
+    from airflow.models.connection import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return Connection.get_connection_from_secrets(conn_id)
+    except AirflowNotFoundException:
+        return None
 
 
 @_command
@@ -363,7 +369,7 @@ def replay(args: Namespace) -> None:
     rows, left = [], 0
     for number in args.ids:
         message = rejected.get(engine, number)
-        taken = intake.take(engine, messages.orders(message), replay=message.position)
+        taken = intake.take(engine, messages.orders(message), replay=message.position, find=_find)
         left += len(taken.rejected)
         rows.append(
             {

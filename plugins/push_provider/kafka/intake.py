@@ -3,40 +3,73 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from push_provider import content, settings
+from push_provider.exceptions import FieldError, NotAllowed
+from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
+from push_provider.kafka.topics import Rules
 from push_provider.ledger import messages
-from push_provider.ledger.messages import Define, Order, Taken, unforeseen_refusal
+from push_provider.ledger.messages import Bounds, Define, Order, Refused, Start, Taken, unforeseen_refusal
+from push_provider.policy.quotas import open_tasks
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from airflow.sdk import Connection
     from sqlalchemy import Engine
 
 log = logging.getLogger(__name__)
 _unforeseen = Unforeseen(log)
 
 
-def take(engine: Engine, orders: Sequence[Order], *, replay: UUID | None = None) -> Taken:
-    """Take a batch; an injected task whose content cannot be sent is refused, and so is what nobody thought of.
+def take(
+    engine: Engine,
+    orders: Sequence[Order],
+    *,
+    replay: UUID | None = None,
+    find: Callable[[str], Connection | None] = find,
+) -> Taken:
+    """Take a batch; refused is what a topic may not do, whose content cannot be sent, and what nobody thought of.
 
+    :param find: gives the connection of an id; left out, as tasks do.
     :param replay: position of the rejected message that these are, and that is tried again.
     :raises LedgerUnavailable: what has not been taken comes again.
+    :raises ConfigurationError: a rule of topics cannot be read.
     """
+    rules, most = Rules(engine, find), settings.max_recipients()
     return messages.take(
         engine,
-        [_looked_at(order) for order in orders],
+        [_looked_at(_allowed(order, rules, most)) for order in orders],
         freeze=content.freeze,
         now=datetime.now(UTC),
         default_timezone=settings.default_timezone(),
         forward_to=settings.dead_letter_topic() or None,
         replay=replay,
+        bounds=Bounds(rules.check_app, most, open_tasks.limit),
     )
+
+
+def _allowed(order: Order, rules: Rules, most: int) -> Order:
+    """An order that its topic may give; else its refusal."""
+    topic = rules.of(order.message.topic)
+    try:
+        if isinstance(order, Start):
+            topic.require_code(order.code)
+        elif isinstance(order, Define):
+            if most and len(order.task.recipients) > most:
+                text = f"are {len(order.task.recipients)}; at most {most} fit into one task ([push] max_recipients)"
+                return refused_define(order.message, order.code, [FieldError("recipients", text)])
+            return order._replace(task=topic.defined(order.task))
+    except NotAllowed as error:
+        return Refused(order.message, order.code, str(error))
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
+        return unforeseen_refusal(order.message, order.code, error, _unforeseen)
+    return order
 
 
 def _looked_at(order: Order) -> Order:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from push_provider.exceptions import FieldError, InvalidTask, PermanentError, UnknownTask
+from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import push_message, push_rejected, push_task
@@ -87,6 +87,20 @@ class Refused(NamedTuple):
 Order = Start | Define | Refused
 
 
+class Bounds(NamedTuple):
+    """What messages may do, and how much of it.
+
+    :param check_app: refuses a message that touches a push task of this application, and may not.
+    :param max_recipients: deliveries that one message may become, an array as a whole; 0 for no limit. A push task's
+        own recipients are as many as they are.
+    :param open_limit: how many push tasks of an application may be open; 0 for no limit.
+    """
+
+    check_app: Callable[[Message, str | None], None] = lambda _message, _app: None
+    max_recipients: int = 0
+    open_limit: Callable[[str | None], int] = lambda _app: 0
+
+
 class Taken(NamedTuple):
     """What became of a batch."""
 
@@ -118,6 +132,7 @@ def take(
     default_timezone: str,
     forward_to: str | None = None,
     replay: UUID | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008  (it never changes)
 ) -> Taken:
     """Take a batch of messages, all or none, unless one of them raises an error that nobody thought of.
 
@@ -128,6 +143,7 @@ def take(
     :param default_timezone: the clock of a schedule that names none.
     :param forward_to: the topic that rejected messages are to be forwarded to.
     :param replay: position of the rejected message that these are, and that is tried again.
+    :param bounds: of what they may do.
     :raises LedgerUnavailable: what has not been taken comes again.
     """
     unforeseen = Unforeseen(log)
@@ -144,6 +160,7 @@ def take(
                 default_timezone=default_timezone,
                 forward_to=forward_to,
                 replay=replay,
+                bounds=bounds,
             )
         except Exception as error:
             if concerns_all(error) or not part or (len(part) == 1 and isinstance(part[0], Refused)):
@@ -179,12 +196,13 @@ def _take(
     default_timezone: str,
     forward_to: str | None,
     replay: UUID | None,
+    bounds: Bounds,
 ) -> Taken:
     with transaction(engine) as connection:
         # One batch at a time: whoever locks several tasks could wait for another who does.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         fresh = _fresh(connection, orders, replay=replay is not None)
-        batch = _Batch(connection, freeze, now, default_timezone)
+        batch = _Batch(connection, freeze, now, default_timezone, bounds)
         batch.take(fresh)
         batch.write()
         rejected = batch.rejected
@@ -211,7 +229,10 @@ class _Batch:
         freeze: Callable[[PushTask], Mapping[str, str]],
         now: datetime,
         default_timezone: str,
+        bounds: Bounds,
     ) -> None:
+        self._bounds = bounds
+        self._of_message: Counter[tuple[str, int, int]] = Counter()
         self._connection = connection
         self._freeze = freeze
         self._now = now
@@ -260,8 +281,13 @@ class _Batch:
             self._connection.execute(_ADD, {"ids": list(self._totals), "counts": list(self._totals.values())})
 
     def _define(self, order: Define, task: _Task) -> None:
+        if task.row is not None:
+            self._bounds.check_app(order.message, task.row.app)
+        limit = self._bounds.open_limit(order.task.app)
         with self._connection.begin_nested():
-            applied = tasks.put(self._connection, order.task, now=self._now, default_timezone=self._zone)
+            applied = tasks.put(
+                self._connection, order.task, now=self._now, default_timezone=self._zone, open_limit=limit
+            )
         self.defined += 1
         if applied.action != Action.UNCHANGED:
             self.changed.add(order.code)
@@ -272,11 +298,13 @@ class _Batch:
         row = task.row
         if row is None:
             raise UnknownTask(order.code)
+        self._bounds.check_app(order.message, row.app)
         trigger = parse_trigger(order.said, channel=row.channel)
         own = trigger.recipients is None
         count = self._own(order.code) if trigger.recipients is None else len(trigger.recipients)
         if not count:
             raise InvalidTask([FieldError("recipients", _NOBODY_OWN if own else _NOBODY)])
+        self._count(order.message, count, own=own)
         # What a message says is for its own recipients, not for those of others that join the same execution.
         weight = count * len(json.dumps(trigger.variables)) if trigger.variables else 0
         if weight > _MERGED_LIMIT:
@@ -285,6 +313,16 @@ class _Batch:
         if task.open is None:
             task.open = self._begin(row, {})
         self._deliver(order.code, task.open, trigger, trigger.variables)
+
+    def _count(self, message: Message, count: int, *, own: bool) -> None:
+        place = (message.topic, message.partition, message.offset)
+        limit, before = self._bounds.max_recipients, self._of_message[place]
+        if limit and before + count > limit and (before or not own):
+            raise LimitReached(
+                f"The message has more than {limit} recipients, all of its parts together ([push] max_recipients). "
+                "Send it in parts"
+            )
+        self._of_message[place] += count
 
     def _own(self, code: str) -> int:
         """How many recipients of its own a task has."""

@@ -183,17 +183,24 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
         return applied
 
 
-def put(connection: Connection, task: PushTask, *, now: datetime, default_timezone: str) -> Applied:
+def put(
+    connection: Connection, task: PushTask, *, now: datetime, default_timezone: str, open_limit: int = 0
+) -> Applied:
     """:func:`apply` in a transaction of the caller, who calls :func:`changed` at its end unless nothing has changed.
 
     After an error the caller rolls back.
+
+    :param open_limit: as for :func:`change`.
     """
+    before = None
     if _insert(connection, task, now=now, default_timezone=default_timezone):
         action = Action.CREATED
     else:
         before = locked(connection, task.code)
         action = _update(connection, before, task, now=now, default_timezone=default_timezone)
-    return Applied(action, locked(connection, task.code))
+    row = locked(connection, task.code)
+    _check_open(connection, before, row, open_limit)
+    return Applied(action, row)
 
 
 def create(
@@ -241,13 +248,18 @@ def change(
         before = locked(connection, code)
         action = _update(connection, before, edit(before.spec), now=now, default_timezone=default_timezone)
         row = locked(connection, code, recipients=False)
-        if open_limit and row.open and not (before.open and before.app == row.app):
-            _make_room(connection, row.app, open_limit, own=1)
+        _check_open(connection, before, row, open_limit)
         if action != Action.UNCHANGED:
             changed(connection, code)
         if dry_run:
             begun.rollback()
         return Applied(action, row)
+
+
+def _check_open(connection: Connection, before: TaskRow | None, row: TaskRow, limit: int) -> None:
+    """Hold the limit for a task that has just become open, or another application's."""
+    if limit and row.open and not (before is not None and before.open and before.app == row.app):
+        _make_room(connection, row.app, limit, own=1)
 
 
 def _make_room(connection: Connection, app: str | None, limit: int, *, own: int = 0) -> None:
