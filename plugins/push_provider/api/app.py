@@ -19,6 +19,7 @@ from push_provider.api import (
     docs,
     email_services,
     executions,
+    large_bodies,
     limits,
     perimeter,
     preview,
@@ -81,6 +82,7 @@ def create_app() -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    large_bodies.take_short_turns()
     # Airflow's own dependencies look for these in the app that they are used in.
     app.state.auth_manager = get_auth_manager()
     app.state.dag_bag = create_dag_bag()
