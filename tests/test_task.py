@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from push_provider.task import (
     PushTask,
     dag_id,
     parse,
+    parse_stored,
     parse_trigger,
 )
 
@@ -623,6 +625,31 @@ def test_a_wrong_trigger(data: Any, where: str, message: str | None) -> None:
     assert str(refused.value).startswith(f"trigger: {where}: ")
 
 
+@pytest.mark.parametrize("bad", ["\x1b[2J", "\x07", "\x7f", "\x9b", "\u202e", "\u2066", "\u2028"])
+def test_a_name_has_no_control_characters(bad: str) -> None:
+    text = f"n{bad}m"
+    file = {"name": f"{text}.pdf", "content_base64": "YQ=="}
+    for field, value, where in (
+        ("name", text, "name"),
+        ("app", text, "app"),
+        ("owner", text, "owner"),
+        ("config", text, "config"),
+        ("template", f"{text}.html", "template"),
+        ("attachments", [file], "attachments[0].name"),
+        ("attachments", [text], "attachments[0]"),
+    ):
+        [(path, message)] = refusal({**SMALLEST, **({"content": None} if field == "template" else {}), field: value})
+        assert path == where
+        assert message == f"must not hold control characters; take out {bad[0]!a}"
+    # What an older version took is still read.
+    assert parse_stored({**task(code="a").spec(), "name": text}).name == text
+
+
+def test_a_name_has_marks_that_its_language_needs() -> None:
+    for name in ("نام\u200cها", "👩\u200d💻 team", "שלום\u200f!", "Zoë"):
+        assert task(name=name).name == name
+
+
 UNKNOWN = {f"f{number}": 1 for number in range(5000)}
 MANY = "have 1000 faults among the first {}; what follows has not been looked at"
 
@@ -681,7 +708,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 LINE = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=20)
-NAME = LINE.filter(str.strip)
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+NAME = LINE.filter(lambda text: text.strip() and not UNSEEN.search(text))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -717,7 +745,7 @@ ADDRESS = st.builds(
 RECIPIENT = ADDRESS | st.fixed_dictionaries({"to": ADDRESS, "variables": VARIABLES})
 ATTACHMENT = st.sampled_from(["a.pdf", "templates/./b.html"]) | st.fixed_dictionaries(
     {
-        "name": LINE.filter(bool),
+        "name": NAME,
         "content_base64": st.binary(max_size=20).map(lambda b: base64.b64encode(b).decode()),
     }
 )

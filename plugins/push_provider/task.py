@@ -105,6 +105,17 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _visible(text: str, info: ValidationInfo) -> str:
+    """Refuse characters that steer a terminal or turn what is read around: names stand in lists, logs and mails."""
+    if not _is_stored(info) and (found := _UNSEEN.search(text)):
+        raise ValueError(f"must not hold control characters; take out {found[0]!a}")
+    return text
+
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""C0, DEL and C1 (ECMA-48), and what separates lines or turns directions (Unicode, UAX 9)."""
+
+
 def _include_path(text: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text or not path.parts:
@@ -181,11 +192,12 @@ def _variables(value: Any) -> Any:
 Variables = Annotated[dict[str, Any], AfterValidator(_variables)]
 Number = Annotated[int, Strict()]
 Line = Annotated[str, AfterValidator(_one_line)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_one_line)]
-ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_one_line)]
+_ONE_WORD = AfterValidator(_one_line), AfterValidator(_visible)
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), *_ONE_WORD]
+ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=100), *_ONE_WORD]
 """What a provider calls something of the sender's there."""
 Timezone = Annotated[str, AfterValidator(_timezone)]
-IncludePath = Annotated[str, AfterValidator(_include_path)]
+IncludePath = Annotated[str, AfterValidator(_include_path), AfterValidator(_visible)]
 
 
 class _Contract(BaseModel):
@@ -483,7 +495,7 @@ def _normalise(recipients: list[Recipient], channel: str | None) -> list[Recipie
 class InlineAttachment(_Contract):
     """A file carried in the task itself."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200), *_ONE_WORD]
     content_base64: str
 
     @field_validator("content_base64")
@@ -523,7 +535,7 @@ class PushTask(_Contract):
     code: str = Field(default_factory=_code, pattern=CODE_PATTERN)
     name: Name
     channel: Literal["email", "sms"]
-    config: str | None = Field(default=None, min_length=1, max_length=250)
+    config: Annotated[str, StringConstraints(min_length=1, max_length=250), *_ONE_WORD] | None = None
     execution: Execution = Once()
     schedule: Schedule = Now()
     missed: Literal["skip", "latest", "all"] | None = None
