@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,8 +70,8 @@ def test_a_number_is_what_was_written(server: ApiServer) -> None:
 
 
 def test_a_daily_time_is_no_number(server: ApiServer) -> None:
-    for time in (700, 900, 9, 0, 9.5):
-        answer = server.push("POST", "/tasks", task(schedule={"kind": "daily", "time": time}))
+    for daily in (700, 900, 9, 0, 9.5):
+        answer = server.push("POST", "/tasks", task(schedule={"kind": "daily", "time": daily}))
         assert (answer.status, answer.fields) == (422, ["schedule.time"])
         assert 'like "09:00", in quotes' in answer.json["detail"]
 
@@ -376,7 +378,54 @@ def test_every_write_is_on_record_without_what_is_nobodys_business(server: ApiSe
             assert secret not in row.extra, event
     created = json.loads(server.log("push_create_task", code)[0].extra)
     assert created["variables"] == ["password", "pin"]
-    assert created["recipients"] == "2 in all"
+    assert created["recipients"] == "2 in all: a***@example.com, b***@example.com"
+    assert created["content"] == "16 characters"
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/{code}/trigger", "/tasks/bulk"])
+def test_of_what_is_refused_nothing_is_on_record_but_known_fields_in_short(path: str, server: ApiServer) -> None:
+    code = server.create()
+    secret = "geheim-4711@example.com"
+    body = {
+        "recipients": secret,
+        "content": {"text": secret},
+        "subject": [secret],
+        "variables": secret,
+        "schedule": {"kind": "at", "note": secret, "at": {"x": secret}},
+        "attachments": secret,
+        "retries": [secret],
+        "tasks": [{"recipients": [secret]}],
+        secret: 1,
+        "comment": secret,
+    }
+    event = {"/tasks": "push_create_task", "/tasks/bulk": "push_create_tasks"}.get(path, "push_trigger_task")
+    before = len(server.log(event))
+    assert server.push("POST", path.format(code=code), body).status == 422
+    (row,) = server.log(event)[before:]
+    assert "4711" not in row.extra
+    told = json.loads(row.extra)
+    assert (told["unknown fields"], told["recipients"], told["content"]) == (2, "a str", "a dict")
+
+
+def test_recipients_on_record_are_few_and_masked(server: ApiServer) -> None:
+    code = server.create()
+    people = ["zoe.long@example.com", {"to": "+8613800138000"}, {"to": 7}, *["x@example.com"] * 50]
+    server.push("POST", f"/tasks/{code}/trigger", {"recipients": people, "variables": {"a@b.c": 1, "n": 1}})
+    told = json.loads(server.log("push_trigger_task", code)[-1].extra)
+    assert told["recipients"] == "53 in all: z***@example.com, +86***00, ***, …"
+    assert told["variables"] == ["…", "n"]
+
+
+def test_the_access_log_has_no_recipients(server: ApiServer) -> None:
+    answer = server.push("GET", "/deliveries", recipient="hidden@example.com", state="sent")
+    assert answer.status == 200
+    log = Path(server.env["AIRFLOW_HOME"], "logs", "api-server.log")
+    deadline = time.monotonic() + 10
+    while "/push/v1/deliveries" not in (text := log.read_text()) or "state=sent" not in text:
+        assert time.monotonic() < deadline, "the request is not in the log"
+        time.sleep(0.1)
+    assert "hidden" not in text
+    assert "recipient=***" in text or "recipient=%2A%2A%2A" in text
 
 
 def test_what_was_refused_is_on_record_too(server: ApiServer) -> None:

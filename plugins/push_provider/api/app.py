@@ -14,6 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from push_provider import __version__, default_configs
 from push_provider.api import (
+    access_log,
     configs,
     deliveries,
     docs,
@@ -76,6 +77,7 @@ def create_app() -> FastAPI:
     app.include_router(docs.router)
     problems.register(app, login=docs.login)
     app.add_middleware(limits.BodyLimit)
+    app.add_middleware(access_log.PrivateQuery)
     app.add_middleware(perimeter.OwnOrigin)
     return app
 

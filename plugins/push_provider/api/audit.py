@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow._shared.secrets_masker import secrets_masker
@@ -11,9 +12,11 @@ from airflow.models.log import Log
 
 from push_provider.api.guards import Caller, sessions
 from push_provider.task import dag_id
+from push_provider.visible import visible
 
-_LONGEST = 200
+_LONGEST = 100
 _LISTED = 20
+_MASKED = 3
 
 
 def write(
@@ -28,8 +31,9 @@ def write(
 
     :param event: such as ``push_trigger``.
     :param code: the push task.
-    :param said: what the caller sent. It is told in short: addresses and text are counted, variables only named, for
-        they may hold what is nobody's business, and secrets are masked as everywhere in Airflow.
+    :param said: what the caller sent. Of it known fields alone are told, and in short: a viewer reads this, and what
+        is refused may be anything. Text is counted, variables are named, of recipients there are the number and the
+        first few, masked.
     """
     with sessions() as session:
         session.add(
@@ -47,20 +51,86 @@ def write(
 
 def _told(said: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    for name, value in list(said.items())[:100]:
-        word = _word(str(name)[:100], value)
-        told[str(name)[:100]] = secrets_masker.redact(word, str(name)[:100])
+    for name, shorten in _SHORT.items():
+        if name in said:
+            told[name] = secrets_masker.redact(shorten(said[name]), name)
+    if unknown := sum(name not in _SHORT for name in said):
+        told["unknown fields"] = unknown
     return told
 
 
-def _word(name: str, value: Any) -> Any:
-    if name == "variables" and isinstance(value, Mapping):
-        return [str(key)[:100] for key in list(value)[:_LISTED]]
-    if name in ("recipients", "attachments", "tasks") and isinstance(value, list):
-        return f"{len(value)} in all"
-    if name == "content" and isinstance(value, str):
-        return f"{len(value)} characters"
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    if len(text) > _LONGEST:
-        return f"{text[:_LONGEST]}…"
-    return value
+def _word(value: Any) -> Any:
+    """What says where or how, and nothing to anybody."""
+    if isinstance(value, str):
+        return visible(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
+    return value if isinstance(value, bool | None) or _is_short(value) else _kind(value)
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, int | float) and len(str(value)) <= _LONGEST
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
+
+
+def _length(value: Any) -> str:
+    return f"{len(value)} characters" if isinstance(value, str) else _kind(value)
+
+
+def _count(value: Any) -> str:
+    return f"{len(value)} in all" if isinstance(value, list) else _kind(value)
+
+
+def _names(value: Any) -> Any:
+    """Names of variables; one that nobody would name a variable so may be anything."""
+    if not isinstance(value, Mapping):
+        return _kind(value)
+    names = [name if _VARIABLE.fullmatch(str(name)) else "…" for name in list(value)[:_LISTED]]
+    return names if len(value) <= _LISTED else [*names, f"and {len(value) - _LISTED} more"]
+
+
+def _people(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _count(value)
+    first = [_masked(item.get("to") if isinstance(item, Mapping) else item) for item in value[:_MASKED]]
+    return f"{len(value)} in all: {', '.join(first)}{', …' if len(value) > _MASKED else ''}"
+
+
+def _masked(to: Any) -> str:
+    """As much of an address as shows whose it is to those who know: ``a***@example.com``, ``+86***34``."""
+    if not isinstance(to, str):
+        return "***"
+    local, at, domain = to.rpartition("@")
+    if at and _DOMAIN.fullmatch(domain):
+        return f"{visible(local[:1])}***@{domain}"
+    return f"{to[:3]}***{to[-2:]}" if _NUMBER.fullmatch(to) else "***"
+
+
+def _rule(value: Any) -> Any:
+    """A schedule or an execution: its known fields alone."""
+    if not isinstance(value, Mapping):
+        return _word(value)
+    return {name: _word(value[name]) for name in _OF_RULES if name in value}
+
+
+_VARIABLE = re.compile(r"\w{1,40}")
+_DOMAIN = re.compile(r"[\w.-]{1,100}")
+_NUMBER = re.compile(r"\+?[0-9 -]{6,20}")
+_OF_RULES = ("kind", "at", "minute", "time", "cron", "timezone", "type", "max_executions")
+_WORDS = (
+    "task code name channel config missed max_active_runs content_type template template_code sign_name on_unknown app "
+    "owner retries retry_delay purge unknown"
+)
+_SHORT: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_WORDS.split(), _word),
+    "execution": _rule,
+    "schedule": _rule,
+    "recipients": _people,
+    "variables": _names,
+    "subject": _length,
+    "content": _length,
+    "attachments": _count,
+    "tasks": _count,
+}
+"""All that is told of a request, and how."""
