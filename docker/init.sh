@@ -7,8 +7,13 @@ airflow push migrate
 
 # What people change afterwards stays as they left it.
 if ! airflow connections get kafka_default >/dev/null 2>&1; then
-  airflow connections add kafka_default --conn-type kafka \
-    --conn-extra '{"bootstrap.servers": "kafka:9092", "group.id": "push"}'
+  # From a file: on the command line every user of the machine could read the password.
+  file=$(mktemp --suffix .json)
+  printf '{"kafka_default": {"conn_type": "kafka", "extra_dejson": {"bootstrap.servers": "kafka:9092", "group.id": "push",
+    "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "push", "sasl.password": "%s"}}}' \
+    "$PUSH_KAFKA_PASSWORD" > "$file"
+  airflow connections import "$file"
+  rm "$file"
 fi
 if ! airflow connections get push_email_default >/dev/null 2>&1; then
   # The mail catcher (docker compose --profile mail); put your own account in its place.

@@ -79,6 +79,17 @@ def test_no_secret_is_in_the_file() -> None:
                 assert password.startswith("${POSTGRES_PASSWORD:?"), f"{name}: {option}"
 
 
+def test_nobody_reaches_kafka_without_a_login() -> None:
+    kafka = SERVICES["kafka"]["environment"]
+    protocols = dict(part.split(":") for part in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    for listener in kafka["KAFKA_LISTENERS"].split(","):
+        name, host = re.fullmatch(r"(\w+)://(.*):\d+", listener).groups()  # type: ignore[union-attr]
+        assert (protocols[name], host) in (("SASL_PLAINTEXT", ""), ("PLAINTEXT", "localhost")), name
+        if not host:
+            logins = kafka[f"KAFKA_LISTENER_NAME_{name}_PLAIN_SASL_JAAS_CONFIG"]
+            assert re.findall(r'user_\w+="(.*?)"', logins) == ["${PUSH_KAFKA_PASSWORD:?run ./scripts/secrets first}"]
+
+
 def test_every_variable_is_in_the_example_and_used() -> None:
     assert variables(TEXT) == set(env_example())
 
@@ -166,7 +177,7 @@ def test_every_option_exists(name: str) -> None:
     )
     push = get_provider_info()["config"]["push"]["options"]
     for variable in SERVICES[name]["environment"]:
-        if variable == "PUSH_ADMIN_PASSWORD":
+        if not variable.startswith("AIRFLOW__"):
             continue
         section, option = re.fullmatch(r"AIRFLOW__([A-Z_]+?)__([A-Z_]+)", variable).groups()  # type: ignore[union-attr]
         known = push if section == "PUSH" else described[section.lower()]["options"]
@@ -215,7 +226,7 @@ def test_the_parts_of_airflow_are_all_there_and_watched() -> None:
         assert service["restart"] == "unless-stopped", name
     for name in OURS:
         environment = dict(SERVICES[name]["environment"])
-        environment.pop("PUSH_ADMIN_PASSWORD", None)
+        environment = {name: value for name, value in environment.items() if name.startswith("AIRFLOW__")}
         assert environment == COMPOSE["x-airflow"]["environment"], name
 
 
