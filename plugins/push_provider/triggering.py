@@ -20,7 +20,7 @@ from push_provider.exceptions import DagNotReady
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
 from push_provider.task import run_id_of
-from push_provider.unforeseen import concerns_all, last_line
+from push_provider.unforeseen import concerns_all, last_line, traceback_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -192,7 +192,8 @@ def make_missing_runs(starter: Starter) -> int:
         except Exception as error:
             if concerns_all(error):
                 raise
-            log.exception("Execution %s of push task %s got no DAG run", waiting.id, waiting.task_code)
+            words = "Execution %s of push task %s got no DAG run:\n%s"
+            log.error(words, waiting.id, waiting.task_code, traceback_of(error))
         else:
             made += 1
             log.warning("Made the DAG run of execution %s, whose process had died before", waiting.id)

@@ -56,13 +56,17 @@ class Unforeseen:
         place = (innermost.tb_frame.f_code.co_filename, innermost.tb_lineno) if innermost else ("", 0)
         if (type(error), *place) not in self._seen:
             self._seen.add((type(error), *place))
-            self._log.error("%s: nobody thought of this error, which is logged once:\n%s", what, _traceback(error))
+            self._log.error("%s: nobody thought of this error, which is logged once:\n%s", what, traceback_of(error))
         return last_line(error)
 
 
-def _traceback(error: BaseException) -> str:
-    # Not Python's own, because that has all lines of each error: PostgreSQL's hold the row, and with it addresses.
+def traceback_of(error: BaseException) -> str:
+    """The error's traceback, and those of what it came from, for a log.
+
+    Not Python's own, because that has all lines of each error: a database's hold the statement's parameters, or the
+    row, and with them addresses.
+    """
     frames = "".join(traceback.format_tb(error.__traceback__))
     told = f"Traceback (most recent call last):\n{frames}{last_line(error)}"
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return told if before is None else f"{_traceback(before)}\n\nFrom this came:\n\n{told}"
+    return told if before is None else f"{traceback_of(before)}\n\nFrom this came:\n\n{told}"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ledger_desk import NOW, push
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
 from push_provider.ledger import executions, schema, tasks
 from push_provider.ledger.engine import get_engine, transaction
 from push_provider.task import Recipient
+from push_provider.unforeseen import traceback_of
 
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
@@ -42,6 +43,27 @@ def test_an_unreachable_database(monkeypatch: pytest.MonkeyPatch, dead_port: int
         assert isinstance(caught.value, TransientError)
         assert str(dead_port) in str(caught.value)
         assert "open-sesame" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_error_of_the_database_shows_no_row_and_no_parameter(ledger: Engine) -> None:
+    to = "ann@" + "secret.example"  # whole in no line of this file, which the traceback shows, too
+
+    def insert(connection: Connection) -> None:
+        query = "INSERT INTO push_delivery (execution_id, recipient, state) VALUES (1, :to, NULL)"
+        connection.execute(text(query), {"to": to})
+
+    def copy(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        query = "COPY push_delivery (execution_id, recipient, state) FROM STDIN"
+        with driver.cursor() as cursor, cursor.copy(query) as rows:
+            rows.write_row((1, to, None))
+
+    for fail in (insert, copy):
+        with pytest.raises(Exception, match="null value in column") as caught, transaction(ledger) as connection:
+            fail(connection)
+        assert to not in "".join(traceback.format_exception(caught.value))
+        assert to not in traceback_of(caught.value)
 
 
 @pytest.mark.parametrize(

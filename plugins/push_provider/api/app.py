@@ -32,6 +32,7 @@ from push_provider.api import (
 from push_provider.api.guards import sessions
 from push_provider.exceptions import PushError
 from push_provider.triggering import make_missing_runs
+from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +120,8 @@ async def _repeat(seconds: float, what: str, work: Callable[[], object]) -> None
             if str(error) != said:
                 log.warning("%s could not be looked for: %s", what, error)
             said = str(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             if repr(error) != said:
-                log.exception("%s could not be looked for", what)
+                log.error("%s could not be looked for:\n%s", what, traceback_of(error))
             said = repr(error)
         await asyncio.sleep(seconds)

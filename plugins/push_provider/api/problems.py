@@ -19,6 +19,7 @@ from starlette.routing import Match
 
 from push_provider import exceptions
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask, PushError, TransientError
+from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)
 
@@ -247,5 +248,5 @@ async def _database_away(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _fault(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s failed:\n%s", request.method, request.url.path, traceback_of(error))
     return fault().response()

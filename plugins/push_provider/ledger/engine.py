@@ -79,6 +79,7 @@ def explained() -> Iterator[None]:
     except PoolTimeout as error:
         raise LedgerUnavailable("Every connection of this process to the ledger's database is in use") from error
     except Exception as error:
+        _leave_out_rows(error)
         if is_away(error):
             raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
         # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
@@ -97,6 +98,13 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def array_of(texts: Collection[str]) -> ColumnElement[Any]:
     """Texts as one parameter, however many there are."""
     return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
+
+
+def _leave_out_rows(error: BaseException) -> None:
+    """Leave of the database's words the first line, which says what is wrong; those that follow show the row."""
+    for one in (error, getattr(error, "orig", None)):
+        if one is not None and (hasattr(one, "orig") or hasattr(one, "diag")):  # SQLAlchemy's, and the driver's
+            one.args = tuple(arg.partition("\n")[0] if isinstance(arg, str) else arg for arg in one.args)
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from push_provider.exceptions import BrokerUnavailable, PushError
+from push_provider.unforeseen import traceback_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -119,8 +120,8 @@ class _Watch:
                 if not told or (str(error) != told and not isinstance(error, BrokerUnavailable)):
                     log.warning("%s. Waiting until it can be used.", error)
                 told = str(error)
-            except Exception:
-                log.exception("Waiting for Kafka messages went wrong; trying again")
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
+                log.error("Waiting for Kafka messages went wrong; trying again:\n%s", traceback_of(error))
             else:
                 if why:
                     self._tell(why)
