@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds after which an attacker hangs up."""
+PAUSE = 0.25
+"""Seconds between two attacks of a caller: what is refused at once is no more than many requests."""
 _UNREAD = 20.0
 _LOOP = "{% set n = namespace(x=0) %}{% for i in range(100000) %}{% for j in range(100000) %}"
 _END = "{% endfor %}{% endfor %}{{ v }}"
@@ -109,6 +111,7 @@ class Attacker:
             except (OSError, http.client.HTTPException) as error:
                 told = type(error).__name__
             self.answers[f"{kind} {told}"] += 1
+            time.sleep(PAUSE)
 
     def _send(self, method: str, path: str, body: Any, patience: float = PATIENCE) -> int:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
