@@ -266,16 +266,20 @@ class Enemy:
         say(f"What they were answered: {json.dumps(dict(sorted(answers.items())))}")
 
 
+def _line(what: str, found: dict[str, list[tuple[float, str]]]) -> str:
+    rows = [row for one in found.values() for row in one]
+    times = [seconds for seconds, _ in rows]
+    spread = f"median {statistics.median(times):7.3f}   95th percentile {_percentile(times, 0.95):7.3f}"
+    return f"{what:18} {spread}   longest {max(times):7.3f} s   {dict(Counter(told for _, told in rows))}"
+
+
 def _each(place: Stage, boss: Administrator, enemy: Enemy, seconds: float, only: frozenset[str]) -> None:
     """One kind of attack after the other."""
+    print(_line("in peace", boss.measure(seconds)), flush=True)
     for kind in [kind for kind in attacks.KINDS if not only or kind in only]:
         with enemy.attacking(seconds, frozenset({kind})), Watch(place) as watch:
-            rows = [row for one in boss.measure(seconds).values() for row in one]
-        times = [taken for taken, _ in rows]
-        p95 = _percentile(times, 0.95)
-        told = dict(Counter(told for _, told in rows))
-        spread = f"median {statistics.median(times):7.3f}   95th percentile {p95:7.3f}   longest {max(times):7.3f} s"
-        print(f"{kind:18} {spread}   {told}   server {watch.most['server']} MiB", flush=True)
+            found = boss.measure(seconds)
+        print(f"{_line(kind, found)}   server {watch.most['server']} MiB", flush=True)
         while max(taken for one in boss.measure(2).values() for taken, _ in one) > ALLOWED:
             time.sleep(1)  # what is left of it
 
