@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.cookiejar
+import json
 import os
 import subprocess
 import urllib.error
@@ -25,7 +26,8 @@ OWN = "clerks-own"
 
 def prepared_as_in_compose(env: dict[str, str], bin_dir: Path) -> None:
     """Run the job of docker-compose.yaml that prepares everything; ``setsid``: a container has no terminal."""
-    job = {**env, "PATH": f"{bin_dir}{os.pathsep}{env['PATH']}", "PUSH_ADMIN_PASSWORD": "admin"}
+    passwords = {"PUSH_ADMIN_PASSWORD": "admin", "PUSH_KAFKA_PASSWORD": "0815"}
+    job = {**env, "PATH": f"{bin_dir}{os.pathsep}{env['PATH']}", **passwords}
     script = ["setsid", "bash", str(ROOT / "docker" / "init.sh")]
     done = subprocess.run(script, env=job, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,6 +53,12 @@ def fab(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def setting(fab: ApiServer) -> Setting:
     return Setting(fab)
+
+
+def test_the_job_makes_a_connection_that_logs_in_to_kafka(fab: ApiServer) -> None:
+    answer = fab.call("GET", "/api/v2/connections/kafka_default")
+    extra = json.loads(answer.json["extra"])
+    assert (extra["bootstrap.servers"], extra["sasl.username"], extra["sasl.password"]) == ("kafka:9092", "push", "***")
 
 
 def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
