@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from api_server import ApiServer, simple_auth, task
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
@@ -32,8 +34,6 @@ def narrow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
 
 def patient(server: ApiServer, *arguments: object, **options: object) -> object:
     """A request that waits for its allowance, as the answer tells it to."""
-    import time
-
     while True:
         answer = server.push(*arguments, **options)  # type: ignore[arg-type]
         if answer.status != 429 or answer.json["code"] != "too-many-requests":
@@ -86,6 +86,21 @@ def test_a_user_who_asks_too_often_waits_and_no_other_does(narrow: ApiServer) ->
     assert refused[0].json["code"] == "too-many-requests"
     assert int(refused[0].headers["retry-after"]) >= 1
     assert narrow.push("GET", "/email-services", role="op").status == 200
+
+
+def test_nobody_waits_for_the_allowance_of_another(server: ApiServer) -> None:
+    for role in ("viewer", "op"):
+        assert server.push("GET", "/email-services", role=role).status == 200
+    with ThreadPoolExecutor(1) as pool, server.ledger.begin() as connection:
+        held = connection.execute(text("SELECT caller FROM push_allowance WHERE caller LIKE '%viewer%' FOR UPDATE"))
+        assert len(held.all()) == 1
+        time.sleep(1.1)  # what was drawn before is forfeited
+        waits = pool.submit(server.push, "GET", "/email-services", role="viewer")
+        time.sleep(0.5)
+        assert server.push("GET", "/email-services", role="op").status == 200
+        assert not waits.done()
+        connection.rollback()
+        assert waits.result(60).status == 200
 
 
 # --- hostile bodies ---------------------------------------------------------------------------------------

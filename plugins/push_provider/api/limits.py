@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastapi.concurrency import run_in_threadpool
 
@@ -67,7 +68,8 @@ class RateLimit:
 
     def __init__(self) -> None:
         self._leases: dict[str, tuple[int, float]] = {}
-        self._drawing = asyncio.Lock()
+        # One for each caller: nobody waits for another's draw.
+        self._drawing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, caller: CallerDep) -> None:
         """Use up one request of the caller's allowance.
@@ -77,7 +79,7 @@ class RateLimit:
         rate = settings.request_rate_limit()
         if not rate or self._use(caller.id):
             return
-        async with self._drawing:
+        async with self._drawing.setdefault(caller.id, asyncio.Lock()):
             if self._use(caller.id):
                 return
             wanted = max(1, int(rate / 10))

@@ -25,8 +25,10 @@ def _engine(url: str) -> Engine:
     try:
         engine = create_engine(
             url,
-            pool_size=2,
-            max_overflow=8,
+            # Opened when they are needed, and kept: a task needs one or two, an API server with many callers all. A
+            # new connection costs PostgreSQL a process, ten times as much as the question.
+            pool_size=10,
+            max_overflow=10,
             pool_pre_ping=True,
             pool_recycle=1800,
             # Parameters are addresses, and what is sent: they stay out of errors, and so of logs.
