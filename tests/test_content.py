@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from push_provider.content import Content, File, Rendered, expected_facts, faults, freeze, mail_layout
+from push_provider.content import Content, File, Rendered, expected_facts, freeze, mail_layout
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.plain_text import plain_text
+from push_provider.content.workers import Asker, faults
 from push_provider.exceptions import ContentError
 from push_provider.task import PushTask, parse
 
@@ -290,7 +291,7 @@ def test_nobody_is_sent_what_is_no_value(source: str, says: str, beside: str, co
 )
 @pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
 def test_a_mail_may_speak_of_its_execution_alone(field: str, content_type: str) -> None:
-    assert faults(task(subject=field, content=field, content_type=content_type)) == []
+    assert faults(task(subject=field, content=field, content_type=content_type), Asker()) == []
 
 
 def test_an_execution_that_somebody_triggers_was_due_at_no_time() -> None:
@@ -314,7 +315,7 @@ def test_an_execution_that_somebody_triggers_was_due_at_no_time() -> None:
 )
 def test_a_fault_names_the_field_that_it_is_in(include: Path, fields: dict[str, Any], field: str, message: str) -> None:
     files(include.parent / "include", subject="{{ to", const__html="{{ push.nothing }}")
-    (fault,) = faults(task(**fields))
+    (fault,) = faults(task(**fields), Asker())
     assert fault.field == field
     assert fault.message.startswith(message)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_provider.content import Content, Parameters, compile_content, faults
+from push_provider.content import Content, Parameters, compile_content
+from push_provider.content.workers import Asker, faults
 from push_provider.exceptions import ContentError
 from push_provider.task import parse
 
@@ -95,7 +96,7 @@ def test_a_template_that_cannot_be_rendered(content: dict[str, str], message: st
 
 @pytest.mark.parametrize("value", ["{{ name", "{% include 'content.b' %}{% bad %}", "{{ name | nosuchfilter }}"])
 def test_a_template_that_cannot_be_compiled_is_found_when_the_task_is_applied(value: str) -> None:
-    (fault,) = faults(parse({**SMS, "content": json.dumps({"a": value})}))
+    (fault,) = faults(parse({**SMS, "content": json.dumps({"a": value})}), Asker())
     assert fault.field == "content"
     assert fault.message.startswith("content.a")
 

@@ -158,6 +158,17 @@ class LimitReached(PermanentError):
     """A limit that the platform's options set is reached; the text names the option."""
 
 
+class RenderingBudget(LimitReached):
+    """Rendering what somebody hands in takes longer than all of theirs may.
+
+    :param retry_after: seconds after which there is some of it again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class KeyReused(PermanentError):
     """An idempotency key came again, with another body."""
 
@@ -219,6 +230,14 @@ class ProviderUnavailable(TransientError):
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RenderingUnavailable(TransientError):
+    """No process can be had just now that renders templates."""
+
+    def __init__(self, message: str, *, retry_after: float = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 5.0
 """Seconds for which the server waits for the DAG of a new task; a busy machine needs longer to make it."""
+STRANGERS = [f"stranger{number}" for number in range(12)]
+"""Users of the role Op with whose budgets and limits nothing else is done."""
 _numbers = itertools.count()
 
 
@@ -57,13 +59,13 @@ APP_RULES = {
 
 
 def simple_auth(home: Path) -> dict[str, str]:
-    """Settings of the SimpleAuthManager with a user for each role, whose password is the role's name."""
-    roles = ("viewer", "user", "op", "admin")
+    """Settings of the SimpleAuthManager with a user for each role, and strangers; their passwords are their names."""
+    roles = {role: role for role in ("viewer", "user", "op", "admin")} | dict.fromkeys(STRANGERS, "op")
     passwords = home.parent / "passwords.json"
     passwords.write_text(json.dumps({role: role for role in roles}))
     return {
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in roles),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in roles.items()),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
     }
 

@@ -30,6 +30,7 @@ from push_provider.api import (
     triggers,
 )
 from push_provider.api.guards import sessions
+from push_provider.content import workers
 from push_provider.exceptions import PushError
 from push_provider.triggering import make_missing_runs
 from push_provider.unforeseen import traceback_of
@@ -99,7 +100,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _repeat(_DEFAULTS_SECONDS, "The default configurations", default_configs.Watch(sessions)),
     )
     works = [asyncio.create_task(work) for work in upkeep]
+    await run_in_threadpool(workers.start)
     yield
+    await run_in_threadpool(workers.close)
     for work in works:
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -7,12 +7,14 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from push_provider import content
 from push_provider.api import limits, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.problems import broken, invalid
+from push_provider.api.rendering import AskerDep
+from push_provider.content import workers
+from push_provider.content.workers import Asker
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
@@ -50,7 +52,7 @@ class PreviewAnswer(Answer):
     openapi_extra=openapi.body("PreviewRequest"),
 )
 @needs(Right.READ, effects=[Effect.FILES, Effect.APP])
-def preview_message(caller: CallerDep, body: JsonBody) -> Any:
+def preview_message(caller: CallerDep, asker: AskerDep, body: JsonBody) -> Any:
     """Render the message of a push task for one recipient: of one that exists (`code`) or not (`task`).
 
     The recipient is the first of `recipients`, or of the task's own.
@@ -66,14 +68,15 @@ def preview_message(caller: CallerDep, body: JsonBody) -> Any:
     recipients = trigger.recipients or task.recipients
     if not recipients:
         raise invalid(FieldError("recipients", "name one; the task has none of its own"))
-    return _rendered(task, recipients[0].to, recipients[0].variables, trigger.variables)
+    return workers.preview(task, asker, recipients[0].to, recipients[0].variables, trigger.variables)
 
 
-def first_preview(task: PushTask) -> PreviewAnswer | None:
+def first_preview(task: PushTask, asker: Asker) -> PreviewAnswer | None:
     """What the first of a task's own recipients would get; None if there is none."""
     if not task.recipients:
         return None
-    return _rendered(task, task.recipients[0].to, task.recipients[0].variables, {})
+    message = workers.preview(task, asker, task.recipients[0].to, task.recipients[0].variables)
+    return PreviewAnswer.model_validate(message)
 
 
 def _task(caller: Any, document: dict[str, Any]) -> PushTask:
@@ -96,16 +99,3 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
     row = tasks.get(get_engine(), code)
     # Of its recipients, who are many, one at most gets the message.
     return row._replace(spec={**row.spec, "recipients": row.spec["recipients"][:1]}).task()
-
-
-def _rendered(task: PushTask, to: str, own: Any, variables: Any) -> PreviewAnswer:
-    facts = content.expected_facts(task)
-    compiled = content.compile_content(task, content.freeze(task), variables=variables, push=facts)
-    if isinstance(compiled, content.Parameters):
-        parameters = compiled.render(to, own)
-        return PreviewAnswer(to=to, subject=None, html=None, text=None, parameters=parameters, attachments=[])
-    message = compiled.render(to, own)
-    files = [File(name=one.name, size=len(one.content), type=one.mime_type) for one in compiled.attachments]
-    return PreviewAnswer(
-        to=to, subject=message.subject, html=message.html, text=message.text, parameters=None, attachments=files
-    )

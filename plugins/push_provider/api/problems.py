@@ -18,11 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from push_provider import exceptions
+from push_provider.content.workers import Gone
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask, PushError, TransientError
 from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)
 
+_CLIENT_CLOSED_REQUEST = 499
+"""As nginx has it (ngx_http_request.h)."""
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -143,6 +146,7 @@ _STATUS: tuple[tuple[type[PushError], int, str], ...] = (
     (exceptions.TaskBusy, 409, "task-busy"),
     (exceptions.NothingToRedrive, 409, "nothing-to-redrive"),
     (exceptions.KeyReused, 409, "key-reused"),
+    (exceptions.RenderingBudget, 429, "rendering-budget"),
     (exceptions.LimitReached, 429, "limit-reached"),
     (exceptions.ContentError, 422, "content"),
     (exceptions.ConfigurationError, 409, "configuration"),
@@ -162,7 +166,8 @@ def of_error(error: PushError) -> Problem:
     if isinstance(error, exceptions.NotAllowed):
         return Problem(403, "forbidden", str(error), errors=error.errors)
     status, code = next((status, code) for cls, status, code in _STATUS if isinstance(error, cls))
-    return Problem(status, code, str(error), retry_after=_RETRY_AFTER if status in (429, 503) else None)
+    wait = getattr(error, "retry_after", None) or _RETRY_AFTER
+    return Problem(status, code, str(error), retry_after=wait if status in (429, 503) else None)
 
 
 def register(app: FastAPI, *, login: Callable[[Request, HTTPException], Response | None]) -> None:
@@ -178,6 +183,7 @@ def register(app: FastAPI, *, login: Callable[[Request, HTTPException], Response
     for cls, handler in (
         (Problem, _problem),
         (PushError, _push_error),
+        (Gone, _gone),
         (RequestValidationError, _parameters),
         (HTTPException, http),
         (DataError, _unstorable),
@@ -197,6 +203,10 @@ async def _problem(_request: Request, error: Exception) -> JSONResponse:
 async def _push_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PushError)
     return of_error(error).response()
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_CLIENT_CLOSED_REQUEST)  # for the access log: nobody reads it
 
 
 async def _parameters(_request: Request, error: Exception) -> JSONResponse:

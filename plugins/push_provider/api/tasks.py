@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from push_provider import content, runs, settings, written
+from push_provider import runs, settings, written
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JSON_TYPE, JsonBody, PatchBody, merge_patch, unknown_fields
 from push_provider.api.configs import senders
@@ -34,7 +34,11 @@ from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import Code, Flag, IdempotencyKey, Moment, Text
 from push_provider.api.preview import PreviewAnswer, first_preview
 from push_provider.api.problems import Problem, ProblemDetails, broken, fault, invalid, of_error
+from push_provider.api.rendering import AskerDep
 from push_provider.api.waiting import when_known
+from push_provider.content import workers
+from push_provider.content.check import same_content
+from push_provider.content.workers import Asker, Gone
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
@@ -47,6 +51,8 @@ from push_provider.unforeseen import Unforeseen, concerns_all
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["Tasks"])
 BULK_LIMIT = 1000
+_CHANGES = 5
+"""Times that a change is tried while others change the same task."""
 
 
 class DryRun(Answer):
@@ -153,6 +159,7 @@ def create_task(
     request: Request,
     response: Response,
     caller: CallerDep,
+    asker: AskerDep,
     body: JsonBody,
     key: IdempotencyKey = None,
     dry_run: Annotated[Flag, Query(description="Check everything, show the first message, and create nothing")] = False,
@@ -168,9 +175,9 @@ def create_task(
     else:
         caller.require_edit(code)
     audit.write(caller, "push_create_task", code, said=document)
-    task = _read(caller, document)
+    task = _read(caller, asker, document)
     if dry_run:
-        return JSONResponse(_try_create(request, task).model_dump(mode="json"))
+        return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
     engine, open_limit = get_engine(), open_tasks.limit(task.app)
     with transaction(engine) as connection:
@@ -198,7 +205,12 @@ def create_task(
 )
 @needs(Right.EDIT, effects=Effect)
 def create_tasks(
-    request: Request, response: Response, caller: CallerDep, body: JsonBody, key: IdempotencyKey = None
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    asker: AskerDep,
+    body: JsonBody,
+    key: IdempotencyKey = None,
 ) -> Any:
     """Inject up to 1,000 push tasks: each is created or refused by itself, and has its own answer."""
     caller.require_any_edit()
@@ -215,7 +227,9 @@ def create_tasks(
     refusals = _Refusals()
     for index, one in enumerate(documents):
         try:
-            readable.append((index, _read(caller, one)))
+            readable.append((index, _read(caller, asker, one)))
+        except Gone:
+            raise
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = refusals.entry(error, index)
     engine = get_engine()
@@ -263,7 +277,7 @@ def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     openapi_extra=openapi.body("PushTaskPatch", bodies.MERGE_PATCH_TYPE),
 )
 @needs(Right.EDIT, effects=Effect)
-def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody) -> Any:
+def change_task(request: Request, caller: CallerDep, asker: AskerDep, code: Code, body: PatchBody) -> Any:
     """Change a push task by a JSON Merge Patch (RFC 7396): what is named is replaced, null stands for the default.
 
     A changed schedule counts from now, as if the task were new; executions that have begun stay counted and as they
@@ -275,20 +289,18 @@ def change_task(request: Request, caller: CallerDep, code: Code, body: PatchBody
     if patch.get("code", code) != code:
         raise invalid(FieldError("code", "cannot be changed; create another task"))
     limits.check_recipients(patch)
-    changed: list[PushTask] = []
-
-    def edit(spec: Mapping[str, Any]) -> PushTask:
-        # A name that no task has is wrong, also where its null would take away what is not there.
-        unknown = {name: None for name in patch if name not in PushTask.model_fields}
-        task = parse({**merge_patch(spec, patch), **unknown, "code": code})
-        effects.require(task, caller, before=spec)
-        if faults := content.faults(task):
+    engine = get_engine()
+    for _ in range(_CHANGES):
+        # Templates are looked at before the task is locked, so it may be another one by then.
+        change = _Change(caller, code, patch, tasks.get(engine, code).spec)
+        if faults := workers.faults(change.task, asker):
             raise InvalidTask(faults)
-        changed.append(task)
-        return task
-
-    applied = tasks.change(get_engine(), code, edit, **_now(), open_limit=settings.max_open_tasks())
-    return _detail(request, applied.row._replace(spec=changed[-1].spec()))
+        try:
+            applied = tasks.change(engine, code, change, **_now(), open_limit=settings.max_open_tasks())
+        except _ChangedMeanwhile:
+            continue
+        return _detail(request, applied.row._replace(spec=change.task.spec()))
+    raise Problem(409, "changed-meanwhile", f"Others are changing push task {code!r} all the time. Try again.")
 
 
 @router.delete("/tasks/{code}", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
@@ -376,7 +388,7 @@ def _stored(row: tasks.TaskRow) -> PushTask | None:
         return None
 
 
-def _read(caller: Caller, document: Any) -> PushTask:
+def _read(caller: Caller, asker: Asker, document: Any) -> PushTask:
     """A push task that the caller may create.
 
     :raises InvalidTask: names every broken field.
@@ -388,13 +400,13 @@ def _read(caller: Caller, document: Any) -> PushTask:
     task = parse(document)
     caller.require_edit(task.code)
     effects.require(task, caller)
-    if faults := content.faults(task):
+    if faults := workers.faults(task, asker):
         raise InvalidTask(faults)
     return task
 
 
-def _try_create(request: Request, task: PushTask) -> DryRun:
-    preview = first_preview(task)
+def _try_create(request: Request, asker: Asker, task: PushTask) -> DryRun:
+    preview = first_preview(task, asker)
     with explained(), get_engine().connect() as connection, connection.begin() as begun:
         row = tasks.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
         begun.rollback()
@@ -430,6 +442,49 @@ class _Refusals:
 
 _BULK_ERRORS = 200
 """Broken fields that a bulk call names before it names but one of each task."""
+
+
+class _ChangedMeanwhile(Exception):
+    """A task is not as it was when its change was looked at."""
+
+
+class _Change:
+    """A patch of a task, which is looked at while the task is not locked, and applied while it is.
+
+    :param caller: whose patch it is.
+    :param spec: of the task as it is before.
+    :raises InvalidTask: the patch makes no task of it.
+    :raises NotAllowed: the caller may not have it do what it does.
+    """
+
+    task: PushTask
+    """What it makes."""
+
+    def __init__(self, caller: Caller, code: str, patch: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+        self._caller = caller
+        self._code = code
+        self._patch = patch
+        self._before = spec
+        self.task = self._patched(spec)
+
+    def __call__(self, spec: Mapping[str, Any]) -> PushTask:
+        """The new task, also if others have changed the task meanwhile and its templates stay what was looked at.
+
+        :raises _ChangedMeanwhile: they do not.
+        """
+        if spec != self._before:
+            changed = self._patched(spec)
+            if not same_content(changed, self.task):
+                raise _ChangedMeanwhile
+            self.task = changed
+        return self.task
+
+    def _patched(self, spec: Mapping[str, Any]) -> PushTask:
+        # A name that no task has is wrong, also where its null would take away what is not there.
+        unknown = {name: None for name in self._patch if name not in PushTask.model_fields}
+        task = parse({**merge_patch(spec, self._patch), **unknown, "code": self._code})
+        effects.require(task, self._caller, before=spec)
+        return task
 
 
 def _code_in(document: Mapping[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from json import JSONDecodeError
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from push_provider import strict_json, strict_yaml
-from push_provider.content import faults
+from push_provider.content.workers import Asker, faults
 from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
 from push_provider.task import PushTask, parse
 
@@ -25,6 +26,7 @@ def read(paths: Sequence[str]) -> list[PushTask]:
     tasks: list[PushTask] = []
     errors = FieldErrors()
     seen: dict[str, str] = {}
+    asker = Asker(seconds=math.inf)
     for path in paths:
         try:
             documents = list(_documents(path))
@@ -34,7 +36,7 @@ def read(paths: Sequence[str]) -> list[PushTask]:
         for where, document in documents:
             try:
                 task = parse(document)
-                if found := faults(task):
+                if found := faults(task, asker):
                     raise InvalidTask(found)
             except InvalidTask as fault:
                 errors = errors.and_then(fault.errors.under(f"{where}: "))

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from push_provider.content.compiled import Content, freeze
 from push_provider.content.for_channel import compile_content, expected_facts
-from push_provider.exceptions import ContentError, FieldError
+from push_provider.content.jinja_sandbox import LIMITS, Limits
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from push_provider.task import PushTask
 
 
-def faults(task: PushTask) -> list[FieldError]:
-    """What is wrong with a task's templates and attachments: each is compiled or read, as when it is sent."""
-    try:
-        content = compile_content(task, freeze(task), push=expected_facts(task))
-        if isinstance(content, Content):
-            _ = content.attachments
-    except ContentError as error:
-        field = error.field or "content"
-        return [FieldError(field, str(error).removeprefix(f"{field}: "))]
-    return []
+def examine(task: PushTask, *, include: Path | None = None, areas: bool | None = None, limits: Limits = LIMITS) -> None:
+    """Look at a task's templates and attachments: each is compiled or read, as when it is sent.
+
+    Templates of strangers are looked at in a process of their own: :func:`push_provider.content.workers.faults`.
+
+    :param include: the include directory; left out, that of the settings.
+    :param areas: whether attachments lie in areas by application; left out, as the settings say.
+    :raises ContentError: something is wrong with one.
+    """
+    templates = freeze(task, include=include, limits=limits)
+    where: dict[str, Any] = {"include": include, "areas": areas, "limits": limits}
+    content = compile_content(task, templates, push=expected_facts(task), **where)
+    if isinstance(content, Content):
+        _ = content.attachments
+
+
+def same_content(one: PushTask, other: PushTask) -> bool:
+    """Whether :func:`examine` finds the same in both: neither recipients nor variables change what it does."""
+    apart: dict[str, object] = {"recipients": [], "variables": {}}
+    return one.model_copy(update=apart) == other.model_copy(update=apart)

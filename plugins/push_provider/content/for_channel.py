@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.compiled import Content
+from push_provider.content.compiled import Content, freeze
+from push_provider.content.jinja_sandbox import LIMITS, Limits
 from push_provider.content.parameters import Parameters
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from push_provider.task import PushTask
 
 
@@ -41,14 +44,48 @@ def compile_content(
     *,
     variables: Mapping[str, Any] = {},
     push: Mapping[str, Any] = {},
+    include: Path | None = None,
+    areas: bool | None = None,
+    limits: Limits = LIMITS,
 ) -> Content | Parameters:
     """Compile the content of one execution.
 
     :param templates: what :func:`push_provider.content.freeze` gave when the execution was planned.
     :param variables: a trigger's.
     :param push: :func:`facts` of the execution.
+    :param include: the include directory, for attachments; left out, that of the settings.
+    :param areas: whether attachments lie in areas by application; left out, as the settings say.
     :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
     """
     if task.channel == "sms":
-        return Parameters(task, variables=variables, push=push)
-    return Content(task, templates, variables=variables, push=push)
+        return Parameters(task, variables=variables, push=push, limits=limits)
+    return Content(task, templates, variables=variables, push=push, include=include, areas=areas, limits=limits)
+
+
+def shown(
+    task: PushTask,
+    to: str,
+    own: Mapping[str, Any],
+    *,
+    variables: Mapping[str, Any] = {},
+    include: Path | None = None,
+    areas: bool | None = None,
+    limits: Limits = LIMITS,
+) -> dict[str, Any]:
+    """A task's message as one recipient would get it, as plain values.
+
+    :param to: the recipient's address.
+    :param own: the recipient's variables; the other parameters are those of :func:`compile_content`.
+    :raises ContentError: it cannot be compiled or rendered.
+    """
+    where: dict[str, Any] = {"include": include, "areas": areas, "limits": limits}
+    templates = freeze(task, include=include, limits=limits)
+    content = compile_content(task, templates, variables=variables, push=expected_facts(task), **where)
+    if isinstance(content, Parameters):
+        return {**_NOTHING, "to": to, "parameters": content.render(to, own)}
+    message = content.render(to, own)._asdict()
+    files = [{"name": one.name, "size": len(one.content), "type": one.mime_type} for one in content.attachments]
+    return {**_NOTHING, "to": to, **message, "attachments": files}
+
+
+_NOTHING: Mapping[str, Any] = {"subject": None, "html": None, "text": None, "parameters": None, "attachments": []}

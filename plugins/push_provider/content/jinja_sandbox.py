@@ -67,6 +67,7 @@ class Limits(NamedTuple):
     :param made: bytes of memory that all values take which one rendering makes on the way, also those it drops again.
     :param source: characters of a template, and of all templates of a task together.
     :param tokens: Jinja tokens of a template; what compiling it takes grows with them.
+    :param until: moment of the monotonic clock at which all that has to do with a task must be done.
     """
 
     seconds: float = 5.0
@@ -74,6 +75,7 @@ class Limits(NamedTuple):
     made: int = 64 * 1024 * 1024
     source: int = 1024 * 1024
     tokens: int = 10_000
+    until: float = float("inf")
 
 
 LIMITS = Limits()
@@ -202,6 +204,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if len(source) > self.limits.source:
             raise ContentError(f"{name}: is {len(source)} characters long; at most {self.limits.source} are taken")
         with errors_of(name):
+            self._in_time()
             for count, _ in enumerate(self.lex(source, name)):
                 if count >= self.limits.tokens:
                     raise ContentError(f"{name}: has more than {self.limits.tokens} Jinja tokens; make it simpler")
@@ -222,6 +225,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
     ) -> str:
+        self._in_time()
         guarded = _Guards().visit(source)
         guarded.set_environment(self)
         return super()._generate(guarded, name, filename, defer_init)
@@ -230,13 +234,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def start(self) -> None:
         """Begin a rendering in this thread."""
-        self._now.deadline = time.monotonic() + self.limits.seconds
+        self._now.deadline = min(time.monotonic() + self.limits.seconds, self.limits.until)
         self._now.made = self.limits.made
 
     def tick(self) -> None:
         """:raises Refused: the rendering that this thread began takes too long."""
         if time.monotonic() > self._now.deadline:
-            raise _Spent(f"takes longer than {self.limits.seconds:g} s; make the template simpler")
+            self._too_slow()
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self.limits.until:
+            self._too_slow()
+
+    def _too_slow(self) -> NoReturn:
+        raise _Spent(f"takes longer than {self.limits.seconds:g} s; make the template simpler")
 
     def charge(self, size: int) -> None:
         """Add what a value takes to what this thread's rendering has made.

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from push_provider import content, settings
-from push_provider.exceptions import FieldError, NotAllowed
+from push_provider.content import workers
+from push_provider.content.workers import Asker
+from push_provider.exceptions import FieldError, NotAllowed, RenderingBudget
 from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
 from push_provider.kafka.topics import Rules
@@ -42,9 +44,10 @@ def take(
     :raises ConfigurationError: a rule of topics cannot be read.
     """
     rules, most = Rules(engine, find), settings.max_recipients()
+    askers: dict[str, Asker] = {}
     return messages.take(
         engine,
-        [_looked_at(_allowed(order, rules, most)) for order in orders],
+        [_looked_at(_allowed(order, rules, most), askers) for order in orders],
         freeze=content.freeze,
         now=datetime.now(UTC),
         default_timezone=settings.default_timezone(),
@@ -72,10 +75,17 @@ def _allowed(order: Order, rules: Rules, most: int) -> Order:
     return order
 
 
-def _looked_at(order: Order) -> Order:
+def _looked_at(order: Order, askers: dict[str, Asker]) -> Order:
+    if not isinstance(order, Define):
+        return order
+    topic = order.message.topic
+    # Whoever writes into a topic, those who write sound messages into it are not to wait for long.
+    asker = askers.setdefault(topic, Asker(f"topic {topic}", shared=True))
     try:
-        if isinstance(order, Define) and (faults := content.faults(order.task)):
+        if faults := workers.faults(order.task, asker):
             return refused_define(order.message, order.code, faults)
+    except RenderingBudget as error:
+        return Refused(order.message, order.code, str(error))
     except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
         return unforeseen_refusal(order.message, order.code, error, _unforeseen)
     return order

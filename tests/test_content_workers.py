@@ -1,0 +1,169 @@
+"""Templates of strangers are rendered elsewhere: what comes back, when, and who waits for whom."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from push_provider.content import workers
+from push_provider.content.workers import Asker, Gone, faults, preview
+from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
+from push_provider.task import PushTask, parse
+
+# Eats time, and hardly any memory.
+ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
+
+
+def task(**fields: Any) -> PushTask:
+    document = {"code": "t", "name": "T", "channel": "email", "subject": "Hi {{ to }}", "content": "<p>{{ n }}</p>"}
+    return parse({**document, "schedule": {"kind": "manual"}, "variables": {"n": 12.50}, **fields})
+
+
+@pytest.fixture(autouse=True)
+def _unspent() -> Iterator[None]:
+    """Nobody has used anything up; at the end no worker is left."""
+    workers.close()
+    workers._spending.__init__()  # type: ignore[misc]
+    yield
+    workers.close()
+
+
+def test_what_comes_back_is_what_a_recipient_would_get(include: Path) -> None:
+    (include / "templates" / "t.html").write_text("<b>{{ name }}</b> {{ n }}")
+    (include / "attachments" / "shared").mkdir(parents=True)
+    (include / "attachments" / "shared" / "leaf.pdf").write_bytes(b"12345")
+    leaf = "attachments/shared/leaf.pdf"
+    mail = task(template="t.html", content=None, attachments=[leaf], recipients=["a@example.com"])
+    assert faults(mail, Asker("a")) == []
+    assert preview(mail, Asker("a"), "b@example.com", {"name": "Ann & Co"}, {"n": 3}) == {
+        "to": "b@example.com",
+        "subject": "Hi b@example.com",
+        "html": "<b>Ann &amp; Co</b> 3",
+        "text": "Ann & Co 3",
+        "parameters": None,
+        "attachments": [{"name": "leaf.pdf", "size": 5, "type": "application/pdf"}],
+    }
+    with pytest.raises(ContentError, match="the variable 'name' is missing"):
+        preview(mail, Asker("a"), "b@example.com", {})
+    sms = task(channel="sms", subject=None, content='{"code": "{{ c }}"}', sign_name="S", template_code="SMS_1")
+    assert preview(sms, Asker("a"), "13800000000", {"c": "42"})["parameters"] == {"code": "42"}
+
+
+def test_a_worker_has_nothing_of_airflow_and_may_do_little() -> None:
+    script = """
+import sys
+from push_provider.content import worker
+worker._settle()
+assert not {name.partition(".")[0] for name in sys.modules} & {"airflow", "sqlalchemy", "psycopg", "fastapi"}
+import os, resource, socket, subprocess
+assert resource.getrlimit(resource.RLIMIT_AS)[0] == worker.MEMORY
+for what in (lambda: socket.socket(), lambda: subprocess.run(["true"]), lambda: os.system("true"), lambda: os.fork()):
+    try:
+        what()
+    except PermissionError:
+        continue
+    raise SystemExit("was let")
+try:
+    bytearray(worker.MEMORY)
+except MemoryError:
+    print("held")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "held\n", done.stderr
+
+
+def test_a_worker_is_told_no_option_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__SQL_ALCHEMY_CONN", "postgresql://secret")
+    assert faults(task(), Asker()) == []
+    (worker,) = workers._lanes().quick._idle
+    if sys.platform == "linux":
+        assert b"AIRFLOW" not in Path(f"/proc/{worker._process.pid}/environ").read_bytes()
+
+
+def test_one_that_takes_long_is_ended_and_the_next_one_is_not_its_victim() -> None:
+    began = time.monotonic()
+    with pytest.raises(LimitExceeded, match="takes longer than 5 s; make the template simpler"):
+        preview(task(content=ENDLESS), Asker("a"), "a@example.com", {})
+    assert time.monotonic() - began < 9
+    began = time.monotonic()
+    assert faults(task(), Asker("b")) == []
+    assert time.monotonic() - began < 3
+
+
+def test_a_worker_is_used_again_also_if_its_parent_is_large() -> None:
+    ballast = bytearray(workers.MEMORY)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    assert faults(task(), Asker()) == []
+    (worker,) = workers._lanes().quick._idle
+    assert faults(task(), Asker()) == []
+    assert workers._lanes().quick._idle == [worker]
+
+
+def test_a_worker_that_dies_is_told_and_replaced() -> None:
+    asker = Asker("a")
+    assert faults(task(), asker) == []
+    (worker,) = workers._lanes().quick._idle
+    os.kill(worker._process.pid, signal.SIGKILL)
+    worker._process.wait()
+    assert faults(task(), asker) == []
+    (worker,) = workers._lanes().quick._idle
+    os.kill(worker._process.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.1, os.kill, [worker._process.pid, signal.SIGKILL])
+    killer.start()
+    (fault,) = faults(task(), asker)
+    assert "of memory; make it simpler" in fault.message
+    assert faults(task(), asker) == []
+
+
+def test_the_tasks_of_one_request_share_its_seconds() -> None:
+    asker = Asker("a", seconds=1.0)
+    with pytest.raises(RenderingBudget, match="All templates of one request"):
+        faults(task(content=ENDLESS), asker)
+    began = time.monotonic()
+    with pytest.raises(RenderingBudget):
+        faults(task(content=ENDLESS), asker)
+    assert time.monotonic() - began < 2
+
+
+def test_a_caller_has_some_seconds_a_minute_and_all_others_theirs() -> None:
+    workers._spending.add("a", workers.MINUTE)
+    with pytest.raises(RenderingBudget, match=r"20 s of the last minute") as refused:
+        faults(task(), Asker("a"))
+    assert 1 <= refused.value.retry_after <= 4
+    assert faults(task(), Asker("b")) == []
+    # Whoever writes into a topic that somebody floods is still heard.
+    assert faults(task(), Asker("a", shared=True)) == []
+
+
+def test_whoever_has_gone_frees_the_worker() -> None:
+    began = time.monotonic()
+    with pytest.raises(Gone):
+        faults(task(content=ENDLESS), Asker("a", gone=lambda: time.monotonic() - began > 1.2))
+    assert time.monotonic() - began < 2.5
+    assert workers._lanes().slow._busy.total() == 0
+
+
+def test_a_slow_caller_does_not_hold_up_a_quick_one() -> None:
+    faults(task(), Asker("admin"))
+    with ThreadPoolExecutor(8) as pool:
+        hostile = [pool.submit(faults, task(content=ENDLESS), Asker(f"h{n}", seconds=1.5)) for n in range(5)]
+        time.sleep(2)  # by now each has had its try in the quick lane
+        times = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert faults(task(), Asker("admin")) == []
+            times.append(time.monotonic() - began)
+        for one in hostile:
+            with pytest.raises(RenderingBudget):
+                one.result()
+    assert sorted(times)[10] < 0.2
