@@ -6,7 +6,8 @@ import json
 import re
 import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.exceptions import ConfigurationError
+from push_provider.hooks import aliyun_sms
 from push_provider.hooks.aliyun_client import AliyunClient, NotSent
 from push_provider.hooks.aliyun_config import AliyunConfig, TemplateKind
 from push_provider.hooks.aliyun_sms import PushAliyunSmsHook, aliyun_config, placeholders
@@ -187,6 +189,53 @@ def test_a_signature_on_the_third_page(aliyun: Any, monkeypatch: pytest.MonkeyPa
         aliyun.gateway.store.account.add_sign(Sign(f"签名{number:03d}"))
     assert check(aliyun, monkeypatch, sign_name="签名119")[0]
     assert aliyun.gateway.counts["QuerySmsSignList"] == 3
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Says that there is always one more page of signatures."""
+
+    protocol_version = "HTTP/1.1"
+    pages = 0
+    pause = 0.0
+
+    def do_POST(self) -> None:
+        type(self).pages += 1
+        time.sleep(self.pause)
+        signs = [{"SignName": f"s{self.pages}-{number}", "AuditStatus": "AUDIT_STATE_PASS"} for number in range(50)]
+        body = json.dumps({"Code": "OK", "SmsSignList": signs, "TotalCount": 10**9}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("pause", "pages"), [(0.0, 20), (0.2, 10)], ids=["pages without an end", "slow pages"])
+def test_pages_of_signatures_have_an_end(
+    pause: float, pages: int, aliyun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Endless, "pages", 0)
+    monkeypatch.setattr(Endless, "pause", pause)
+    if pause:
+        monkeypatch.setattr(aliyun_sms, "_TEST_SECONDS", 0.5)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        server.block_on_close = False  # the account keeps its connection open
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            begun = time.monotonic()
+            good, text = check(aliyun, monkeypatch, endpoint=f"http://127.0.0.1:{server.server_port}", sign_name="没有")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert not good
+    assert "Signature" in text
+    assert Endless.pages <= pages + 1  # and one for the template
+    assert time.monotonic() - begun < 10
 
 
 def test_a_service_that_has_no_time_or_does_not_answer(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
