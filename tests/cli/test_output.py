@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from sqlalchemy import text
 
 from push_provider.cli import commands
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
@@ -35,7 +36,11 @@ def hostile(ledger: Engine) -> Engine:
     task = {"code": "odd", "name": HOSTILE, "channel": "email", "subject": HOSTILE, "content": HOSTILE,
             "schedule": {"kind": "manual"}, "recipients": ["a@example.com"]}  # fmt: skip
     now = datetime.now(UTC)
-    tasks.apply(ledger, parse({**task, "subject": "Hello"}), now=now, default_timezone="UTC")
+    tasks.apply(ledger, parse({**task, "name": "Odd", "subject": "Hello"}), now=now, default_timezone="UTC")
+    # Such a name is refused today; it stands in ledgers that were filled before.
+    rename = "UPDATE push_task SET name = :name, spec = jsonb_set(spec, '{name}', to_jsonb(CAST(:name AS text)))"
+    with ledger.begin() as connection:
+        connection.execute(text(rename), {"name": HOSTILE})
     plan = executions.plan(ledger, "odd", source="manual", freeze=lambda _: {})
     executions.fail_pending(ledger, plan.id, code="content", reason=HOSTILE)
     executions.finish(ledger, plan.id, final=True, error=HOSTILE)

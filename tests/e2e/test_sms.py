@@ -81,7 +81,8 @@ def test_a_changed_secret_is_a_configuration_error_and_clearing_sends_once_it_is
     platform: Any, tmp_path: Path
 ) -> None:
     _, connection = platform.call("/api/v2/connections/push_aliyun_sms_default")
-    extra = connection["extra"]
+    # A copy that is marked as the default, too, would be the default from then on.
+    extra = json.dumps({**json.loads(connection["extra"]), "is_default": False})
     added = platform.airflow(
         "connections", "add", "changed-sms", "--conn-type", "push_aliyun_sms", "--conn-login", connection["login"],
         "--conn-password", "not-the-secret", "--conn-port", "443", "--conn-extra", extra,

@@ -154,7 +154,7 @@ def test_templates_that_cannot_be_read_are_on_record_and_count(desk: Desk) -> No
 
     desk.apply()
     plan = desk.plan(freeze=freeze, run_id="r")
-    assert (plan.error, plan.templates) == ("include/templates/a?.html: not there", {})
+    assert (plan.error, plan.templates) == ("include/templates/a\\udcff.html: not there", {})
     assert desk.execution(plan).error == plan.error
     assert desk.row.executions == 1
     assert executions.of_run(desk.engine, desk.code, "r") == plan._replace(new=False)

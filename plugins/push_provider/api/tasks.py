@@ -179,7 +179,8 @@ def create_task(
     if dry_run:
         return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
-    engine, open_limit = get_engine(), open_tasks.limit(task.app)
+    engine = get_engine()
+    open_limit = open_tasks.limit(engine, task.app)
     with transaction(engine) as connection:
         before = answers.reserve(connection, ask) if ask else None
         if before:
@@ -243,7 +244,7 @@ def create_tasks(
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
             try:
                 with connection.begin_nested():
-                    row = tasks.create(connection, task, **_now(), open_limit=open_tasks.limit(task.app))
+                    row = tasks.create(connection, task, **_now(), open_limit=open_tasks.limit(engine, task.app))
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
             except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 entry = refusals.entry(error, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from push_provider import content, settings
@@ -53,7 +54,7 @@ def take(
         default_timezone=settings.default_timezone(),
         forward_to=settings.dead_letter_topic() or None,
         replay=replay,
-        bounds=Bounds(rules.check_app, most, open_tasks.limit),
+        bounds=Bounds(rules.check_app, most, partial(open_tasks.limit, engine)),
     )
 
 

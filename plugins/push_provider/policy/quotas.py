@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from push_provider import settings
 from push_provider.ledger import tasks
-from push_provider.ledger.engine import get_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class OpenTasks:
@@ -19,14 +22,14 @@ class OpenTasks:
     def __init__(self) -> None:
         self._counts: dict[str | None, tuple[int, float]] = {}
 
-    def limit(self, app: str | None) -> int:
+    def limit(self, engine: Engine, app: str | None) -> int:
         """The limit that must be checked for a new task of an application; 0 if it is far."""
         limit = settings.max_open_tasks()
         if limit <= _NEAR:
             return limit
         count, until = self._counts.get(app, (0, 0.0))
         if time.monotonic() > until:
-            count, until = tasks.count_open(get_engine(), app, cap=limit), time.monotonic() + _RECENT_SECONDS
+            count, until = tasks.count_open(engine, app, cap=limit), time.monotonic() + _RECENT_SECONDS
         self._counts[app] = (count + 1, until)
         return 0 if count + 1 < limit - _NEAR else limit
 
