@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from typing import Any
 
 import pytest
+from peaks import PEAK
 
 from push_provider.content import Content
 from push_provider.task import parse
 
-SCRIPT = """
+SCRIPT = (
+    PEAK
+    + """
 import json, sys
 from push_provider.content import Content
 from push_provider.exceptions import ContentError
@@ -27,7 +29,9 @@ try:
     print(json.dumps(["made", text[:200]]))
 except ContentError as error:
     print(json.dumps([type(error).__name__, str(error)]))
+print(peak())
 """
+)
 
 LOOP = "{% set n = namespace(x=0) %}{% for i in range(100000) %}{% for j in range(100000) %}"
 ENDS = "{% endfor %}{% endfor %}{{ v }}"
@@ -81,13 +85,11 @@ def rendered_apart(content: str, **fields: Any) -> tuple[list[str], float, int]:
     child.stdin.close()
     assert child.stdout.readline() == "ready\n"
     began = time.monotonic()
-    said = child.stdout.read()
+    said, most = child.stdout.read().splitlines()
     seconds = time.monotonic() - began
     child.stdout.close()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0
-    return json.loads(said), seconds, usage.ru_maxrss // 1024
+    assert child.wait() == 0
+    return json.loads(said), seconds, int(most) // 1024
 
 
 @pytest.mark.parametrize("kept", KEPT)
