@@ -52,8 +52,9 @@ def servers(folder: Path) -> list[psutil.Process]:
 
 @contextmanager
 def starter(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The shell's way to run a server; ready when the block begins."""
-    command = [sys.executable, "-m", "push_provider.sandbox.postgres", str(folder), "push"]
+    """The shell's way to run a server, as a job in its background too; ready when the block begins."""
+    program = [sys.executable, "-m", "push_provider.sandbox.postgres", str(folder), "push"]
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None

@@ -287,6 +287,7 @@ def main(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)  # which a shell has its background jobs ignore
     try:
         with PostgresServer(Path(folder)) as server:
             for database in databases:
