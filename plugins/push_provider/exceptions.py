@@ -12,6 +12,7 @@
     │   ├── TaskExists          there is a push task of this code already
     │   ├── TaskBusy            the push task cannot be deleted as it stands
     │   ├── LimitReached        a limit of the platform's options is reached
+    │   │   └── RenderingBudget somebody's templates take longer than all of theirs may
     │   ├── KeyReused           an idempotency key came again with something else
     │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
@@ -26,6 +27,7 @@
         ├── ExecutionBusy       another process is still sending this execution
         ├── DagNotReady         Airflow does not know the push task's DAG yet
         ├── ProviderUnavailable the mail server or gateway cannot be used just now
+        ├── RenderingUnavailable no process can be had just now that renders templates
         └── BrokerUnavailable   Kafka cannot be reached or used just now
 
 A message names the field or recipient and the remedy, and never holds a secret.

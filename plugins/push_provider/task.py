@@ -112,6 +112,11 @@ def _visible(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _name(text: str, info: ValidationInfo) -> str:
+    """A name: one line, and all of it to be seen. What was stored before that was asked for stays as it is."""
+    return text if _is_stored(info) else _visible(_one_line(text), info)
+
+
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """C0, DEL and C1 (ECMA-48), and what separates lines or turns directions (Unicode, UAX 9)."""
 
@@ -192,9 +197,8 @@ def _variables(value: Any) -> Any:
 Variables = Annotated[dict[str, Any], AfterValidator(_variables)]
 Number = Annotated[int, Strict()]
 Line = Annotated[str, AfterValidator(_one_line)]
-_ONE_WORD = AfterValidator(_one_line), AfterValidator(_visible)
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), *_ONE_WORD]
-ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=100), *_ONE_WORD]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_name)]
+ProviderName = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_name)]
 """What a provider calls something of the sender's there."""
 Timezone = Annotated[str, AfterValidator(_timezone)]
 IncludePath = Annotated[str, AfterValidator(_include_path), AfterValidator(_visible)]
@@ -495,7 +499,7 @@ def _normalise(recipients: list[Recipient], channel: str | None) -> list[Recipie
 class InlineAttachment(_Contract):
     """A file carried in the task itself."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200), *_ONE_WORD]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_name)]
     content_base64: str
 
     @field_validator("content_base64")
@@ -535,7 +539,7 @@ class PushTask(_Contract):
     code: str = Field(default_factory=_code, pattern=CODE_PATTERN)
     name: Name
     channel: Literal["email", "sms"]
-    config: Annotated[str, StringConstraints(min_length=1, max_length=250), *_ONE_WORD] | None = None
+    config: Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_name)] | None = None
     execution: Execution = Once()
     schedule: Schedule = Now()
     missed: Literal["skip", "latest", "all"] | None = None
