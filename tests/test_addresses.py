@@ -124,10 +124,15 @@ def test_the_quick_way_gives_what_the_whole_check_gives(text: str) -> None:
 
 def test_a_list_with_a_domain_for_each_address_is_quick() -> None:
     """As many domains as addresses, each of ninety labels, took 0.6 ms each: half a minute of a body of 13 MB."""
-    addresses = [f"{'a' * 60}@{'b.' * 90}{n}.example" for n in range(3000)]
-    began = time.process_time()
-    assert [email_address(one) for one in addresses] == addresses
-    assert time.process_time() - began < 0.5
+
+    def seconds(domain: str) -> float:
+        addresses = [f"{'a' * 60}@{domain}{n}.example" for n in range(3000)]
+        began = time.process_time()
+        assert [email_address(one) for one in addresses] == addresses
+        return time.process_time() - began
+
+    # Measured: 5 times; 80 times it was.
+    assert min(seconds("b." * 90) for _ in range(3)) < 20 * min(seconds("") for _ in range(3))
 
 
 def test_blanks_around_are_those_of_python_in_linear_time() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from growth import LINEAR, growth
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
@@ -433,7 +434,7 @@ def test_a_hostile_template_is_refused_soon(hostile: str, content_type: str) -> 
             push={"at": datetime.datetime(2026, 7, 1)},
             limits=SHORT,
         ).render(TO, {"v": 1, "d": {"a": 1}, "l": []})
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 30  # without a limit it would be hours
     assert "variable 'v'" not in str(refused.value)
     assert len(str(refused.value)) < 1000
 
@@ -627,9 +628,7 @@ def test_what_is_hidden_and_what_is_not(source: str, text: str) -> None:
         "<table><td>x", "<ol reversed><li>", "<a href=http://x>y", "<i hidden>", "<p><b>", "<div></b>",
     ])  # fmt: skip
 def test_plain_text_takes_linear_time(bomb: str) -> None:
-    began = time.process_time()
-    plain_text(bomb * (500_000 // len(bomb)))
-    assert time.process_time() - began < 3
+    assert growth(lambda length: plain_text(bomb * (length // len(bomb))), 125_000) < LINEAR
 
 
 PAGE = (

