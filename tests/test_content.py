@@ -628,7 +628,7 @@ def test_what_is_hidden_and_what_is_not(source: str, text: str) -> None:
         "<table><td>x", "<ol reversed><li>", "<a href=http://x>y", "<i hidden>", "<p><b>", "<div></b>",
     ])  # fmt: skip
 def test_plain_text_takes_linear_time(bomb: str) -> None:
-    assert growth(lambda length: plain_text(bomb * (length // len(bomb))), 125_000) < LINEAR
+    assert growth(lambda length: plain_text(bomb * (length // len(bomb))), 40_000) < LINEAR
 
 
 PAGE = (

@@ -92,6 +92,7 @@ def rendered_apart(content: str, **fields: Any) -> tuple[list[str], float, int]:
     return json.loads(said), seconds, int(most) // 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", KEPT)
 def test_what_holds_what_cannot_fill_memory(kept: str) -> None:
     (outcome, message), seconds, most = rendered_apart(LOOP + KEPT[kept] + ENDS, content_type="html")

@@ -90,6 +90,7 @@ def test_a_worker_is_told_no_option_of_airflow(monkeypatch: pytest.MonkeyPatch) 
         assert b"AIRFLOW" not in Path(f"/proc/{worker._process.pid}/environ").read_bytes()
 
 
+@pytest.mark.slow
 def test_one_that_takes_long_is_ended_and_the_next_one_is_not_its_victim() -> None:
     began = time.monotonic()
     with pytest.raises(LimitExceeded, match="takes longer than 5 s; make the template simpler"):
@@ -149,6 +150,7 @@ def test_whoever_has_gone_frees_the_worker() -> None:
     assert workers._lanes().slow._busy.total() == 0
 
 
+@pytest.mark.slow
 def test_a_slow_caller_does_not_hold_up_a_quick_one() -> None:
     faults(task(), Asker("admin"))
     with ThreadPoolExecutor(8) as pool:

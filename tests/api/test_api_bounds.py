@@ -16,6 +16,8 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def narrow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:

@@ -21,6 +21,8 @@ import readme
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.slow
+
 CALLS = Path(__file__).parent / "clients"
 PLACE = ROOT / ".venv-clients"
 SEEN = {

@@ -17,6 +17,8 @@ from api_server import ROOT
 if TYPE_CHECKING:
     from api_server import Answer, ApiServer
 
+pytestmark = pytest.mark.slow
+
 KNOWN = "push_aliyun_sms_default"
 
 

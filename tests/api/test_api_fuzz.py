@@ -11,6 +11,8 @@ from fuzzing import fuzz
 if TYPE_CHECKING:
     from api_server import ApiServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(900)
 def test_schemathesis(server: ApiServer) -> None:

@@ -15,6 +15,8 @@ import psutil
 import pytest
 from api_server import STRANGERS, Answer, ApiServer, task
 
+pytestmark = pytest.mark.slow
+
 # 2 kB of it and more: time, and hardly any memory.
 ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
 HEAVY = (

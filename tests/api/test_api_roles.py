@@ -18,11 +18,13 @@ def setting(server: ApiServer) -> Setting:
     return Setting(server)
 
 
+@pytest.mark.slow
 def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
     assert len(setting.calls) > 20
     assert setting.deviations(RIGHTS) == {}
 
 
+@pytest.mark.slow
 def test_every_effect_is_allowed_to_those_who_may(setting: Setting) -> None:
     assert setting.deviations_of_effects(RIGHTS) == {}
 

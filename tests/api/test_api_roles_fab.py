@@ -21,6 +21,8 @@ from roles import FAB_RIGHTS, Setting
 if TYPE_CHECKING:
     from push_provider.sandbox.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 OWN = "clerks-own"
 
 

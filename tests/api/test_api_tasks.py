@@ -287,6 +287,7 @@ def test_a_task_with_a_log_is_deleted_only_with_it(server: ApiServer) -> None:
     assert server.push("POST", "/tasks", task(code=code)).status == 201
 
 
+@pytest.mark.slow
 def test_with_a_task_go_the_answers_that_spoke_of_it(server: ApiServer) -> None:
     body, key = task(), {"Idempotency-Key": "again"}
     code = body["code"]
@@ -330,6 +331,7 @@ def test_a_task_that_nobody_thought_of_is_refused_alone(server: ApiServer) -> No
     assert server.push("GET", f"/tasks/{tasks[3]['code']}").status == 200
 
 
+@pytest.mark.slow
 def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
     tasks = [task() for _ in range(1000)]
     answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
@@ -339,6 +341,7 @@ def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
     assert (more.status, more.fields) == (422, ["tasks"])
 
 
+@pytest.mark.slow
 def test_two_bulk_calls_with_the_same_tasks_do_not_wait_for_each_other(server: ApiServer) -> None:
     tasks = [task() for _ in range(100)]
     calls = [{"tasks": tasks}, {"tasks": tasks[::-1]}]

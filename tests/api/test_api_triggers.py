@@ -238,6 +238,7 @@ def make_missing_runs(server: ApiServer) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_executions_whose_server_died_get_their_runs_without_being_asked(server: ApiServer) -> None:
     code = server.create(known=True)
     begun = server.push("POST", f"/tasks/{code}/trigger").json
@@ -253,6 +254,7 @@ def test_executions_whose_server_died_get_their_runs_without_being_asked(server:
     assert make_missing_runs(server) == "MADE 0"
 
 
+@pytest.mark.slow
 def test_an_execution_whose_run_cannot_be_made_at_once_begins_once(server: ApiServer) -> None:
     code = server.create(known=True)
     server.settle()

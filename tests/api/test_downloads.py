@@ -181,6 +181,7 @@ def reading(server: ApiServer) -> int:
     return int(server.rows(query)[0][0])
 
 
+@pytest.mark.slow
 def test_exports_that_nobody_reads_block_nobody_else_and_end_with_their_reader(server: ApiServer) -> None:
     code = server.create(known=True)
     server.rows(

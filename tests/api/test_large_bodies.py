@@ -129,6 +129,7 @@ def test_only_calls_that_wait_for_a_dag_run_on_the_event_loop() -> None:
     assert on_the_loop == {"trigger_task", "pause_task", "resume_task"}
 
 
+@pytest.mark.slow
 def test_bodies_that_take_long_though_they_are_small_hold_nobody_up(server: ApiServer) -> None:
     """Twenty at once, with addresses in domains that take half a millisecond each."""
     numbers = itertools.count()

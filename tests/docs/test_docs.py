@@ -137,6 +137,7 @@ print("RESULT" + json.dumps([f"{method} {route.path[3:]}" for route in routes fo
 
 
 @each_readme
+@pytest.mark.slow
 def test_calls_of_the_api_are_listed(page: str) -> None:
     # In a process of its own: it brings the whole of Airflow's API server along.
     done = subprocess.run([sys.executable, "-c", _ROUTES], capture_output=True, text=True, check=True)

@@ -233,6 +233,7 @@ class Ledger(RuleBasedStateMachine):
         return "finished" if self.executions[-1].state == "succeeded" else "failed"
 
 
+@pytest.mark.slow
 def test_the_ledger_agrees_with_its_model(shared: Engine) -> None:
     machine = type("LedgerModel", (Ledger,), {"engine": shared})
     bounded = settings(

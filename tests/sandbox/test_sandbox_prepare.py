@@ -16,7 +16,7 @@ from push_provider.ledger import tasks
 from push_provider.sandbox.prepare import apply_examples, email_connection, sms_connection
 from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 # A process of its own: Airflow reads its settings once, and this one has none of a metadata database.
 _PROGRAM = """

@@ -22,6 +22,8 @@ from sqlalchemy import create_engine, text
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.sandbox.postgres import PostgresServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:

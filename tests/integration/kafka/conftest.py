@@ -23,10 +23,11 @@ _numbers = itertools.count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder needs a broker; each broker is started once."""
+    """Everything below this folder needs a broker, which takes its time."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker(pytest.mark.integration)
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
