@@ -25,6 +25,7 @@
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
         ├── ExecutionBusy       another process is still sending this execution
+        ├── SendingStopped      the sending was ended before all was sent
         ├── DagNotReady         Airflow does not know the push task's DAG yet
         ├── ProviderUnavailable the mail server or gateway cannot be used just now
         ├── RenderingUnavailable no process can be had just now that renders templates
@@ -219,6 +220,10 @@ class LedgerUnavailable(TransientError):
 
 class ExecutionBusy(TransientError):
     """Another process is still sending this execution."""
+
+
+class SendingStopped(TransientError):
+    """The sending was ended from outside before all was sent; what was not begun is pending."""
 
 
 class DagNotReady(TransientError):

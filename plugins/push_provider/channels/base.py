@@ -6,7 +6,8 @@ A channel turns deliveries into outcomes and knows nothing of tasks, DAGs or the
         outcomes = sender.send(deliveries)
 
 Every delivery handed in comes back as exactly one :class:`Outcome`; ``send`` raises only when
-nothing of the chunk was handed to the provider. Where the provider later says what became of a message, the channel
+nothing of the chunk was handed to the provider. Meanwhile another thread may ask what is known already, and may ask
+the sender to stop, which is between two messages. Where the provider later says what became of a message, the channel
 asks for these receipts::
 
     receipts = channel.receipts(connection).read(questions)
@@ -86,6 +87,13 @@ class Job(NamedTuple):
     last: bool = False
 
 
+STOP_SECONDS = 2.0
+"""Seconds for the answers of messages that are under way when a sender is asked to stop. Airflow kills a process five
+seconds after it asked it to end (``airflow.sdk.execution_time.supervisor``)."""
+STOPPED = "stopped"
+"""Code of deliveries that were not begun, because the sender was asked to stop."""
+
+
 class Sender(AbstractContextManager["Sender"], ABC):
     """Open connections to one provider, for one execution. Leaving it closes them."""
 
@@ -95,6 +103,21 @@ class Sender(AbstractContextManager["Sender"], ABC):
 
         :raises ConfigurationError: the provider refuses the sender itself (login, TLS, sender address).
         :raises ProviderUnavailable: the provider cannot be reached; nothing of this chunk was handed over.
+        """
+
+    @abstractmethod
+    def known(self) -> list[Outcome]:
+        """The outcomes of the chunk that is being sent, as far as they are known. Any thread may ask.
+
+        After :meth:`stop`, also those of deliveries that were not begun, and now never are.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Begin no more messages, in this chunk and all to come; any thread may ask.
+
+        What was not begun comes back as :attr:`Result.RETRY` with code :data:`STOPPED`. What was begun has
+        :data:`STOP_SECONDS` for its answer.
         """
 
 
@@ -162,7 +185,11 @@ class Channel(ABC):
     name: ClassVar[str]
     """As in the push task's ``channel``."""
     chunk: ClassVar[int]
-    """Deliveries claimed, sent and recorded together."""
+    """Most deliveries that are claimed and sent together."""
+    first_chunk: ClassVar[int]
+    """Deliveries that are claimed before it is known how fast the provider takes them."""
+    least_chunk: ClassVar[int]
+    """Fewest deliveries worth a chunk, however slow the provider is."""
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
     connection_types: ClassVar[tuple[str, ...]]

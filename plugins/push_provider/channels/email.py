@@ -24,6 +24,8 @@ class EmailChannel(Channel):
 
     name = "email"
     chunk = 500
+    first_chunk = 100
+    least_chunk = 16
     on_unknown = "resend"
     connection_types = ("push_email", SMTP_CONN_TYPE)
     default_connection = DEFAULT_CONNECTION
@@ -78,6 +80,14 @@ class EmailSender(Sender):
         ``connection``, ``timeout`` and ``protocol`` (the connection failed).
         """
         return self._pool.send(deliveries)
+
+    def known(self) -> list[Outcome]:
+        """What is known of the chunk that is being sent."""
+        return self._pool.known()
+
+    def stop(self) -> None:
+        """Begin no more mails."""
+        self._pool.stop()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

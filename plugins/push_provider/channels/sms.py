@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from push_provider.channels import out_id
-from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender
+from push_provider.channels.base import STOPPED, Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender
 from push_provider.channels.sms_calls import Calls, Message
 from push_provider.channels.sms_numbers import Numbers
 from push_provider.exceptions import ConfigurationError, ContentError
@@ -34,7 +34,7 @@ class SmsChannel(Channel):
     """SMS through Aliyun."""
 
     name = "sms"
-    chunk = 800
+    chunk = first_chunk = least_chunk = 800
     on_unknown = "hold"
     receipt_after = 20.0
     connection_types = ("push_aliyun_sms",)
@@ -137,6 +137,10 @@ class SmsSender(Sender):
         self._content = content
         self._numbers = numbers
         self._pool = ThreadPoolExecutor(threads, "push-sms")
+        self._outcomes: list[Outcome] = []
+        self._left: dict[int, Message] = {}
+        """Those of the chunk for which no call was begun, by their ids."""
+        self._stopping = False
         self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -149,19 +153,39 @@ class SmsSender(Sender):
         :raises ConfigurationError: Aliyun refuses the account, the signature or the template; nothing was sent.
         :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row; nothing was sent.
         """
-        outcomes, messages = self._messages(deliveries)
+        self._outcomes = []
+        messages = self._messages(deliveries)
+        self._left = {message.id: message for message in messages}
         batches = _batches(messages)
         self._calls.begin()
         # The first call alone: wrong keys must not be tried several times at once.
         if not self._calls.proven and (first := next(batches, None)):
-            outcomes += self._calls.deliver(first)
-        for sent in self._pool.map(self._calls.deliver, batches):
-            outcomes += sent
+            self._deliver(first)
+        for _ in self._pool.map(self._deliver, batches):
+            pass
         self._calls.conclude()
-        return outcomes
+        return self._outcomes
 
-    def _messages(self, deliveries: Sequence[Delivery]) -> tuple[list[Outcome], list[Message]]:
-        outcomes, messages = [], []
+    def _deliver(self, batch: Sequence[Message]) -> None:
+        for message in batch:
+            del self._left[message.id]
+        for outcomes in self._calls.deliver(batch):
+            self._outcomes += outcomes
+
+    def known(self) -> list[Outcome]:
+        """What is known of the chunk that is being sent."""
+        # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
+        left = tuple(self._left) if self._stopping else ()
+        return [*self._outcomes, *(Outcome(number, Result.RETRY, None, STOPPED) for number in left)]
+
+    def stop(self) -> None:
+        """Make no more calls."""
+        self._calls.stop()
+        self._stopping = True
+
+    def _messages(self, deliveries: Sequence[Delivery]) -> list[Message]:
+        """What is to be sent; who cannot be sent anything has their outcome."""
+        outcomes, messages = self._outcomes, []
         numbers = self._numbers
         for delivery in deliveries:
             if not _NUMBER.fullmatch(delivery.to):
@@ -182,7 +206,7 @@ class SmsSender(Sender):
                 outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
                 continue
             messages.append(Message(delivery.id, numbers.dialled(delivery.to), parameters))
-        return outcomes, messages
+        return messages
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels import out_id
-from push_provider.channels.base import Job, Outcome, Result
+from push_provider.channels.base import STOPPED, Job, Outcome, Result
 from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_client import Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, Meaning, meaning
@@ -65,6 +64,15 @@ class _Halt(NamedTuple):
     lasting: bool = True
 
 
+class _InParts(NamedTuple):
+    """A call is to be made again for fewer recipients at a time.
+
+    :param tries: how often each is made if Aliyun has no time.
+    """
+
+    tries: int
+
+
 class Calls:
     """The calls of one execution. Several threads may use it between :meth:`begin` and :meth:`conclude`.
 
@@ -72,17 +80,23 @@ class Calls:
     :param sign: the signature.
     :param template: its code.
     :param job: the execution.
-    :param sleep: waits so many seconds.
+    :param sleep: waits so many seconds; by default until :meth:`stop` at the longest.
     """
 
     def __init__(
-        self, client: AliyunClient, sign: str, template: str, job: Job, sleep: Callable[[float], None] = time.sleep
+        self,
+        client: AliyunClient,
+        sign: str,
+        template: str,
+        job: Job,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._client = client
         self._sign = sign
         self._template = template
         self._job = job
-        self._sleep = sleep
+        self._stopping = threading.Event()
+        self._sleep = sleep or self._stopping.wait
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._halt: _Halt | None = None
@@ -109,26 +123,42 @@ class Calls:
         if self._halt is not None and not self._answered:
             raise self._halt.error
 
-    def deliver(self, batch: Sequence[Message], tries: int = _TRIES) -> list[Outcome]:
-        """Send messages to different numbers; an outcome for each.
+    def stop(self) -> None:
+        """Make no more calls; any thread may ask."""
+        self._stopping.set()
+
+    def deliver(self, batch: Sequence[Message], tries: int = _TRIES) -> Iterator[list[Outcome]]:
+        """Send messages to different numbers; gives an outcome for each, those of each call as soon as it is answered.
 
         :param tries: how often the call is made if Aliyun has no time.
         """
-        if self._halt is None:
+        became = self._untried(batch) or self._deliver(batch, tries)
+        if isinstance(became, _InParts):
+            for part in self._parts(batch):
+                yield from self.deliver(part, became.tries)
+        else:
+            yield became
+
+    def _untried(self, batch: Sequence[Message]) -> list[Outcome] | None:
+        """What becomes of messages for which no call is made; None if one may be made now."""
+        if self._halt is None and not self._stopping.is_set():
             self._keep_pace()
         if self._halt is not None:
             return _all(batch, self._halt.result, self._halt.code, str(self._halt.error)[:500])
+        return _all(batch, Result.RETRY, STOPPED, None) if self._stopping.is_set() else None
+
+    def _deliver(self, batch: Sequence[Message], tries: int) -> list[Outcome] | _InParts:
         try:
             answer, says = self._call(batch, tries)
         except NotSent as error:
             unavailable = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {error}.")
-            self._stop(_Halt(unavailable, Result.RETRY, "connection", lasting=False))
+            self._halt_all(_Halt(unavailable, Result.RETRY, "connection", lasting=False))
             return _all(batch, Result.RETRY, "connection", str(error))
         except NoAnswer as error:
             self._answered = True
             return _all(batch, Result.UNKNOWN, error.code, str(error))
         except PushError as error:
-            self._stop(_Halt(error, Result.FAILED, "configuration"))
+            self._halt_all(_Halt(error, Result.FAILED, "configuration"))
             return _all(batch, Result.FAILED, "configuration", str(error))
         if says is None:
             self._accept()
@@ -158,7 +188,7 @@ class Calls:
         parameters = [message.parameters for message in batch]
         return self._client.send_batch(numbers, self._sign, self._template, parameters, mark)
 
-    def _refuse(self, batch: Sequence[Message], answer: Answer, says: Meaning) -> list[Outcome]:
+    def _refuse(self, batch: Sequence[Message], answer: Answer, says: Meaning) -> list[Outcome] | _InParts:
         text = answer.message[:500]
         if says.fault is Fault.DOUBT:
             self._answered = True
@@ -166,12 +196,11 @@ class Calls:
         if says.fault is Fault.ACCOUNT:
             from push_provider.hooks.aliyun_sms import refusal
 
-            self._stop(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
+            self._halt_all(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
             return _all(batch, Result.FAILED, answer.code, text)
         if says.one and len(batch) > 1:
             # What was busy has been waited for.
-            tries = 1 if says.fault is Fault.BUSY else _TRIES
-            return [outcome for part in self._parts(batch) for outcome in self.deliver(part, tries)]
+            return _InParts(1 if says.fault is Fault.BUSY else _TRIES)
         if says.one:
             self._count_refusal(answer)
         if says.fault is Fault.BUSY:
@@ -197,7 +226,7 @@ class Calls:
             self._answered = self.proven = True
             self._refused = 0
 
-    def _stop(self, halt: _Halt) -> None:
+    def _halt_all(self, halt: _Halt) -> None:
         with self._lock:
             self.proven = False
             self._halt = self._halt or halt
@@ -215,11 +244,11 @@ class Calls:
                 f"({answer.message[:200]}); the others have not been tried, and are left to the next try. Look at the "
                 "template, its parameters and the numbers"
             )
-            self._stop(_Halt(later, Result.RETRY, "not-tried"))
+            self._halt_all(_Halt(later, Result.RETRY, "not-tried"))
 
 
 def _all(
-    batch: Sequence[Message], result: Result, code: str, text: str, retry_after: float | None = None
+    batch: Sequence[Message], result: Result, code: str, text: str | None, retry_after: float | None = None
 ) -> list[Outcome]:
     """The same outcome for every message of a call."""
     return [Outcome(message.id, result, None, code, text, retry_after) for message in batch]

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import select
 import smtplib
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from push_provider.channels.base import Outcome, Result
+from push_provider.channels.base import STOP_SECONDS, STOPPED, Outcome, Result
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.channels.smtp_manners import Manners
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
@@ -70,6 +71,8 @@ class Pool:
         self._poll.register(self._wake, select.POLLIN)
         self._used = time.monotonic()
         self._closed = False
+        self._stop_by = math.inf
+        """Until when answers are waited for, once it was asked to stop."""
         self._unforeseen = Unforeseen(log)
         self._reset([])
 
@@ -98,12 +101,30 @@ class Pool:
             self._run()
         except BaseException:
             # Dialogues that were interrupted cannot be taken up again.
-            self._abandon()
+            self._abandon("the sending was interrupted")
             raise
         self._used = time.monotonic()
         if self._error is not None and not self._reached:
             raise self._error
         return self._outcomes
+
+    def known(self) -> list[Outcome]:
+        """What is known of the chunk that is being sent; see :meth:`push_provider.channels.base.Sender.known`."""
+        # Copies of a list and of a deque are made in one step of the interpreter.
+        left = tuple(self._queue) if self._stopping else ()
+        return [*tuple(self._outcomes), *_not_begun(left)]
+
+    def stop(self) -> None:
+        """Begin no more mails; see :meth:`push_provider.channels.base.Sender.stop`."""
+        if not self._stopping:
+            self._stop_by = time.monotonic() + STOP_SECONDS
+        # The loop may be waiting for an answer.
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_by < math.inf
 
     def close(self) -> None:
         """Close all connections."""
@@ -120,6 +141,9 @@ class Pool:
         queue = self._queue
         while queue:
             delivery = queue.popleft()
+            if self._stopping:  # looked at after it was taken: what :meth:`known` saw in the queue is not begun
+                queue.appendleft(delivery)
+                return None
             try:
                 mail = self._fill(delivery, dialogue.eightbit)
             except ContentError as error:
@@ -166,12 +190,15 @@ class Pool:
         self._start()
         while any(dialogue.busy for dialogue in live.values()) or self._more():
             now = time.monotonic()
+            if now >= self._stop_by:
+                self._abandon("the sending was stopped before the server answered")
+                continue
             if now >= check:
                 self._time_out(now)
                 check = min((deadlines[fd] for fd, d in live.items() if d.busy), default=now + timeout)
                 if not live and not self._opening:
                     continue
-            for fd, event in self._poll.poll(max(0.0, check - now) * 1000 + 1):
+            for fd, event in self._poll.poll(max(0.0, min(check, self._stop_by) - now) * 1000 + 1):
                 dialogue = live.get(fd)
                 if dialogue is None:
                     self._collect()
@@ -205,6 +232,9 @@ class Pool:
 
     def _more(self) -> bool:
         """Whether deliveries wait for a connection that is being opened, or can still be; else end them."""
+        if self._stopping:
+            self._outcomes += _not_begun(self._queue)
+            self._queue.clear()
         if not self._queue:
             return False
         self._start()
@@ -223,12 +253,16 @@ class Pool:
                 self._advance(fd, dialogue)
         if not self._live and not self._opening:
             # The first one alone: a wrong password must not be tried several times at once.
-            while self._queue and not self._live and self._error is None and self._setbacks <= _SETBACKS:
+            while self._may_connect() and not self._live:
                 self._add(self._connect())
         self._replace()
 
+    def _may_connect(self) -> bool:
+        more = bool(self._queue) and not self._stopping
+        return more and self._error is None and self._setbacks <= _SETBACKS
+
     def _replace(self) -> None:
-        if self._setbacks > _SETBACKS or self._error is not None:
+        if not self._may_connect():
             return
         missing = min(self._wanted, len(self._queue)) - len(self._live) - self._opening
         for _ in range(missing if self._live else 0):
@@ -344,10 +378,10 @@ class Pool:
                 self._forget(fd)
                 dialogue.close()
 
-    def _abandon(self) -> None:
+    def _abandon(self, why: str) -> None:
         for fd, dialogue in list(self._live.items()):
             self._forget(fd)
-            dialogue.drop("abandoned", "")
+            dialogue.drop("abandoned", why)
 
     def _close_opened(self) -> None:
         with contextlib.suppress(Empty):
@@ -359,3 +393,7 @@ class Pool:
         if not self._opening:
             self._wake.close()
             self._waker.close()
+
+
+def _not_begun(deliveries: Iterable[Delivery]) -> list[Outcome]:
+    return [Outcome(delivery.id, Result.RETRY, None, STOPPED) for delivery in deliveries]

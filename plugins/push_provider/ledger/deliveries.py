@@ -60,6 +60,15 @@ def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -
         return [_row(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
 
+def troubled(engine: Engine, execution: int, *, limit: int) -> list[DeliveryRow]:
+    """The first deliveries of an execution that failed, or of which nobody can tell."""
+    some = _joined(DeliveryFilter(execution=execution), *_COLUMNS).where(
+        push_delivery.c.notable.in_((DeliveryState.FAILED, DeliveryState.UNKNOWN))
+    )
+    with transaction(engine) as connection:
+        return [_row(row) for row in connection.execute(some.order_by(push_delivery.c.id).limit(limit))]
+
+
 def count(engine: Engine, *, cap: int, **filters: Any) -> int:
     """How many deliveries match; not counted beyond ``cap``."""
     with transaction(engine) as connection:

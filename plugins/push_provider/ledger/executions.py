@@ -48,6 +48,7 @@ from push_provider.ledger.tables import (
     TaskStatus,
     push_delivery,
     push_execution,
+    push_task,
 )
 from push_provider.task import PushTask, Trigger, parse_stored
 
@@ -314,6 +315,43 @@ def busy_at(engine: Engine, code: str, moment: datetime) -> bool:
             or_(push_execution.c.finished_at.is_(None), push_execution.c.finished_at > moment),
         )
         return bool(connection.execute(select(under_way.exists())).scalar())
+
+
+def pending(engine: Engine, execution: int) -> int:
+    """How many deliveries of an execution have no outcome yet."""
+    open_ = push_delivery.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING))
+    query = select(func.count()).where(push_delivery.c.execution_id == execution, open_)
+    with transaction(engine) as connection:
+        return connection.execute(query).scalar_one()
+
+
+class Standing(NamedTuple):
+    """Whether an execution is still to be sent.
+
+    :param cancelled: its push task is cancelled.
+    :param closed: it has ended: somebody else closed it.
+    :param error: why, if it failed.
+    """
+
+    cancelled: bool
+    closed: bool
+    error: str | None
+
+
+def standing(engine: Engine, execution: int) -> Standing:
+    """Whether an execution is still to be sent; one that is gone is closed."""
+    query = (
+        select(
+            push_task.c.status == TaskStatus.CANCELLED,
+            push_execution.c.finished_at.is_not(None),
+            push_execution.c.error,
+        )
+        .join_from(push_execution, push_task, push_task.c.code == push_execution.c.task_code)
+        .where(push_execution.c.id == execution)
+    )
+    with transaction(engine) as connection:
+        row = connection.execute(query).first()
+    return Standing(*row) if row else Standing(cancelled=False, closed=True, error="It was deleted meanwhile")
 
 
 @contextmanager
@@ -732,8 +770,9 @@ _RECORD = text("""
         receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
-    WHERE d.id = o.id AND d.state = 'sending'
+    WHERE d.id = o.id AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
 """)
+"""An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt."""
 
 
 def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:

@@ -1,14 +1,14 @@
-"""The operators of push DAGs: plan the execution, claim its deliveries, send them, record what became of them."""
+"""The operators of push DAGs: plan the execution, have it sent, and say in the task's log what became of it."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from push_provider.exceptions import (
     ConfigurationError,
@@ -17,6 +17,7 @@ from push_provider.exceptions import (
     PermanentError,
     ProviderUnavailable,
     PushError,
+    SendingStopped,
     TaskClosed,
 )
 from push_provider.operators.retry import AsTheProviderSays, Waits, delay_of
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from sqlalchemy import Engine
 
-    from push_provider.channels.base import Channel, Delivery, Outcome, Sender
+    from push_provider.channels.base import Channel, Outcome
     from push_provider.ledger.executions import Counts, Plan
+    from push_provider.sending.loop import Sending, Stop
 
-_PROGRESS_SECONDS = 5.0
+_PROGRESS_SECONDS = 4.5
+"""Seconds between two lines of progress; with the half second of a turn, five at most."""
+_FAILURES_TOLD = 10
+"""Failures that are written to the task's log."""
 _KINDS: Mapping[type[PermanentError], str] = {ConfigurationError: "configuration", ContentError: "content"}
 """Error codes of deliveries that failed for a reason of the whole execution."""
 
@@ -48,6 +53,8 @@ class BasePushOperator(BaseOperator):
         kwargs.setdefault("retry_policy", AsTheProviderSays())
         super().__init__(**kwargs)
         self.code = code
+        self._sending: Sending | None = None
+        self._killed = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is not sent yet.
@@ -65,9 +72,16 @@ class BasePushOperator(BaseOperator):
             # The cause is in the text; its traceback would only hide it.
             raise AirflowFailException(str(error)) from None
 
+    def on_kill(self) -> None:
+        """Begin no more messages: Airflow wants this process to end, and kills it five seconds later."""
+        self._killed = True
+        if self._sending is not None:
+            self._sending.stop()
+
     def _execute(self, context: Context, engine: Engine) -> dict[str, Any]:
         from push_provider.channels import get_channel
         from push_provider.ledger import executions
+        from push_provider.sending.loop import Stop
 
         plan = self._plan(context, engine)
         channel = get_channel(self.channel)
@@ -76,13 +90,24 @@ class BasePushOperator(BaseOperator):
         resend = on_unknown == "resend"
         with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
             error: PushError | None = None
+            stop: Stop | None = None
             waits = Waits(resend=resend)
             try:
-                self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
+                stop = self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
             except PushError as fault:
                 error = fault
                 waits.note_error(fault)
-            final = not retries or isinstance(error, PermanentError)
+            except AirflowTaskTimeout as late:
+                error = SendingStopped(f"Airflow's execution timeout has ended this try: {late}")
+            if stop is Stop.ENDED:
+                error = SendingStopped(
+                    "The process was asked to end before all was sent: the task was cleared or marked, or its worker "
+                    "shuts down"
+                )
+            elif stop is Stop.CLOSED:
+                error = DeliveryFailed(executions.standing(engine, plan.id).error or "The execution was closed")
+            # Whoever has a process ended decides what comes next: another try, or an end.
+            final = isinstance(error, PermanentError) or not (retries or stop is Stop.ENDED)
             if isinstance(error, PermanentError):
                 kind = _KINDS.get(type(error), "error")
                 executions.fail_pending(engine, plan.id, code=kind, reason=str(error))
@@ -94,7 +119,7 @@ class BasePushOperator(BaseOperator):
                 resend_unknown=resend,
             )
         wait = waits.seconds(delay_of(self, context["ti"].try_number), retries)
-        return self._conclude(plan, counts, error, wait)
+        return self._conclude(engine, plan, counts, error, wait, resend=resend)
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
@@ -158,11 +183,12 @@ class BasePushOperator(BaseOperator):
 
     def _send_all(
         self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool, last: bool
-    ) -> None:
+    ) -> Stop | None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
         from push_provider.ledger import defaults, executions
         from push_provider.policy.configurations import require_default
+        from push_provider.sending.loop import Sending
 
         default = None
         if plan.task.config is None:
@@ -170,11 +196,15 @@ class BasePushOperator(BaseOperator):
         receipts: dict[str, Any] = {"receipt_after": channel.receipt_after}
         if channel.receipt_after is not None:
             receipts["config"] = default
-        # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
-        size = channel.chunk if resend else channel.chunk // 2
-        pending = executions.claim(engine, plan.id, size, **receipts)
-        if not pending:
-            return
+        progress = _Progress(self.log)
+
+        def noted(outcomes: Sequence[Outcome]) -> None:
+            waits.note(outcomes)
+            progress.note(outcomes)
+
+        sending = Sending(engine, plan.id, channel, resend=resend, receipts=receipts, noted=noted)
+        if not sending.claim():
+            return None
         try:
             if plan.error:
                 raise ContentError(plan.error)
@@ -184,55 +214,43 @@ class BasePushOperator(BaseOperator):
             if plan.task.config is None:
                 require_default(connection, plan.task)
             sender = channel.open(connection, content, Job(plan.id, plan.token, last))
-        except Exception:  # whatever it is: nothing was handed over, so nobody is in doubt
-            executions.record(engine, _untouched(pending))
+        except BaseException:  # whatever it is: nothing was handed over, so nobody is in doubt
+            sending.give_back()
             raise
-        with sender:
-            self._send_chunks(engine, plan, sender, pending, size, waits, receipts)
+        left = executions.pending(engine, plan.id)
+        self.log.info(
+            "Sending execution %s (no. %s of push task %s) by %s through connection %s to %s recipients%s",
+            plan.id,
+            plan.number,
+            self.code,
+            channel.name,
+            connection.conn_id,
+            left,
+            "" if left == plan.total else f" who are left of {plan.total}",
+        )
+        progress.begin(left)
+        self._sending = sending
+        if self._killed:
+            sending.stop()
+        return sending.run(sender)
 
-    def _send_chunks(
+    def _conclude(
         self,
         engine: Engine,
         plan: Plan,
-        sender: Sender,
-        pending: list[Delivery],
-        size: int,
-        waits: Waits,
-        receipts: Mapping[str, Any],
-    ) -> None:
-        """Send chunk after chunk, while a second thread records the last one and claims the next.
-
-        A process that dies leaves two chunks in doubt, of which the second was not sent yet.
-        """
-        from push_provider.ledger import executions
-
-        progress = _Progress(self.log, plan.total)
-        chunk: list[Delivery] = pending
-        outcomes: list[Outcome] = []
-        with ThreadPoolExecutor(1, "push-ledger") as clerk:
-            while chunk:
-                more = size if len(chunk) == size else 0  # a smaller one is the last
-                turn = clerk.submit(
-                    executions.record_and_claim,
-                    engine,
-                    outcomes,
-                    plan.id,
-                    more,
-                    after=chunk[-1].id,
-                    **receipts,
-                )
-                outcomes = _hand_over(engine, sender, chunk, turn)
-                waits.note(outcomes)
-                progress.add(len(chunk))
-                chunk = turn.result()
-        executions.record(engine, outcomes)
-
-    def _conclude(self, plan: Plan, counts: Counts, error: PushError | None, wait: float | None) -> dict[str, Any]:
+        counts: Counts,
+        error: PushError | None,
+        wait: float | None,
+        *,
+        resend: bool,
+    ) -> dict[str, Any]:
         summary = (
             f"{counts.sent} of {counts.total} sent, {counts.failed} failed, {counts.unknown} unknown, "
             f"{counts.cancelled} cancelled, {counts.pending} to be tried again"
         )
         self.log.info("Execution %s: %s", plan.id, summary)
+        if counts.failed or counts.unknown:
+            self._tell_failures(engine, plan.id, counts)
         if counts.pending:
             error = error or ProviderUnavailable(f"{summary}, as the provider's answers ask for")
             if isinstance(error, ProviderUnavailable):
@@ -240,13 +258,33 @@ class BasePushOperator(BaseOperator):
             raise error
         if counts.failed or counts.unknown:
             because = f" {error}" if error else ""
-            raise DeliveryFailed(
-                f"{summary}.{because} Who and why: airflow push deliveries --execution {plan.id}. "
-                "Clear this task to send again to those who did not get it, and to no one else."
-            )
+            raise DeliveryFailed(f"{summary}.{because} {_remedy(plan.id, counts, resend=resend)}")
         if counts.cancelled:
             raise AirflowSkipException(f"{summary}: push task {self.code!r} was cancelled")
         return {"execution": plan.id, **counts._asdict()}
+
+    def _tell_failures(self, engine: Engine, execution: int, counts: Counts) -> None:
+        """Write the first who did not get it to the task's log, one a line."""
+        from push_provider.ledger import deliveries
+
+        for row in deliveries.troubled(engine, execution, limit=_FAILURES_TOLD):
+            self.log.warning("%s %s: %s %s", row.recipient, row.state.value, row.error_code or "", row.error_text or "")
+        more = counts.failed + counts.unknown - _FAILURES_TOLD
+        if more > 0:
+            self.log.warning("… and %s more: airflow push deliveries --execution %s", more, execution)
+
+
+def _remedy(execution: int, counts: Counts, *, resend: bool) -> str:
+    """What a person can do for those who did not get it."""
+    said = [f"Who and why: airflow push deliveries --execution {execution}."]
+    if again := counts.failed + (counts.unknown if resend else 0):
+        said.append(f"Clear this task to send again to the {again} who did not get it, and to no one else.")
+    if counts.unknown and not resend:
+        said.append(
+            f"Nobody can tell whether the {counts.unknown} that are unknown have got it, and clearing sends them "
+            "nothing: a redrive by REST with unknown: true does."
+        )
+    return " ".join(said)
 
 
 class EmailPushOperator(BasePushOperator):
@@ -303,37 +341,29 @@ def close_dead_execution(context: Context) -> None:
 
 
 class _Progress:
-    """Says in the task's log how far a long execution is."""
+    """Says in the task's log how far a long execution is, every few seconds."""
 
-    def __init__(self, log: Any, total: int) -> None:
+    def __init__(self, log: Any) -> None:
         self._log = log
-        self._total = total
-        self._done = 0
-        self._noted = time.monotonic()
+        self._left = 0
+        self._done: Counter[str] = Counter()
+        self._began = self._told = time.monotonic()
 
-    def add(self, count: int) -> None:
-        self._done += count
-        if time.monotonic() - self._noted > _PROGRESS_SECONDS:
-            self._noted = time.monotonic()
-            self._log.info("%s of %s done", self._done, self._total)
+    def begin(self, left: int) -> None:
+        """Begin with so many who are left."""
+        self._left = left
+        self._began = self._told = time.monotonic()
 
-
-def _hand_over(engine: Engine, sender: Sender, chunk: list[Delivery], claimed: Future[list[Delivery]]) -> list[Outcome]:
-    """Send a chunk; if the provider cannot be used, give it back with what else is claimed."""
-    from push_provider.ledger import executions
-
-    try:
-        return sender.send(chunk)
-    except PushError:
-        executions.record(engine, _untouched([*chunk, *claimed.result()]))
-        raise
-
-
-def _untouched(chunk: Sequence[Delivery]) -> list[Outcome]:
-    """Give claimed deliveries back: nothing of them was handed to the provider."""
-    from push_provider.channels.base import Outcome, Result
-
-    return [Outcome(delivery.id, Result.RETRY) for delivery in chunk]
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes, and say so if it is time; called at least every half second."""
+        self._done.update(outcome.result.value for outcome in outcomes)
+        now = time.monotonic()
+        if not self._left or now - self._told < _PROGRESS_SECONDS:
+            return
+        self._told = now
+        done = self._done.total()
+        kinds = ", ".join(f"{count} {result}" for result, count in sorted(self._done.items())) or "no answer yet"
+        self._log.info("%s of %s done (%s), %.1f a second", done, self._left, kinds, done / (now - self._began))
 
 
 def _retries_left(context: Context) -> int:

@@ -1,0 +1,254 @@
+"""The loop claim → send → record, which goes on until nothing is pending, or somebody wants it to stop.
+
+A thread of its own sends chunk after chunk and does nothing else. The caller's thread claims the next chunk meanwhile,
+records every outcome within a second of its answer, and listens: to a person who cancels the push task, to Airflow that
+wants the process to end, to the time that an execution may take. Then the sender begins no more messages, those under
+way get their answers, and what was not begun is pending again: nobody is in doubt who need not be.
+
+How much is claimed ahead follows from how fast the provider takes it: about a second's worth, twice. A process that is
+killed without a word leaves no more than that in doubt. Imports no Airflow.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from push_provider.channels.base import STOP_SECONDS, STOPPED, Outcome, Result
+from push_provider.exceptions import PushError
+from push_provider.ledger import executions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from push_provider.channels.base import Channel, Delivery, Sender
+
+_TURN = 0.5
+"""Seconds between two looks at what is known and what is wanted, at most."""
+_WORTH = 1.0
+"""Seconds that a chunk should take."""
+
+
+class Stop(StrEnum):
+    """Why not all is sent."""
+
+    CANCELLED = "cancelled"
+    """A person has cancelled the push task."""
+    CLOSED = "closed"
+    """The execution was closed: a person has marked its run, or deleted it."""
+    ENDED = "ended"
+    """The process is asked to end."""
+
+
+class _Sent(NamedTuple):
+    """What the thread that sends says of a chunk.
+
+    :param outcomes: of its deliveries; of those that are known, if there was an error.
+    :param seconds: that it took.
+    :param error: what ended the sending.
+    :param over: it is of no chunk, and nothing follows.
+    """
+
+    outcomes: Sequence[Outcome] = ()
+    seconds: float = 0.0
+    error: BaseException | None = None
+    over: bool = False
+
+
+class Sending:
+    """Sends the deliveries of one execution. :meth:`run` once; :meth:`stop` may be called by a signal's handler.
+
+    :param engine: of the ledger.
+    :param execution: its number in the ledger; the caller has it for itself (:func:`executions.sending`).
+    :param channel: how much is claimed.
+    :param resend: whether a delivery in doubt is sent again; else no more than one chunk may ever be in doubt.
+    :param receipts: what claims note of receipts (:func:`executions.claim`).
+    :param noted: is told of all outcomes when they are on record, and at least every half second with none.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        execution: int,
+        channel: Channel,
+        *,
+        resend: bool,
+        receipts: Mapping[str, Any],
+        noted: Callable[[Sequence[Outcome]], None],
+    ) -> None:
+        self._engine = engine
+        self._execution = execution
+        # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
+        self._most = channel.chunk if resend else channel.chunk // 2
+        self._least = min(channel.least_chunk, self._most)
+        self._size = min(channel.first_chunk, self._most)
+        self._receipts = receipts
+        self._noted = noted
+        self._ended = False
+        self._claimed: dict[int, Delivery] = {}
+        """Claimed, and no outcome of theirs on record."""
+        self._unrecorded: list[Outcome] = []
+        self._chunks: SimpleQueue[list[Delivery] | None] = SimpleQueue()
+        self._news: SimpleQueue[_Sent | None] = SimpleQueue()
+        """From the thread that sends; None only wakes whoever waits."""
+        self._over = False
+        """Whether that thread is done, and all that it said is heard."""
+        self._under_way: list[list[Delivery]] = []
+        """Chunks that were handed to it and have not come back, in their order."""
+        self._last = 0
+        self._more = True
+
+    def stop(self) -> None:
+        """Ask for an end: nothing more is begun. May be called at any moment, by a signal's handler, too."""
+        self._ended = True
+        self._news.put(None)
+
+    def claim(self) -> bool:
+        """Claim the first chunk; whether there was anything to claim."""
+        return self._take(executions.claim(self._engine, self._execution, self._size, **self._receipts))
+
+    def give_back(self) -> None:
+        """Make what is claimed pending again: nothing of it was handed over."""
+        self._record(_not_begun(self._claimed.values()))
+
+    def run(self, sender: Sender) -> Stop | None:
+        """Send all that is pending, and close the sender.
+
+        :returns: why not all is sent; None if all is.
+        :raises PushError: the provider cannot be used; what is left is pending.
+        :raises BaseException: whatever else ends it, after what is known was recorded.
+        """
+        threading.Thread(target=self._work, args=(sender,), name="push-send", daemon=True).start()
+        try:
+            stop = self._turns(sender)
+        except BaseException:
+            with suppress(PushError):  # what has happened counts for more
+                self._wind_up(sender)
+            raise
+        self._wind_up(sender)
+        return stop
+
+    # --- the thread that sends ------------------------------------------------------------------------
+
+    def _work(self, sender: Sender) -> None:
+        try:
+            with sender:
+                while chunk := self._chunks.get():
+                    began = time.monotonic()
+                    outcomes = sender.send(chunk)
+                    self._news.put(_Sent(outcomes, time.monotonic() - began))
+        except PushError as error:  # which says that nothing of the chunk was handed over
+            self._news.put(_Sent(_not_begun(chunk or ()), error=error))
+        except BaseException as error:  # noqa: BLE001  (it is raised in the thread that waits for this one)
+            self._news.put(_Sent(sender.known(), error=error))
+        finally:
+            self._news.put(_Sent(over=True))
+
+    # --- the caller's thread --------------------------------------------------------------------------
+
+    def _turns(self, sender: Sender) -> Stop | None:
+        self._hand_over(list(self._claimed.values()))
+        self._record_and_claim()
+        looked = time.monotonic()
+        while self._under_way:
+            if self._came_back(_TURN):
+                self._record_and_claim()
+            if self._ended:
+                return Stop.ENDED
+            if time.monotonic() - looked >= _TURN:
+                looked = time.monotonic()
+                self._record(sender.known())
+                if stop := self._unwanted():
+                    return stop
+        return None
+
+    def _came_back(self, seconds: float) -> bool:
+        """Wait for a chunk to come back; whether one has."""
+        try:
+            sent = self._news.get(timeout=seconds)
+        except Empty:
+            return False
+        if sent is None:
+            return False
+        if sent.over:
+            self._over = True
+            return False
+        self._unrecorded += sent.outcomes
+        chunk = self._under_way.pop(0)
+        if sent.error is not None:
+            raise sent.error
+        if sent.seconds:
+            worth = len(chunk) / sent.seconds * _WORTH
+            self._size = int(max(self._least, min(self._most, worth, 4 * len(chunk))))
+        return True
+
+    def _record_and_claim(self) -> None:
+        """Record what has come back, and claim the chunk after the next, in one transaction."""
+        outcomes, size = self._fresh(()), self._size if self._more else 0
+        claimed = executions.record_and_claim(
+            self._engine, _on_record(outcomes), self._execution, size, after=self._last, **self._receipts
+        )
+        self._recorded(outcomes)
+        if self._take(claimed):
+            self._hand_over(claimed)
+
+    def _take(self, claimed: list[Delivery]) -> bool:
+        self._more = len(claimed) == self._size
+        if claimed:
+            self._last = claimed[-1].id
+            self._claimed |= {one.id: one for one in claimed}
+        return bool(claimed)
+
+    def _hand_over(self, chunk: list[Delivery]) -> None:
+        self._under_way.append(chunk)
+        self._chunks.put(chunk)
+
+    def _unwanted(self) -> Stop | None:
+        standing = executions.standing(self._engine, self._execution)
+        if standing.cancelled:
+            return Stop.CANCELLED
+        return Stop.CLOSED if standing.closed else None
+
+    def _wind_up(self, sender: Sender) -> None:
+        """Wait for the answers of what is under way, and record what is known; the rest is in doubt."""
+        self._chunks.put(None)
+        if self._under_way:
+            sender.stop()
+        until = time.monotonic() + 1.5 * STOP_SECONDS
+        while not self._over and (left := until - time.monotonic()) > 0:
+            with suppress(BaseException):
+                self._came_back(left)
+        # Of the first of those that did not come back a part may be known; the others were never begun.
+        known = [] if self._over else sender.known()
+        never = self._under_way if self._over else self._under_way[1:]
+        self._record([*known, *_not_begun(one for chunk in never for one in chunk)])
+
+    def _record(self, outcomes: Sequence[Outcome]) -> None:
+        fresh = self._fresh(outcomes)
+        if fresh:
+            executions.record(self._engine, _on_record(fresh))
+        self._recorded(fresh)
+
+    def _fresh(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        """What is not on record yet: of these, and of what has come back."""
+        return [outcome for outcome in (*self._unrecorded, *outcomes) if outcome.id in self._claimed]
+
+    def _recorded(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._claimed.pop(outcome.id, None)
+        self._unrecorded.clear()
+        self._noted([outcome for outcome in outcomes if outcome.code != STOPPED])
+
+
+def _on_record(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    # Of those that were not begun there is nothing to say.
+    return [outcome._replace(code=None) if outcome.code == STOPPED else outcome for outcome in outcomes]
+
+
+def _not_begun(deliveries: Iterable[Delivery]) -> list[Outcome]:
+    return [Outcome(delivery.id, Result.RETRY, None, STOPPED) for delivery in deliveries]
