@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -53,7 +54,7 @@ class Scripted(Sender):
     def known(self) -> list[Outcome]:
         return list(self.outcomes)
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:
         self.stopped.set()
 
     def __exit__(
@@ -95,8 +96,8 @@ def test_all_are_sent_and_told_once_each(ledger: Engine, execution: int) -> None
 
 def test_what_came_back_before_anybody_listened_counts(ledger: Engine, execution: int) -> None:
     class Hasty(Scripted):
-        def stop(self) -> None:
-            super().stop()
+        def stop(self, seconds: float = math.inf) -> None:
+            super().stop(seconds)
             self.closed.wait(20)  # the thread that sends is through with all chunks
 
     def script(number: int) -> Result:

@@ -15,6 +15,7 @@ asks for these receipts::
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -87,9 +88,6 @@ class Job(NamedTuple):
     last: bool = False
 
 
-STOP_SECONDS = 2.0
-"""Seconds for the answers of messages that are under way when a sender is asked to stop. Airflow kills a process five
-seconds after it asked it to end (``airflow.sdk.execution_time.supervisor``)."""
 STOPPED = "stopped"
 """Code of deliveries that were not begun, because the sender was asked to stop."""
 
@@ -113,11 +111,12 @@ class Sender(AbstractContextManager["Sender"], ABC):
         """
 
     @abstractmethod
-    def stop(self) -> None:
-        """Begin no more messages, in this chunk and all to come; any thread may ask.
+    def stop(self, seconds: float = math.inf) -> None:
+        """Begin no more messages, in this chunk and all to come; any thread may ask, also again with less time.
 
-        What was not begun comes back as :attr:`Result.RETRY` with code :data:`STOPPED`. What was begun has
-        :data:`STOP_SECONDS` for its answer.
+        What was not begun comes back as :attr:`Result.RETRY` with code :data:`STOPPED`.
+
+        :param seconds: that the answers of messages under way may take; not longer than they may in any case.
         """
 
 

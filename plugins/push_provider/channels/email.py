@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
@@ -85,9 +86,9 @@ class EmailSender(Sender):
         """What is known of the chunk that is being sent."""
         return self._pool.known()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:
         """Begin no more mails."""
-        self._pool.stop()
+        self._pool.stop(seconds)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

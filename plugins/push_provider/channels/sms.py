@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -178,7 +179,7 @@ class SmsSender(Sender):
         left = tuple(self._left) if self._stopping else ()
         return [*self._outcomes, *(Outcome(number, Result.RETRY, None, STOPPED) for number in left)]
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
         """Make no more calls."""
         self._calls.stop()
         self._stopping = True

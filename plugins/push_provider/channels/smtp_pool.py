@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from push_provider.channels.base import STOP_SECONDS, STOPPED, Outcome, Result
+from push_provider.channels.base import STOPPED, Outcome, Result
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.channels.smtp_manners import Manners
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
@@ -71,8 +71,9 @@ class Pool:
         self._poll.register(self._wake, select.POLLIN)
         self._used = time.monotonic()
         self._closed = False
+        self._stopping = False
         self._stop_by = math.inf
-        """Until when answers are waited for, once it was asked to stop."""
+        """Until when answers are waited for."""
         self._unforeseen = Unforeseen(log)
         self._reset([])
 
@@ -114,17 +115,13 @@ class Pool:
         left = tuple(self._queue) if self._stopping else ()
         return [*tuple(self._outcomes), *_not_begun(left)]
 
-    def stop(self) -> None:
+    def stop(self, seconds: float) -> None:
         """Begin no more mails; see :meth:`push_provider.channels.base.Sender.stop`."""
-        if not self._stopping:
-            self._stop_by = time.monotonic() + STOP_SECONDS
+        self._stopping = True
+        self._stop_by = min(self._stop_by, time.monotonic() + seconds)
         # The loop may be waiting for an answer.
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
-
-    @property
-    def _stopping(self) -> bool:
-        return self._stop_by < math.inf
 
     def close(self) -> None:
         """Close all connections."""

@@ -11,6 +11,7 @@ killed without a word leaves no more than that in doubt. Imports no Airflow.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.channels.base import STOP_SECONDS, STOPPED, Outcome, Result
+from push_provider.channels.base import STOPPED, Outcome, Result
 from push_provider.exceptions import PushError
 from push_provider.ledger import executions
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _TURN = 0.5
 """Seconds between two looks at what is known and what is wanted, at most."""
+_HURRY = 2.0
+"""Seconds for the answers of what is under way when the process is to end: Airflow kills it five seconds after it asked
+(``airflow.sdk.execution_time.supervisor``)."""
 _WORTH = 1.0
 """Seconds that a chunk should take."""
 
@@ -127,6 +131,7 @@ class Sending:
         try:
             stop = self._turns(sender)
         except BaseException:
+            self._ended = True  # an error, or the time that this try may take
             with suppress(PushError):  # what has happened counts for more
                 self._wind_up(sender)
             raise
@@ -219,10 +224,14 @@ class Sending:
         self._chunks.put(None)
         if self._under_way:
             sender.stop()
-        until = time.monotonic() + 1.5 * STOP_SECONDS
+        until = math.inf
         while not self._over and (left := until - time.monotonic()) > 0:
+            if self._ended and until == math.inf:
+                sender.stop(_HURRY)
+                until = time.monotonic() + 1.5 * _HURRY
+                continue
             with suppress(BaseException):
-                self._came_back(left)
+                self._came_back(min(left, _TURN))
         # Of the first of those that did not come back a part may be known; the others were never begun.
         known = [] if self._over else sender.known()
         never = self._under_way if self._over else self._under_way[1:]

@@ -1,0 +1,87 @@
+"""What people do while an execution is sent: cancel the push task, clear the run, mark it. On the running platform."""
+
+from __future__ import annotations
+
+import collections
+import urllib.parse
+from typing import Any
+
+from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS
+
+ALL = 60
+"""Slow recipients: three seconds each, and as many at a time as there are connections."""
+
+
+def begin(platform: Any, code: str, **fields: Any) -> str:
+    """Trigger a mailing to slow recipients, and return its run when the first are on record."""
+    platform.apply(
+        {
+            "code": code,
+            "name": code,
+            "subject": code,
+            "content_type": "text",
+            "content": "Hello",
+            "schedule": {"kind": "manual"},
+            "recipients": [f"slow+{number}@example.com" for number in range(ALL)],
+            **fields,
+        }
+    )
+    platform.await_dag(code)
+    status, run = platform.trigger(code)
+    assert status == 200, run
+    platform.eventually(lambda: counts(platform, code)["sent"] or None, f"the first outcomes of {code}")
+    return str(run["dag_run_id"])
+
+
+def counts(platform: Any, code: str) -> collections.Counter[str]:
+    query = """SELECT d.state, count(*) FROM push_delivery d JOIN push_execution e ON e.id = d.execution_id
+               WHERE e.task_code = %s GROUP BY 1"""
+    return collections.Counter(dict(platform.ledger(query, code)))
+
+
+def state(platform: Any, code: str) -> Any:
+    return platform.ledger("SELECT state, error FROM push_execution WHERE task_code = %s", code)
+
+
+def run_path(code: str, run: str) -> str:
+    return f"/api/v2/dags/push__{code}/dagRuns/{urllib.parse.quote(run, safe='')}"
+
+
+def clear(platform: Any, code: str, run: str) -> None:
+    body = {"dry_run": False, "dag_run_id": run, "only_failed": False, "reset_dag_runs": True}
+    status, answer = platform.call(f"/api/v2/dags/push__{code}/clearTaskInstances", body)
+    assert status == 200, answer
+
+
+def received(platform: Any, code: str) -> collections.Counter[str]:
+    return collections.Counter(mail["rcpt_to"][0] for mail in platform.mails(subject=code))
+
+
+def test_a_cancel_while_it_is_sent_ends_it_between_two_mails(platform: Any) -> None:
+    run = begin(platform, "cancelled-midway")
+    platform.push("cancel", "cancelled-midway")
+    platform.eventually(
+        lambda: state(platform, "cancelled-midway")[0][0] == "cancelled" or None, "the execution to be cancelled"
+    )
+    told = counts(platform, "cancelled-midway")
+    assert set(told) == {"sent", "cancelled"}
+    assert told["sent"] <= ALL / 2
+    assert set(received(platform, "cancelled-midway").values()) == {1}
+    assert received(platform, "cancelled-midway").total() == told["sent"]
+    assert platform.await_runs("cancelled-midway", 1) == ["success"]
+    instances = platform.call(f"{run_path('cancelled-midway', run)}/taskInstances")[1]["task_instances"]
+    assert [instance["state"] for instance in instances] == ["skipped"]
+
+
+def test_a_clear_while_it_is_sent_sends_to_nobody_twice_but_whose_answer_was_on_its_way(platform: Any) -> None:
+    run = begin(platform, "cleared-midway")
+    clear(platform, "cleared-midway", run)
+    platform.eventually(
+        lambda: counts(platform, "cleared-midway")["sent"] == ALL or None, "all to be sent after the clear"
+    )
+    mails = received(platform, "cleared-midway")
+    assert len(mails) == ALL
+    # What a connection had handed over when the process ended is in doubt, and sent again under the same Message-ID.
+    assert mails.total() - ALL <= DEFAULT_MAX_CONNECTIONS
+    assert platform.await_runs("cleared-midway", 1) == ["success"]
+    assert state(platform, "cleared-midway") == [("succeeded", None)]
