@@ -22,7 +22,6 @@ from push_provider.operators.push import (
     BrokenTaskOperator,
     EmailPushOperator,
     SmsPushOperator,
-    close_dead_execution,
 )
 from push_provider.task import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
 from push_provider.timetable import ClosedTimetable
@@ -86,7 +85,6 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         # Airflow then refuses to trigger a finished or cancelled task, and says so at once. Runs by operator are those
         # of executions that messages have begun already: of the last ones, after the task was closed.
         allowed_run_types=None if row.open else [DagRunType.SCHEDULED, DagRunType.OPERATOR_TRIGGERED],
-        on_failure_callback=close_dead_execution,
         default_args={
             "owner": _owner(task.owner) or _owner(task.app) or "push",
             "retries": task.retries,
@@ -174,6 +172,9 @@ def _doc(task: PushTask, row: ShardTask) -> str:
         *([f"| Subject | {_plain(task.subject)} |"] if task.subject else []),
         "",
         f"Its log: `airflow push executions --task {task.code}`, `airflow push deliveries --task {task.code}`.",
+        "",
+        "Deleting this DAG deletes its runs and no push task: it comes back within seconds, paused if it was paused.",
+        f"To end the push task, cancel it: `airflow push cancel {task.code}`.",
     ]
     return "\n".join(lines)
 

@@ -450,7 +450,7 @@ def test_executions_wait_for_their_run_until_it_is_noted(stream: Stream) -> None
     executions.note_run(stream.desk.engine, execution.id, "kafka__other")
     assert (execution.id, stream.desk.code) not in messages.waiting(stream.desk.engine)
     assert stream.executions()[0].run_id == "kafka__1"
-    executions.close_dead(stream.desk.engine, stream.desk.code, "kafka__1", error="killed")
+    assert executions.close(stream.desk.engine, execution.id, error="killed")
     assert stream.executions()[0].state == "failed"
 
 

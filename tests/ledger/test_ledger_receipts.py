@@ -185,7 +185,7 @@ def test_what_a_dead_process_left_is_settled(ledger: Engine) -> None:
     sms = Sms(ledger)
     with executions.sending(ledger, sms.code, sms.plan.id, on_unknown="hold"):
         executions.claim(ledger, sms.plan.id, 1000, receipt_after=20)  # and the process is killed
-    executions.close_dead(ledger, sms.code, "run", error="killed")
+    assert executions.close(ledger, sms.plan.id, error="killed")
     assert sms.states == ["unknown"] * 3
     due = claim(ledger, now=later(seconds=30))
     settle(ledger, due, Fate.DELIVERED, Fate.WAITING, Fate.ABSENT)

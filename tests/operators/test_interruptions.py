@@ -202,7 +202,12 @@ def test_what_the_server_does_not_answer_is_in_doubt_and_nothing_else(ledger: En
 
 def test_an_execution_that_somebody_closes_is_sent_no_further(ledger: Engine, server: SlowServer) -> None:
     apply(ledger)
-    closing = meanwhile(server, lambda: executions.close_dead(ledger, "t", "run", error="ann marked the run failed"))
+
+    def close() -> None:
+        (one,) = executions.under_way(ledger, limit=10)
+        executions.close(ledger, one.id, error="ann marked the run failed")
+
+    closing = meanwhile(server, close)
     with pytest.raises(AirflowFailException, match="ann marked the run failed"):
         operator().execute(run())
     closing.join()

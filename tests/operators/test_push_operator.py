@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from push_provider.content import freeze
 from push_provider.exceptions import ProviderUnavailable
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.operators.push import EmailPushOperator, close_dead_execution
+from push_provider.operators.push import EmailPushOperator
 from push_provider.task import parse
 
 if TYPE_CHECKING:
@@ -265,13 +265,17 @@ def test_a_cancelled_task_skips_what_is_left(ledger: Engine, mails: Mails) -> No
     assert mails.to == []
 
 
-def test_a_dead_execution_is_closed_by_the_dags_callback(ledger: Engine) -> None:
+def test_a_dead_execution_is_closed_once(ledger: Engine) -> None:
     apply(ledger, recipients=["ann@example.com", "bob@example.com"])
     plan = executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
     executions.claim(ledger, plan.id, 1)  # and the process is killed
-    close_dead_execution({"dag": SimpleNamespace(dag_id="push__t"), "run_id": "run"})  # type: ignore[arg-type,typeddict-item]
+    assert [one.id for one in executions.under_way(ledger, limit=10)] == [plan.id]
+    assert executions.close(ledger, plan.id, error="killed")
     assert {name: state for name, (state, _, _) in states(ledger).items()} == {
         "ann@example.com": "unknown",
         "bob@example.com": "failed",
     }
-    close_dead_execution({"dag": SimpleNamespace(dag_id="push__t"), "run_id": "never planned"})  # type: ignore[arg-type,typeddict-item]
+    assert not executions.close(ledger, plan.id, error="again")
+    (execution,) = executions.find(ledger, task="t")
+    assert (execution.state, execution.error) == ("partial", "killed")
+    assert executions.under_way(ledger, limit=10) == []

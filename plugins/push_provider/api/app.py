@@ -32,6 +32,8 @@ from push_provider.api import (
 from push_provider.api.guards import sessions
 from push_provider.content import workers
 from push_provider.exceptions import PushError
+from push_provider.ledger.engine import get_engine
+from push_provider.reconcile import Reconciler
 from push_provider.triggering import make_missing_runs
 from push_provider.unforeseen import traceback_of
 
@@ -52,6 +54,7 @@ _TAGS = {
     "Statistics": "Counts over time",
 }
 _MISSING_RUNS_SECONDS = 60.0
+_RECONCILE_SECONDS = 2.0
 _DEFAULTS_SECONDS = 2.0
 """After which a connection that was marked as the default is the default."""
 
@@ -98,6 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     upkeep = (
         _repeat(_MISSING_RUNS_SECONDS, "Executions that wait for a DAG run", missing_runs),
         _repeat(_DEFAULTS_SECONDS, "The default configurations", default_configs.Watch(sessions)),
+        _repeat(_RECONCILE_SECONDS, "Differences between Airflow and the ledger", Reconciler(get_engine, sessions)),
     )
     works = [asyncio.create_task(work) for work in upkeep]
     await run_in_threadpool(workers.start)

@@ -452,47 +452,77 @@ def finish(
     :param resend_unknown: unless this is final, what nobody can tell is pending again, for the next try.
     :raises UnknownExecution: there is none of this id.
     """
-    error = storable(error) if error else None
     with transaction(engine) as connection:
-        code, standing = _lock_task_of(connection, execution)
-        cancelled = standing.status == TaskStatus.CANCELLED
-        if cancelled:
-            _move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
-        if final or cancelled:
-            _interrupted(connection, execution, DeliveryState.UNKNOWN)
-        elif resend_unknown:
-            _move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
-        if final:
-            _move(
-                connection,
-                execution,
-                DeliveryState.PENDING,
-                DeliveryState.FAILED,
-                error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
-                error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
-            )
-        counts = _write_counts(connection, execution, error=error)
-        if not counts.pending:
-            ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
-            connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
-        tasks.settle(connection, code)
+        return _finish(connection, execution, final=final, error=error, resend_unknown=resend_unknown)
+
+
+def _finish(connection: Connection, execution: int, *, final: bool, error: str | None, resend_unknown: bool) -> Counts:
+    error = storable(error) if error else None
+    code, standing = _lock_task_of(connection, execution)
+    cancelled = standing.status == TaskStatus.CANCELLED
+    if cancelled:
+        _move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+    if final or cancelled:
+        _interrupted(connection, execution, DeliveryState.UNKNOWN)
+    elif resend_unknown:
+        _move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
+    if final:
+        _move(
+            connection,
+            execution,
+            DeliveryState.PENDING,
+            DeliveryState.FAILED,
+            error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
+            error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
+        )
+    counts = _write_counts(connection, execution, error=error)
+    if not counts.pending:
+        ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
+        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
+    tasks.settle(connection, code)
     return counts
 
 
-def close_dead(engine: Engine, code: str, run_id: str, *, error: str) -> None:
-    """Close the execution of a run that has ended for good, if the process that sent it died before it could.
+class UnderWay(NamedTuple):
+    """An execution that has a DAG run and has not ended."""
+
+    id: int
+    task_code: str
+    run_id: str
+    created_at: datetime
+
+
+def under_way(engine: Engine, *, after: int = 0, limit: int) -> list[UnderWay]:
+    """Executions that have a DAG run and have not ended, in order of their ids from ``after`` on."""
+    query = (
+        select(*[push_execution.c[name] for name in UnderWay._fields])
+        .where(
+            push_execution.c.state.in_((ExecutionState.PLANNED, ExecutionState.RUNNING)),
+            push_execution.c.finished_at.is_(None),
+            push_execution.c.run_id.is_not(None),
+            push_execution.c.id > after,
+        )
+        .order_by(push_execution.c.id)
+        .limit(limit)
+    )
+    with transaction(engine) as connection:
+        return [UnderWay._make(row) for row in connection.execute(query)]
+
+
+def close(engine: Engine, execution: int, *, error: str) -> bool:
+    """Close an execution whose run has ended for good, unless it has ended itself; whether it was open.
+
+    What is pending has failed. What is being sent is in doubt, until its answer is on record.
 
     :param error: why it ended.
     """
-    left_open = select(push_execution.c.id).where(
-        push_execution.c.task_code == code,
-        push_execution.c.run_id == run_id,
-        push_execution.c.state.in_((ExecutionState.PLANNED, ExecutionState.RUNNING)),
-    )
     with transaction(engine) as connection:
-        execution = connection.execute(left_open).scalar()
-    if execution is not None:
-        finish(engine, execution, final=True, error=error)
+        _lock_task_of(connection, execution)
+        ended = select(push_execution.c.finished_at.is_not(None)).where(push_execution.c.id == execution)
+        if connection.execute(ended).scalar_one():
+            return False
+        _finish(connection, execution, final=True, error=error, resend_unknown=False)
+        return True
 
 
 def recount(connection: Connection, execution: int) -> None:

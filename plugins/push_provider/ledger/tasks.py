@@ -632,6 +632,24 @@ def shards(engine: Engine) -> dict[int, tuple[int, bool]]:
         return {row.shard: (row.revision, row.revision == row.built_revision) for row in rows}
 
 
+def built(engine: Engine) -> dict[int, int]:
+    """How many push tasks each shard has, of which Airflow had all DAGs once."""
+    query = (
+        select(push_task.c.shard, func.count().label("tasks"))
+        .join_from(push_task, push_shard, push_shard.c.shard == push_task.c.shard)
+        .where(push_shard.c.revision == push_shard.c.built_revision)
+        .group_by(push_task.c.shard)
+    )
+    with transaction(engine) as connection:
+        return {int(row.shard): int(row.tasks) for row in connection.execute(query)}
+
+
+def codes_of_shard(engine: Engine, shard: int) -> list[str]:
+    """The codes of a shard's push tasks."""
+    with transaction(engine) as connection:
+        return list(connection.scalars(select(push_task.c.code).where(push_task.c.shard == shard)))
+
+
 def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[int, list[ShardTask]]:
     """The tasks of a shard, or the one of ``code``, and the revision that they show, read in one snapshot."""
     slim = push_task.c.spec.op("-")("recipients").op("-")("content").op("-")("attachments").op("-")("variables")

@@ -322,24 +322,6 @@ class BrokenTaskOperator(BaseOperator):
         raise AirflowFailException(f"Push task {self.code!r} cannot be built: {self.reason}")
 
 
-def close_dead_execution(context: Context) -> None:
-    """Close the execution of a run that failed and could not do so itself: its process was killed, or out of memory.
-
-    A callback of the DAG, which Airflow calls in the DAG processor. A callback of the task would not do: it is
-    called by the process that is gone.
-    """
-    from push_provider.ledger import executions
-    from push_provider.ledger.engine import get_engine
-    from push_provider.task import DAG_PREFIX
-
-    executions.close_dead(
-        get_engine(),
-        context["dag"].dag_id.removeprefix(DAG_PREFIX),
-        context["run_id"],
-        error="The sending process ended before it was done, and this was its last try",
-    )
-
-
 class _Progress:
     """Says in the task's log how far a long execution is, every few seconds."""
 

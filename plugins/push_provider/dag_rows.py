@@ -1,0 +1,175 @@
+"""Airflow's rows of push tasks' DAGs: which there are, and how to have those built that are missing.
+
+For the API server, which may use Airflow's ORM; tasks and DAG files may not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from push_provider.task import DAG_PREFIX
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+SYSTEM = ("push_kafka", "push_receipts")
+"""The platform's own DAGs, where they are deployed."""
+_BUNDLE_CLASS = "push_provider.bundle.PushTaskBundle"
+_ACTIVE = ("queued", "running")
+
+
+class File(NamedTuple):
+    """A DAG file, as Airflow names it.
+
+    :param bundle: name of its bundle.
+    :param path: below the bundle's folder.
+    """
+
+    bundle: str
+    path: str
+
+
+class Files(NamedTuple):
+    """The files of the push tasks.
+
+    :param good: how many DAGs of each file are neither stale nor in error, by path.
+    :param paused: ids of the DAGs that are paused.
+    """
+
+    good: Mapping[str, int]
+    paused: set[str]
+
+
+class Row(NamedTuple):
+    """What is to be known of a DAG to bring it back."""
+
+    file: File
+    is_paused: bool
+    is_stale: bool
+
+
+def push_bundle() -> str:
+    """Name of the bundle that supplies the push tasks' DAGs."""
+    from airflow.configuration import conf
+
+    bundles: Any = conf.getjson("dag_processor", "dag_bundle_config_list", fallback=[])
+    return next((str(one["name"]) for one in bundles if one.get("classpath") == _BUNDLE_CLASS), "push")
+
+
+def files(session: Session, bundle: str) -> Files:
+    """What Airflow has of the push tasks' files."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import false, func, select
+
+    good = (
+        select(DagModel.relative_fileloc, func.count())
+        .where(DagModel.bundle_name == bundle, DagModel.is_stale == false(), DagModel.has_import_errors == false())
+        .group_by(DagModel.relative_fileloc)
+    )
+    paused = select(DagModel.dag_id).where(DagModel.bundle_name == bundle, DagModel.is_paused)
+    counts = {str(path): count for path, count in session.execute(good)}
+    return Files(counts, set(session.scalars(paused)))
+
+
+def absent(session: Session, ids: Collection[str]) -> set[str]:
+    """Those of some DAGs that Airflow has no row of: somebody has deleted them there."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    return set(ids) - set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(ids))))
+
+
+def pause_on_record(session: Session, dag: str) -> bool | None:
+    """Whether a DAG was paused when somebody last paused or resumed it by itself; None if nobody did."""
+    from airflow.models.log import Log
+    from sqlalchemy import select
+
+    ours = {"push_pause_task": True, "push_resume_task": False}
+    said = select(Log.event, Log.extra).where(Log.dag_id == dag, Log.event.in_(("patch_dag", *ours)))
+    for event, extra in session.execute(said.order_by(Log.id.desc()).limit(10)):
+        if event in ours:
+            return ours[event]
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            return bool(json.loads(extra or "")["is_paused"])
+    return None
+
+
+def ask_for(session: Session, file: File) -> None:
+    """Ask the DAG processor to parse a file before all others."""
+    from airflow.models.dagbag import DagPriorityParsingRequest
+    from sqlalchemy import select
+
+    asked = select(DagPriorityParsingRequest.id).where(
+        DagPriorityParsingRequest.bundle_name == file.bundle, DagPriorityParsingRequest.relative_fileloc == file.path
+    )
+    if session.execute(asked).first() is None:
+        session.add(DagPriorityParsingRequest(bundle_name=file.bundle, relative_fileloc=file.path))
+
+
+def add_paused(session: Session, dag: str, file: File) -> None:
+    """Add the row of a DAG that was deleted while it was paused: its file's next parse then finds it paused."""
+    from airflow.models.dag import DagModel
+
+    row = DagModel(dag_id=dag, bundle_name=file.bundle, relative_fileloc=file.path)  # type: ignore[no-untyped-call]
+    row.is_paused = row.is_stale = True
+    session.add(row)
+
+
+def system(session: Session) -> dict[str, Row]:
+    """The rows of the platform's own DAGs."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import select
+
+    query = select(
+        DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc, DagModel.is_paused, DagModel.is_stale
+    ).where(DagModel.dag_id.in_(SYSTEM))
+    return {
+        row.dag_id: Row(File(row.bundle_name, row.relative_fileloc or ""), row.is_paused, row.is_stale)
+        for row in session.execute(query)
+    }
+
+
+def deleted_system(session: Session, dag: str) -> Row | None:
+    """Where one of the platform's own DAGs was, if somebody has deleted it before this process knew it."""
+    from airflow.configuration import conf
+    from airflow.models.log import Log
+    from sqlalchemy import select
+
+    path = f"{dag}.py"
+    if not Path(conf.get_mandatory_value("core", "dags_folder"), path).exists():
+        return None
+    deleted = select(Log.id).where(Log.dag_id == dag, Log.event == "delete_dag").limit(1)
+    if session.execute(deleted).first() is None:
+        return None
+    return Row(File("dags-folder", path), is_paused=False, is_stale=True)
+
+
+def free(session: Session) -> list[str]:
+    """Let DAGs take runs that Airflow takes for full, and that are not; their ids.
+
+    A run that is marked from outside leaves the mark until its DAG's next parse
+    (``airflow.models.dag.DagModel.exceeds_max_non_backfill``).
+    """
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, or_, select
+
+    ours = or_(DagModel.dag_id.startswith(DAG_PREFIX, autoescape=True), DagModel.dag_id.in_(SYSTEM))
+    # Whoever makes runs holds the row meanwhile, so that the count below is true as long as this transaction lasts.
+    full = session.scalars(
+        select(DagModel).where(DagModel.exceeds_max_non_backfill, ours).with_for_update(skip_locked=True, of=DagModel)
+    ).all()
+    if not full:
+        return []
+    counts = select(DagRun.dag_id, func.count()).where(
+        DagRun.dag_id.in_([model.dag_id for model in full]), DagRun.state.in_(_ACTIVE), DagRun.run_type != "backfill"
+    )
+    active = {str(dag): count for dag, count in session.execute(counts.group_by(DagRun.dag_id))}
+    freed = [model for model in full if active.get(model.dag_id, 0) < (model.max_active_runs or 0)]
+    for model in freed:
+        model.exceeds_max_non_backfill = False
+    return [model.dag_id for model in freed]

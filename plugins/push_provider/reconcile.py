@@ -1,0 +1,153 @@
+"""What Airflow has and what the ledger says, compared every few seconds and brought together.
+
+People mark runs, delete them, delete DAGs; processes are killed; databases are away while somebody looks. Airflow and
+the ledger are each told such things once, if at all. So the API server looks at both:
+
+* An execution whose run has ended, or is gone, is closed, with the reason: a person's deed stays a person's deed. A
+  process that is still sending notices, and stops between two messages.
+* A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
+  was, paused if it was paused. So do the platform's own DAGs.
+* A DAG that Airflow still takes for full, after one of its runs was marked, takes runs again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from push_provider import dag_rows, runs
+from push_provider.ledger import executions, tasks
+from push_provider.ledger.engine import transaction
+from push_provider.parses import shard_file
+from push_provider.task import dag_id
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+
+_LOCK = 0x72656361  # "reca": one process at a time
+_SHARE = 30.0
+"""A pass is followed by a pause so many times as long: it takes a thirtieth of a processor, however much there is."""
+_AT_ONCE = 500
+_AGAIN, _AGAIN_AT_MOST = 4.0, 60.0
+"""Seconds after which a file is asked for again whose DAGs do not come; twice as long each time."""
+
+
+class Reconciler:
+    """One pass at each call. What it remembers between two is only what a deleted DAG was like.
+
+    :param engine: gives the ledger's engine.
+    :param sessions: opens a session on Airflow's database, committed at its end.
+    :param clock: seconds on a clock that only goes forward.
+    """
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        sessions: Callable[[], AbstractContextManager[Session]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._clock = clock
+        self._next = 0.0
+        self._paused: set[str] = set()
+        self._system: dict[str, dag_rows.Row] = {}
+        self._asked: dict[dag_rows.File, tuple[float, float]] = {}
+
+    def __call__(self) -> None:
+        """Compare, and mend; nothing if another process is at it, or it was done just now."""
+        began = self._clock()
+        if began < self._next:
+            return
+        engine = self._engine()
+        with transaction(engine) as connection:
+            if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar():
+                return
+            self._close_executions(engine)
+            self._bring_back_tasks(engine)
+            with self._sessions() as session:
+                self._bring_back_system(session)
+                for dag in dag_rows.free(session):
+                    log.warning("DAG %s takes runs again: one of its runs was marked from outside", dag)
+        self._next = self._clock() + _SHARE * (self._clock() - began)
+
+    # --- executions -----------------------------------------------------------------------------------
+
+    def _close_executions(self, engine: Engine) -> None:
+        after = 0
+        while some := executions.under_way(engine, after=after, limit=_AT_ONCE):
+            after = some[-1].id
+            with self._sessions() as session:
+                states = runs.states(session, [(one.task_code, one.run_id) for one in some])
+                ended = {
+                    one: runs.why_ended(session, one.task_code, one.run_id, state, since=one.created_at)
+                    for one in some
+                    if (state := states.get((one.task_code, one.run_id))) not in runs.ALIVE
+                }
+            for one, why in ended.items():
+                if executions.close(engine, one.id, error=why):
+                    log.warning("Execution %s of push task %s is closed: %s", one.id, one.task_code, why)
+
+    # --- DAGs -----------------------------------------------------------------------------------------
+
+    def _bring_back_tasks(self, engine: Engine) -> None:
+        wanted = tasks.built(engine)
+        bundle = dag_rows.push_bundle()
+        with self._sessions() as session:
+            there = dag_rows.files(session, bundle)
+            lacking = {
+                dag_rows.File(bundle, shard_file(shard)): shard
+                for shard, count in wanted.items()
+                if there.good.get(shard_file(shard), 0) < count
+            }
+            kept = dag_rows.absent(session, self._paused - there.paused) if lacking else set()
+            self._paused = there.paused | kept | (self._paused & set(dag_rows.SYSTEM))
+            self._asked = {file: when for file, when in self._asked.items() if file.bundle != bundle or file in lacking}
+            for file, shard in lacking.items():
+                if self._is_due(file):
+                    good, count = there.good.get(file.path, 0), wanted[shard]
+                    log.warning("%s of %s push tasks have no good DAG: %s is parsed", count - good, count, file.path)
+                    ids = {dag_id(code) for code in tasks.codes_of_shard(engine, shard)}
+                    for dag in dag_rows.absent(session, ids):
+                        if self._was_paused(session, dag):
+                            dag_rows.add_paused(session, dag, file)
+                    dag_rows.ask_for(session, file)
+
+    def _was_paused(self, session: Session, dag: str) -> bool:
+        """Whether a DAG that was deleted was paused before: it is to come back so."""
+        said = dag_rows.pause_on_record(session, dag)
+        return dag in self._paused if said is None else said
+
+    def _bring_back_system(self, session: Session) -> None:
+        there = dag_rows.system(session)
+        for dag in dag_rows.SYSTEM:
+            row = there.get(dag)
+            if row is not None and not row.is_stale:
+                self._system[dag] = row
+                self._paused = (self._paused | {dag}) if row.is_paused else (self._paused - {dag})
+                self._asked.pop(row.file, None)
+                continue
+            known = row or self._system.get(dag) or dag_rows.deleted_system(session, dag)
+            if known is None or not self._is_due(known.file):
+                continue
+            if row is None and self._was_paused(session, dag):
+                dag_rows.add_paused(session, dag, known.file)
+            dag_rows.ask_for(session, known.file)
+            log.warning("DAG %s is gone: its file is parsed again", dag)
+
+    def _is_due(self, file: dag_rows.File) -> bool:
+        now = self._clock()
+        due, wait = self._asked.get(file, (now, _AGAIN))
+        if now < due:
+            return False
+        self._asked[file] = now + wait, min(2 * wait, _AGAIN_AT_MOST)
+        return True

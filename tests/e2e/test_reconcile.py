@@ -1,0 +1,145 @@
+"""What people do to runs and DAGs in Airflow, and what fails: the ledger and Airflow come together within seconds."""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+
+def apply(platform: Any, code: str, recipients: int = 60, **fields: Any) -> None:
+    """A push task to recipients who take three seconds each."""
+    task = {"code": code, "name": code, "subject": code, "content_type": "text", "content": "Hello"}
+    task |= {
+        "schedule": {"kind": "manual"},
+        "execution": {"type": "loop"},
+        "recipients": [f"slow+{n}@example.com" for n in range(recipients)],
+    }
+    platform.apply({**task, **fields})
+    platform.await_dag(code)
+
+
+def begin(platform: Any, code: str) -> str:
+    """Trigger it, and return the run when the first outcomes are on record."""
+    status, run = platform.trigger(code)
+    assert status == 200, run
+    query = """SELECT 1 FROM push_delivery d JOIN push_execution e ON e.id = d.execution_id
+               WHERE e.task_code = %s AND d.state = 'sent' LIMIT 1"""
+    platform.eventually(lambda: platform.ledger(query, code) or None, f"the first outcomes of {code}")
+    return str(run["dag_run_id"])
+
+
+def run_path(code: str, run: str) -> str:
+    return f"/api/v2/dags/push__{code}/dagRuns/{urllib.parse.quote(run, safe='')}"
+
+
+def ended(platform: Any, code: str, number: int = 1) -> tuple[str, str]:
+    """State and error of an execution, once it has ended."""
+    query = """SELECT state, error FROM push_execution
+               WHERE task_code = %s AND number = %s AND finished_at IS NOT NULL"""
+    row: tuple[str, str] = platform.eventually(
+        lambda: next(iter(platform.ledger(query, code, number)), None), f"execution {number} of {code} to end"
+    )
+    return row
+
+
+def delivered(platform: Any, code: str) -> tuple[int, int]:
+    """How many mails arrived, and how many the ledger calls sent or in doubt."""
+    query = """SELECT count(*) FROM push_delivery d JOIN push_execution e ON e.id = d.execution_id
+               WHERE e.task_code = %s AND d.state IN ('sent', 'unknown')"""
+    return len(platform.mails(subject=code)), platform.ledger(query, code)[0][0]
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_run_that_is_marked_while_it_sends_ends_so(platform: Any, state: str) -> None:
+    code = f"marked-{state}"
+    apply(platform, code)
+    run = begin(platform, code)
+    assert platform.call(run_path(code, run), {"state": state}, method="PATCH")[0] == 200
+    assert ended(platform, code)[0] == "partial"
+    assert f"marked the run as {state}" in ended(platform, code)[1]
+
+    def still() -> tuple[int, int] | None:
+        mails, told = delivered(platform, code)
+        return (mails, told) if mails == told else None
+
+    mails, _ = platform.eventually(still, "the sender to have stopped")
+    assert mails < 60
+    # Airflow takes the DAG for full until its next parse; the next execution begins all the same.
+    platform.eventually(
+        lambda: (
+            platform.metadata("SELECT 1 FROM dag WHERE dag_id = %s AND NOT exceeds_max_non_backfill", f"push__{code}")
+            or None
+        ),
+        "the DAG to take runs",
+    )
+    assert platform.trigger(code, {"recipients": ["after@example.com"]})[0] == 200
+    platform.await_mail("after@example.com")
+
+
+def test_a_task_that_is_marked_while_it_sends(platform: Any) -> None:
+    apply(platform, "marked-task")
+    run = begin(platform, "marked-task")
+    path = f"{run_path('marked-task', run)}/taskInstances/send"
+    assert platform.call(path, {"new_state": "failed"}, method="PATCH")[0] == 200
+    state, error = ended(platform, "marked-task")
+    assert state == "partial"
+    assert "marked the task" in error
+
+
+def test_a_queued_run_that_is_deleted_leaves_an_execution_that_says_so(platform: Any) -> None:
+    apply(platform, "queued-deleted", max_active_runs=1)
+    begin(platform, "queued-deleted")
+    (started,) = platform.call("/push/v1/tasks/queued-deleted/trigger", {})[1:]
+    assert platform.call(run_path("queued-deleted", started["run_id"]), method="DELETE")[0] in (200, 204)
+    assert ended(platform, "queued-deleted", 2)[0] == "failed"
+    assert "deleted the run" in ended(platform, "queued-deleted", 2)[1]
+    platform.push("cancel", "queued-deleted")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_dag_that_is_deleted_comes_back_as_it_was(platform: Any, paused: bool) -> None:
+    code = f"binned-{str(paused).lower()}"
+    apply(platform, code)
+    assert platform.call(f"/api/v2/dags/push__{code}", {"is_paused": paused}, method="PATCH")[0] == 200
+    assert platform.call(f"/api/v2/dags/push__{code}", method="DELETE")[0] in (200, 204)
+    platform.await_dag(code, is_paused=paused)
+    if not paused:
+        assert platform.trigger(code, {"recipients": ["unbinned@example.com"]})[0] == 200
+        platform.await_mail("unbinned@example.com")
+
+
+@pytest.mark.parametrize("dag", ["push_receipts", "push_kafka"])
+def test_the_platforms_own_dags_come_back(platform: Any, dag: str) -> None:
+    def deleted() -> bool | None:  # refused while one of its tasks runs
+        return platform.call(f"/api/v2/dags/{dag}", method="DELETE")[0] in (200, 204) or None
+
+    platform.eventually(deleted, f"{dag} to be deleted")
+    platform.eventually(
+        lambda: platform.metadata("SELECT 1 FROM dag WHERE dag_id = %s AND NOT is_stale", dag) or None, f"{dag} again"
+    )
+
+
+def test_dags_that_vanished_while_the_ledger_was_away_come_back(platform: Any) -> None:
+    apply(platform, "survivor")
+    url = platform.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    server = platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            for process in psutil.Process(platform.pid).children():
+                if Path(f"/proc/{process.pid}/fd/1").readlink().name == "dag-processor.log":
+                    process.kill()
+            lost = "SELECT 1 FROM dag WHERE dag_id = 'push__survivor' AND (is_stale OR has_import_errors)"
+            platform.eventually(lambda: platform.metadata(lost) or None, "the DAG to be lost")
+        finally:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    platform.await_dag("survivor", is_stale=False)
+    assert platform.trigger("survivor", {"recipients": ["survivor@example.com"]})[0] == 200
+    platform.await_mail("survivor@example.com")
