@@ -397,7 +397,7 @@ def test_text_of_users_is_shown_and_nothing_more(desk: Desk) -> None:
         assert seen.dag_display_name == text.strip()
         check_harmless(seen, text, text)
         cells = [cell for cell in shown(seen.doc_md).split("\n") if cell]
-        assert len(cells) == 1 + 2 * 6 + 1  # the heading, the table's rows, the last line
+        assert len(cells) == 1 + 2 * 6 + 3  # the heading, the table's rows, the last lines
 
 
 def test_a_configuration_of_many_lines_stays_one_cell(desk: Desk) -> None:
