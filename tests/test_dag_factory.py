@@ -226,7 +226,7 @@ FORM: list[tuple[str, Any, bool]] = [
     ("recipients", ["a@example.com", {"to": "b@example.com", "variables": {"name": "B"}}], True),
     ("recipients", [{"to": "b@example.com"}], True),
     ("recipients", "a@example.com", False),
-    ("recipients", [""], False),
+    ("recipients", ["", "a@example.com"], True),  # an empty line of the form
     ("recipients", [{"variables": {}}], False),
     ("recipients", [{"to": "b@example.com", "cc": "c@example.com"}], False),
     ("variables", None, True),

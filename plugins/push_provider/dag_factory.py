@@ -70,6 +70,8 @@ def _build(row: ShardTask) -> DAG:
 def _dag(task: PushTask, row: ShardTask) -> DAG:
     plan = schedule.plan(task, row.schedule_since, settings.default_timezone())
     tags = ["push", task.channel, *([f"app:{task.app}"[:100]] if task.app else [])]
+    if not row.open:
+        tags.append("push:cancelled" if row.cancelled else "push:finished")
     dag = DAG(
         dag_id=task.dag_id,
         dag_display_name=task.name,
@@ -130,10 +132,13 @@ def _params(row: ShardTask) -> Mapping[str, Any]:
             default=[],
             type=["array", "null"],
             title="Recipients, one a line",
-            description=f"Who gets this execution, instead of the task's own recipients. {own}",
+            description=(
+                f"Who gets this execution, instead of the task's own recipients. {own} It is sent at once: the logical "
+                "date is no time to send at. A push task with a schedule is sent later."
+            ),
             items={
                 "anyOf": [
-                    {"type": "string", "minLength": 1, "maxLength": 320},
+                    {"type": "string", "maxLength": 320},  # an empty line is nobody
                     {
                         "type": "object",
                         "required": ["to"],

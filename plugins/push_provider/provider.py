@@ -329,6 +329,12 @@ def _kafka_options() -> dict[str, Any]:
             default="1",
             example="10",
         ),
+        "test_sends": _option(
+            "Whether 'airflow tasks test' and 'airflow dags test' of a push task send its messages and count an "
+            "execution; otherwise they show what would be sent, and to how many.",
+            default="False",
+            example="True",
+        ),
         "kafka_define": _option(
             "Whether messages may define push tasks: True, False, or the topics whose messages may, with commas.",
             default="True",

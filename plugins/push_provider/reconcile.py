@@ -7,6 +7,7 @@ the ledger are each told such things once, if at all. So the API server looks at
   process that is still sending notices, and stops between two messages.
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
   was, paused if it was paused. So do the platform's own DAGs.
+* A run with a logical date in the future, which would hold up all others until then, fails with that reason.
 * A DAG that Airflow still takes for full, after one of its runs was marked, takes runs again.
 """
 
@@ -72,6 +73,9 @@ class Reconciler:
         with transaction(engine) as connection:
             if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar():
                 return
+            with self._sessions() as session:
+                for code, run in runs.refuse_future(session):
+                    log.warning("Run %s of push task %s is refused: its logical date is in the future", run, code)
             self._close_executions(engine)
             self._bring_back_tasks(engine)
             with self._sessions() as session:

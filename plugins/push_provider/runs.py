@@ -6,7 +6,7 @@ For the API server and the command line, which may use Airflow's ORM; tasks and 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
@@ -120,6 +120,8 @@ def clear(session: Session, code: str, run_id: str) -> bool:
     return True
 
 
+_CLOCKS = timedelta(minutes=1)
+"""By how much the clock of a person's browser may be ahead."""
 ALIVE = frozenset(("queued", "running"))
 """States of runs that go on."""
 _DEEDS = {
@@ -172,6 +174,36 @@ def why_ended(session: Session, code: str, run_id: str, state: str | None, *, si
     if state is None:
         return "The run is gone from Airflow before all was sent"
     return f"The run has ended as {state} before all was sent: its process was killed, and no try was left"
+
+
+def refuse_future(session: Session) -> list[tuple[str, str]]:
+    """Fail the runs that somebody triggered with a logical date in the future; the push task and run id of each.
+
+    Airflow lets nothing of such a run begin before that date, while it takes one of the DAG's ``max_active_runs``.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState, State, TaskInstanceState
+    from sqlalchemy import select
+
+    waiting = select(DagRun).where(
+        DagRun.dag_id.startswith(DAG_PREFIX, autoescape=True),
+        DagRun.state.in_(ALIVE),
+        DagRun.run_type == "manual",
+        DagRun.logical_date > datetime.now(UTC) + _CLOCKS,
+    )
+    refused = []
+    for run in session.scalars(waiting.limit(100).with_for_update(skip_locked=True, of=DagRun)):
+        for instance in run.get_task_instances(session=session):
+            if instance.state not in State.finished:
+                instance.set_state(TaskInstanceState.FAILED, session=session)
+        run.set_state(DagRunState.FAILED)
+        why = (
+            f"Its logical date, {run.logical_date:%Y-%m-%d %H:%M %Z}, lies in the future. A logical date is no time to "
+            "send at: leave it out to send now, or give a push task a schedule to send later."
+        )
+        run.note = why, None
+        refused.append((run.dag_id.removeprefix(DAG_PREFIX), run.run_id))
+    return refused
 
 
 def pause(session: Session, code: str, *, paused: bool) -> None:

@@ -185,6 +185,11 @@ class TopicRule(NamedTuple):
     define: bool = True
 
 
+def test_sends() -> bool:
+    """Whether ``airflow tasks test`` and ``airflow dags test`` of a push task really send, and count."""
+    return _get("test_sends", "False").strip().lower() in _TRUE
+
+
 def kafka_define() -> bool | frozenset[str]:
     """Whether messages may define push tasks; or the topics of which they may."""
     text = _get("kafka_define", "True").strip()

@@ -279,3 +279,62 @@ def test_a_dead_execution_is_closed_once(ledger: Engine) -> None:
     (execution,) = executions.find(ledger, task="t")
     assert (execution.state, execution.error) == ("partial", "killed")
     assert executions.under_way(ledger, limit=10) == []
+
+
+def test_a_run_made_anew_under_the_same_id_is_another_execution(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+
+    def made(minute: int, *recipients: str) -> Any:
+        context = run(conf={"recipients": list(recipients)})
+        context["dag_run"].run_after = datetime(2026, 7, 1, 6, minute, tzinfo=UTC)
+        return context
+
+    first = execute(made(0, "bob@example.com"))
+    assert execute(made(0, "bob@example.com"))["execution"] == first["execution"]  # cleared
+    assert execute(made(5, "eve@example.com"))["execution"] != first["execution"]
+    assert mails.to == ["bob@example.com", "eve@example.com"]
+    assert {row.run_id for row in executions.find(ledger, task="t")} == {None, "run"}
+
+
+def test_an_open_execution_whose_run_is_made_anew_ends(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    before = datetime(2026, 7, 1, 6, tzinfo=UTC)
+    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run", run_after=before)
+    context = run()
+    context["dag_run"].run_after = before + timedelta(minutes=1)
+    assert execute(context)["sent"] == 1
+    new, old = executions.find(ledger, task="t")
+    assert (new.state, old.state) == ("succeeded", "failed")
+    assert "another one was made" in (old.error or "")
+
+
+def test_a_backfill_has_its_date(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    context = run(due=DUE, late=86400)  # long ago, which only a schedule's times may miss
+    context["dag_run"].run_type = "backfill"
+    assert execute(context)["sent"] == 1
+    (execution,) = executions.find(ledger, task="t")
+    assert (execution.source, execution.scheduled_for) == ("backfill", DUE)
+
+
+def test_a_test_shows_and_sends_nothing(
+    ledger: Engine, mails: Mails, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.supervisor import InProcessSupervisorComms
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", InProcessSupervisorComms(supervisor=None), raising=False)  # type: ignore[arg-type]
+    apply(ledger, recipients=["ann@example.com", "bob@example.com"])
+    assert execute(run()) == {"test": True, "recipients": 2}
+    assert "<p>ann@example.com</p>" in capsys.readouterr().out
+    assert mails.to == []
+    assert tasks.get(ledger, "t").executions == 0
+    monkeypatch.setenv("AIRFLOW__PUSH__TEST_SENDS", "True")
+    assert execute(run())["sent"] == 2
+
+
+def test_empty_lines_of_the_form_are_nobody(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    assert execute(run(conf={"recipients": ["", "bob@example.com", "  "], "variables": {}}))["sent"] == 1
+    assert execute(run("own", conf={"recipients": [""]}))["sent"] == 1
+    assert mails.to == ["bob@example.com", "ann@example.com"]

@@ -25,7 +25,7 @@ _SCHEDULE: TypeAdapter[Any] = TypeAdapter(Schedule)
 PAUSED = "paused"
 """The status of a task that would go on if its DAG were not paused; only Airflow knows."""
 Status = Literal["pending", "running", "active", "paused", "finished", "failed", "cancelled"]
-Source = Literal["schedule", "manual", "cli", "rest", "kafka"]
+Source = Literal["schedule", "backfill", "manual", "cli", "rest", "kafka"]
 WAITING = (TaskStatus.PENDING, TaskStatus.ACTIVE)
 """What is shown as paused while the DAG is."""
 

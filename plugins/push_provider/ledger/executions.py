@@ -53,6 +53,7 @@ from push_provider.ledger.tables import (
 from push_provider.task import PushTask, Trigger, parse_stored
 
 _COPY = "COPY push_delivery (execution_id, recipient, variables) FROM STDIN"
+_MADE_ANEW = "Its run was deleted, and another one was made under the same id"
 _LOCK_SPACE = 0x7075  # "pu": keeps our advisory locks apart from others in the database
 
 _RECORDED: Mapping[Result, DeliveryState] = {
@@ -137,6 +138,7 @@ def plan(
     freeze: Callable[[PushTask], Mapping[str, str]],
     trigger: Trigger | None = None,
     run_id: str | None = None,
+    run_after: datetime | None = None,
     key: str | None = None,
     triggered_by: str | None = None,
     scheduled_for: datetime | None = None,
@@ -145,11 +147,12 @@ def plan(
 
     An execution counts from here on, whatever becomes of it.
 
-    :param source: what started it: ``schedule``, ``manual``, ``cli``, ``rest``, ``kafka``.
+    :param source: what started it: ``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``.
     :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`). If they
         cannot be read the execution begins all the same, so that its failure is on record.
     :param trigger: recipients and variables of this execution; left out, the task's own.
     :param run_id: the DAG run; left out, it is bound later with :func:`bind`.
+    :param run_after: of that run, by which it is told from a later one of the same id.
     :param key: idempotency key, unique in the task.
     :raises UnknownTask: there is no such task.
     :raises TaskClosed: it is cancelled, or all its executions have begun.
@@ -163,6 +166,7 @@ def plan(
             freeze=freeze,
             trigger=trigger,
             run_id=run_id,
+            run_after=run_after,
             key=key,
             triggered_by=triggered_by,
             scheduled_for=scheduled_for,
@@ -177,6 +181,7 @@ def plan_within(
     freeze: Callable[[PushTask], Mapping[str, str]],
     trigger: Trigger | None = None,
     run_id: str | None = None,
+    run_after: datetime | None = None,
     key: str | None = None,
     triggered_by: str | None = None,
     scheduled_for: datetime | None = None,
@@ -195,6 +200,7 @@ def plan_within(
         freeze=freeze,
         variables=trigger.variables,
         run_id=run_id,
+        run_after=run_after,
         key=key,
         triggered_by=triggered_by,
         scheduled_for=scheduled_for,
@@ -223,6 +229,7 @@ def reserve(
     freeze: Callable[[PushTask], Mapping[str, str]],
     variables: Mapping[str, Any],
     run_id: str | None = None,
+    run_after: datetime | None = None,
     key: str | None = None,
     triggered_by: str | None = None,
     scheduled_for: datetime | None = None,
@@ -247,6 +254,7 @@ def reserve(
         "variables": dict(variables),
         # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
         "error": error,
+        "run_after": run_after.isoformat() if run_after else None,
     }
     inserted = connection.execute(
         insert(push_execution)
@@ -299,11 +307,25 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     return _plan(row, new=False)
 
 
-def of_run(engine: Engine, code: str, run_id: str) -> Plan | None:
-    """The execution of a DAG run, if one was planned: a retried or cleared run has one."""
+def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None = None) -> Plan | None:
+    """The execution of a DAG run, if one was planned: a retried or cleared run has one.
+
+    A run that was deleted and made anew under the same id is another one: the execution of the former is closed, and
+    bound to no run any more.
+
+    :param run_after: of the run; left out, every run of this id is the same.
+    """
     with transaction(engine) as connection:
+        tasks.lock(connection, code)
         row = _existing(connection, code, run_id, None)
-    return _plan(row, new=False) if row else None
+        before = row.snapshot.get("run_after") if row else None
+        if row is None or run_after is None or before is None or datetime.fromisoformat(before) == run_after:
+            return _plan(row, new=False) if row else None
+        former = push_execution.c.id == row.id
+        if connection.execute(select(push_execution.c.finished_at).where(former)).scalar() is None:
+            _finish(connection, row.id, final=True, error=_MADE_ANEW, resend_unknown=False)
+        connection.execute(update(push_execution).where(former).values(run_id=None))
+        return None
 
 
 def busy_at(engine: Engine, code: str, moment: datetime) -> bool:

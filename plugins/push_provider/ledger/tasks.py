@@ -131,6 +131,7 @@ class ShardTask(NamedTuple):
     name: str
     spec: Mapping[str, Any]
     open: bool
+    cancelled: bool
     schedule_since: datetime
     recipients: int
 
@@ -659,6 +660,7 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
             push_task.c.name,
             slim.label("spec"),
             _closed().label("closed"),
+            push_task.c.status,
             push_task.c.schedule_since,
             push_task.c.recipients,
         )
@@ -669,7 +671,16 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
         current = connection.execute(select(push_shard.c.revision).where(push_shard.c.shard == shard)).scalar()
         rows = connection.execute(query).all()
     return current or 0, [
-        ShardTask(row.code, row.name, row.spec, not row.closed, row.schedule_since, row.recipients) for row in rows
+        ShardTask(
+            row.code,
+            row.name,
+            row.spec,
+            not row.closed,
+            row.status == TaskStatus.CANCELLED,
+            row.schedule_since,
+            row.recipients,
+        )
+        for row in rows
     ]
 
 

@@ -64,9 +64,12 @@ class BasePushOperator(BaseOperator):
         :raises AirflowFailException: trying again would change nothing.
         :raises TransientError: Airflow tries again, and not before the provider wants to be asked.
         """
+        from push_provider import settings
         from push_provider.ledger.engine import get_engine
 
         try:
+            if _is_test() and not settings.test_sends():
+                return self._show(context, get_engine())
             return self._execute(context, get_engine())
         except PermanentError as error:
             # The cause is in the text; its traceback would only hide it.
@@ -128,26 +131,29 @@ class BasePushOperator(BaseOperator):
         from push_provider.task import parse_trigger
 
         run = context["dag_run"]
-        planned = executions.of_run(engine, self.code, run.run_id)
-        if planned:
-            return planned
-        trigger = parse_trigger(run.conf, channel=self.channel, where="conf")
+        trigger = parse_trigger(_without_blank_lines(run.conf), channel=self.channel, where="conf")
         if trigger.execution is not None:
-            return executions.bind(engine, self.code, trigger.execution, run.run_id)
+            planned = executions.of_run(engine, self.code, run.run_id)
+            return planned or executions.bind(engine, self.code, trigger.execution, run.run_id)
+        run_after = getattr(run, "run_after", None)
+        if planned := executions.of_run(engine, self.code, run.run_id, run_after=run_after):
+            return planned
         scheduled = run.run_type == "scheduled"
+        dated = scheduled or run.run_type == "backfill"
         if scheduled:
             self._refuse_missed(context, engine)
         try:
             plan = executions.plan(
                 engine,
                 self.code,
-                source="schedule" if scheduled else "manual",
+                source="schedule" if scheduled else "backfill" if dated else "manual",
                 freeze=content.freeze,
                 # The form hands over an empty list where nobody was named.
                 trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
                 run_id=run.run_id,
+                run_after=run_after,
                 triggered_by=run.triggering_user_name,
-                scheduled_for=run.logical_date if scheduled else None,
+                scheduled_for=run.logical_date if dated else None,
             )
         except TaskClosed as closed:
             if scheduled:  # a run that was made just before the DAG lost its schedule
@@ -157,6 +163,27 @@ class BasePushOperator(BaseOperator):
             "Execution %s (no. %s of push task %s): %s recipients", plan.id, plan.number, self.code, plan.total
         )
         return plan
+
+    def _show(self, context: Context, engine: Engine) -> dict[str, Any]:
+        """Say what would be sent, and to how many, for a test from Airflow's command line; sends and counts nothing."""
+        from push_provider.content.for_channel import shown
+        from push_provider.ledger import tasks
+        from push_provider.task import parse_trigger
+
+        trigger = parse_trigger(_without_blank_lines(context["dag_run"].conf), channel=self.channel, where="conf")
+        task = tasks.get(engine, self.code).task()
+        recipients = trigger.recipients or task.recipients
+        self.log.info(
+            "A test: push task %s would be sent to %s recipients; nothing is sent", self.code, len(recipients)
+        )
+        if recipients:
+            first = recipients[0]
+            message = shown(task, first.to, first.variables, variables=trigger.variables)
+            for name, value in message.items():
+                if value:
+                    self.log.info("%s: %s", name, value)
+        self.log.info("To send from a test, set AIRFLOW__PUSH__TEST_SENDS=True")
+        return {"test": True, "recipients": len(recipients)}
 
     def _refuse_missed(self, context: Context, engine: Engine) -> None:
         """Skip a scheduled run whose time passed while nothing ran, if the task wants that."""
@@ -346,6 +373,21 @@ class _Progress:
         done = self._done.total()
         kinds = ", ".join(f"{count} {result}" for result, count in sorted(self._done.items())) or "no answer yet"
         self._log.info("%s of %s done (%s), %.1f a second", done, self._left, kinds, done / (now - self._began))
+
+
+def _is_test() -> bool:
+    """Whether this is ``airflow tasks test`` or ``airflow dags test``, which run a task in their own process."""
+    from airflow.sdk.execution_time import task_runner
+
+    return type(getattr(task_runner, "SUPERVISOR_COMMS", None)).__name__ == "InProcessSupervisorComms"
+
+
+def _without_blank_lines(conf: Any) -> Any:
+    """A run's conf as Airflow's form hands it over, whose field of recipients has an entry for each empty line."""
+    if not isinstance(conf, dict) or not isinstance(conf.get("recipients"), list):
+        return conf
+    named = [one for one in conf["recipients"] if not (isinstance(one, str) and not one.strip())]
+    return {**conf, "recipients": named}
 
 
 def _retries_left(context: Context) -> int:
