@@ -126,6 +126,8 @@ def test_the_platforms_own_dags_come_back(platform: Any, dag: str) -> None:
 
 def test_dags_that_vanished_while_the_ledger_was_away_come_back(platform: Any) -> None:
     apply(platform, "survivor")
+    good = "SELECT dag_id FROM dag WHERE NOT is_stale AND NOT has_import_errors"
+    before = set(platform.metadata(good))
     url = platform.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     server = platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
@@ -141,5 +143,6 @@ def test_dags_that_vanished_while_the_ledger_was_away_come_back(platform: Any) -
         finally:
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     platform.await_dag("survivor", is_stale=False)
+    platform.eventually(lambda: before <= set(platform.metadata(good)) or None, "all DAGs to be back")
     assert platform.trigger("survivor", {"recipients": ["survivor@example.com"]})[0] == 200
     platform.await_mail("survivor@example.com")

@@ -71,7 +71,8 @@ def test_cancel_stops_an_execution_in_the_middle(platform: Any) -> None:
     cancelled = platform.call("/push/v1/tasks/rest-stop/cancel", {})[1]
     assert cancelled["deliveries_cancelled"] > 0
     row = ended(platform, begun["execution"])
-    assert row["cancelled"] == cancelled["deliveries_cancelled"]
+    # What the sender had claimed and not begun is given back, and cancelled then.
+    assert row["cancelled"] >= cancelled["deliveries_cancelled"]
     assert row["sent"] + row["cancelled"] == 20_000
 
 
