@@ -28,7 +28,7 @@ from push_provider.task import parse
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-ALL = 600
+ALL = 1500
 PATIENCE = 60.0
 
 
