@@ -28,7 +28,9 @@ from push_provider.task import parse
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-ALL = 1500
+pytestmark = pytest.mark.slow
+
+ALL = 1000
 PATIENCE = 60.0
 
 
