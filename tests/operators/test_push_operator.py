@@ -333,6 +333,20 @@ def test_a_test_shows_and_sends_nothing(
     assert execute(run())["sent"] == 2
 
 
+@pytest.mark.parametrize(
+    ("run_id", "user"), [("__airflow_temporary_run_2026-07-01T09:00:00+00:00__", None), ("manual__1", "dag_test")]
+)
+def test_a_test_that_the_scheduler_takes_for_its_own_sends_nothing(
+    ledger: Engine, mails: Mails, run_id: str, user: str | None
+) -> None:
+    apply(ledger)
+    context = run(run_id)
+    context["dag_run"].triggering_user_name = user
+    assert execute(context) == {"test": True, "recipients": 1}
+    assert mails.to == []
+    assert tasks.get(ledger, "t").executions == 0
+
+
 def test_empty_lines_of_the_form_are_nobody(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
     assert execute(run(conf={"recipients": ["", "bob@example.com", "  "], "variables": {}}))["sent"] == 1
