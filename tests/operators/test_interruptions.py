@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections import Counter
@@ -15,9 +14,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.timeout import timeout
+from mail_port import mail_port
 
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import deliveries, executions, tasks
@@ -56,16 +55,11 @@ class SlowServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowServer]:
     handler = SlowServer()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
     extra = {"ignore_tls": True, "max_connections": 2, "timeout": 30}
-    connection = {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@example.com"}
-    monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps({**connection, "extra": extra}))
-    yield handler
-    controller.stop()
+    with mail_port(handler) as port:
+        connection = {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@example.com"}
+        monkeypatch.setenv("AIRFLOW_CONN_PUSH_EMAIL_DEFAULT", json.dumps({**connection, "extra": extra}))
+        yield handler
 
 
 def apply(ledger: Engine, count: int = ALL, **fields: Any) -> None:

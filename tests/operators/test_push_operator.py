@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from aiosmtpd.controller import Controller
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from mail_port import mail_port
 
 from push_provider.content import freeze
 from push_provider.exceptions import ProviderUnavailable
@@ -43,14 +42,9 @@ class Mails:
 @pytest.fixture
 def mails(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mails]:
     handler = Mails()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    account(monkeypatch, port)
-    yield handler
-    controller.stop()
+    with mail_port(handler) as port:
+        account(monkeypatch, port)
+        yield handler
 
 
 def account(monkeypatch: pytest.MonkeyPatch, port: int) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -74,6 +74,15 @@ class Outcome(NamedTuple):
     retry_after: float | None = None
 
 
+STOPPED = "stopped"
+"""Code of deliveries that were not begun, because the sender was asked to stop."""
+
+
+def not_begun(ids: Iterable[int]) -> list[Outcome]:
+    """The outcomes of deliveries that were not begun, by their numbers."""
+    return [Outcome(number, Result.RETRY, None, STOPPED) for number in ids]
+
+
 class Job(NamedTuple):
     """The execution a sender is opened for.
 
@@ -86,10 +95,6 @@ class Job(NamedTuple):
     execution: int
     token: str
     last: bool = False
-
-
-STOPPED = "stopped"
-"""Code of deliveries that were not begun, because the sender was asked to stop."""
 
 
 class Sender(AbstractContextManager["Sender"], ABC):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from push_provider.channels import out_id
-from push_provider.channels.base import STOPPED, Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender
+from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender, not_begun
 from push_provider.channels.sms_calls import Calls, Message
 from push_provider.channels.sms_numbers import Numbers
 from push_provider.exceptions import ConfigurationError, ContentError
@@ -141,7 +141,6 @@ class SmsSender(Sender):
         self._outcomes: list[Outcome] = []
         self._left: dict[int, Message] = {}
         """Those of the chunk for which no call was begun, by their ids."""
-        self._stopping = False
         self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -176,13 +175,12 @@ class SmsSender(Sender):
     def known(self) -> list[Outcome]:
         """What is known of the chunk that is being sent."""
         # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
-        left = tuple(self._left) if self._stopping else ()
-        return [*self._outcomes, *(Outcome(number, Result.RETRY, None, STOPPED) for number in left)]
+        left = tuple(self._left) if self._calls.stopping else ()
+        return [*self._outcomes, *not_begun(left)]
 
     def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
         """Make no more calls."""
         self._calls.stop()
-        self._stopping = True
 
     def _messages(self, deliveries: Sequence[Delivery]) -> list[Message]:
         """What is to be sent; who cannot be sent anything has their outcome."""

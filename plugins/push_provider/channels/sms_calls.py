@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels import out_id
-from push_provider.channels.base import STOPPED, Job, Outcome, Result
+from push_provider.channels.base import Job, Outcome, Result, not_begun
 from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_client import Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, Meaning, meaning
@@ -123,6 +123,11 @@ class Calls:
         if self._halt is not None and not self._answered:
             raise self._halt.error
 
+    @property
+    def stopping(self) -> bool:
+        """Whether no more calls are made, because somebody asked."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Make no more calls; any thread may ask."""
         self._stopping.set()
@@ -141,11 +146,11 @@ class Calls:
 
     def _untried(self, batch: Sequence[Message]) -> list[Outcome] | None:
         """What becomes of messages for which no call is made; None if one may be made now."""
-        if self._halt is None and not self._stopping.is_set():
+        if self._halt is None and not self.stopping:
             self._keep_pace()
         if self._halt is not None:
             return _all(batch, self._halt.result, self._halt.code, str(self._halt.error)[:500])
-        return _all(batch, Result.RETRY, STOPPED, None) if self._stopping.is_set() else None
+        return not_begun(message.id for message in batch) if self.stopping else None
 
     def _deliver(self, batch: Sequence[Message], tries: int) -> list[Outcome] | _InParts:
         try:
@@ -248,7 +253,7 @@ class Calls:
 
 
 def _all(
-    batch: Sequence[Message], result: Result, code: str, text: str | None, retry_after: float | None = None
+    batch: Sequence[Message], result: Result, code: str, text: str, retry_after: float | None = None
 ) -> list[Outcome]:
     """The same outcome for every message of a call."""
     return [Outcome(message.id, result, None, code, text, retry_after) for message in batch]

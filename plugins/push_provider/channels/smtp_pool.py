@@ -16,11 +16,11 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from push_provider.channels.base import STOPPED, Outcome, Result
+from push_provider.channels.base import Outcome, Result, not_begun
 from push_provider.channels.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.channels.smtp_manners import Manners
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
@@ -113,7 +113,7 @@ class Pool:
         """What is known of the chunk that is being sent; see :meth:`push_provider.channels.base.Sender.known`."""
         # Copies of a list and of a deque are made in one step of the interpreter.
         left = tuple(self._queue) if self._stopping else ()
-        return [*tuple(self._outcomes), *_not_begun(left)]
+        return [*tuple(self._outcomes), *not_begun(one.id for one in left)]
 
     def stop(self, seconds: float) -> None:
         """Begin no more mails; see :meth:`push_provider.channels.base.Sender.stop`."""
@@ -230,7 +230,7 @@ class Pool:
     def _more(self) -> bool:
         """Whether deliveries wait for a connection that is being opened, or can still be; else end them."""
         if self._stopping:
-            self._outcomes += _not_begun(self._queue)
+            self._outcomes += not_begun(one.id for one in self._queue)
             self._queue.clear()
         if not self._queue:
             return False
@@ -390,7 +390,3 @@ class Pool:
         if not self._opening:
             self._wake.close()
             self._waker.close()
-
-
-def _not_begun(deliveries: Iterable[Delivery]) -> list[Outcome]:
-    return [Outcome(delivery.id, Result.RETRY, None, STOPPED) for delivery in deliveries]

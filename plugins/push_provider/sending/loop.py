@@ -20,7 +20,7 @@ from enum import StrEnum
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.channels.base import STOPPED, Outcome, Result
+from push_provider.channels.base import STOPPED, Outcome, not_begun
 from push_provider.exceptions import PushError
 from push_provider.ledger import executions
 
@@ -118,7 +118,7 @@ class Sending:
 
     def give_back(self) -> None:
         """Make what is claimed pending again: nothing of it was handed over."""
-        self._record(_not_begun(self._claimed.values()))
+        self._record(not_begun(self._claimed))
 
     def run(self, sender: Sender) -> Stop | None:
         """Send all that is pending, and close the sender.
@@ -148,7 +148,7 @@ class Sending:
                     outcomes = sender.send(chunk)
                     self._news.put(_Sent(outcomes, time.monotonic() - began))
         except PushError as error:  # which says that nothing of the chunk was handed over
-            self._news.put(_Sent(_not_begun(chunk or ()), error=error))
+            self._news.put(_Sent(not_begun(one.id for one in chunk or ()), error=error))
         except BaseException as error:  # noqa: BLE001  (it is raised in the thread that waits for this one)
             self._news.put(_Sent(sender.known(), error=error))
         finally:
@@ -235,7 +235,7 @@ class Sending:
         # Of the first of those that did not come back a part may be known; the others were never begun.
         known = [] if self._over else sender.known()
         never = self._under_way if self._over else self._under_way[1:]
-        self._record([*known, *_not_begun(one for chunk in never for one in chunk)])
+        self._record([*known, *not_begun(one.id for chunk in never for one in chunk)])
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
         fresh = self._fresh(outcomes)
@@ -257,7 +257,3 @@ class Sending:
 def _on_record(outcomes: Iterable[Outcome]) -> list[Outcome]:
     # Of those that were not begun there is nothing to say.
     return [outcome._replace(code=None) if outcome.code == STOPPED else outcome for outcome in outcomes]
-
-
-def _not_begun(deliveries: Iterable[Delivery]) -> list[Outcome]:
-    return [Outcome(delivery.id, Result.RETRY, None, STOPPED) for delivery in deliveries]
