@@ -160,14 +160,18 @@ class Sending:
         self._hand_over(list(self._claimed.values()))
         self._record_and_claim()
         looked = time.monotonic()
+        recorded = False
         while self._under_way:
             if self._came_back(_TURN):
                 self._record_and_claim()
+                recorded = True
             if self._ended:
                 return Stop.ENDED
             if time.monotonic() - looked >= _TURN:
                 looked = time.monotonic()
-                self._record(sender.known())
+                if not recorded:  # else what is known is younger than a turn, and worth no transaction of its own
+                    self._record(sender.known())
+                recorded = False
                 if stop := self._unwanted():
                     return stop
         return None
