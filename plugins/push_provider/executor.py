@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.local_executor import LocalExecutor
 from airflow.utils.state import TaskInstanceState
 
+from push_provider import ending
+
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
     from airflow.executors.workloads.types import WorkloadKey, WorkloadState
@@ -57,11 +59,17 @@ class WarmLocalExecutor(LocalExecutor):
     def start(self) -> None:
         """Import, then start as LocalExecutor does."""
         self._under_way: Counter[WorkloadKey] = Counter()
+        ending.prepare()
         for module in _MODULES:
             # A module that another version has renamed only costs its head start.
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
         super().start()
+
+    def end(self) -> None:
+        """Tell the tasks that only wait, then end as LocalExecutor does: when the last one is done."""
+        ending.want()
+        super().end()
 
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
         self._under_way.update(workload.key for workload in workload_list)

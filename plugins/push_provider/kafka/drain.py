@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from push_provider import settings
+from push_provider import ending, settings
 from push_provider.kafka import dead_letters, intake, messages, runs
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
@@ -48,7 +48,8 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
 
     :param connection: of the broker.
     :param until: moment of the monotonic clock after which no further batch is begun.
-    :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds.
+    :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds, or
+        the scheduler wants to end.
     :raises BrokerUnavailable: the broker cannot be used just now. What was taken is taken.
     :raises LedgerUnavailable: the batch at hand was not taken, and comes again.
     :raises ConfigurationError: the connection or an option has to be changed.
@@ -59,7 +60,7 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     made_at = time.monotonic()
     with Reader(connection, Topics(settings.kafka_topics())) as reader:
         reader.open()
-        while records := reader.read(limit, _BATCH_BYTES, wait=linger):
+        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=ending.wanted):
             orders = [
                 order
                 for record in records
@@ -77,7 +78,7 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
             _log(len(records), taken)
             if taken.rejected:
                 dead_letters.forward(engine, connection)
-            if time.monotonic() > until:
+            if time.monotonic() > until or ending.wanted():
                 break
         # Also where there was nothing but the markers of transactions: who watches the lag would wonder.
         reader.commit()

@@ -145,12 +145,15 @@ class Reader:
         """Wait for a message; it is not taken from the others that a later reader reads."""
         return bool(self._slice(1, seconds))
 
-    def read(self, limit: int, size: int, *, wait: float) -> list[Record]:
+    def read(
+        self, limit: int, size: int, *, wait: float, enough: Callable[[], bool] = lambda: False
+    ) -> list[Record]:
         """Read a batch.
 
         :param limit: at most so many messages.
         :param size: no more once so many bytes are there.
         :param wait: seconds to wait for the first one after all that there was has been read.
+        :param enough: whether that wait should end at once.
         :returns: nothing if none came.
         :raises BrokerUnavailable: the broker has gone silent.
         """
@@ -169,7 +172,7 @@ class Reader:
                     break
             elif self.at_end:
                 ended = ended or now
-                if now - ended >= wait:
+                if now - ended >= wait or enough():
                     break
             elif now - begun > _SILENCE_SECONDS:
                 raise BrokerUnavailable(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Topic
 from sqlalchemy import text as sql
 
+from push_provider import ending
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
 from push_provider.kafka import intake, messages, producer, runs
 from push_provider.kafka.connection import Topics, consumer_config
@@ -106,6 +108,26 @@ def test_every_message_of_every_partition_becomes_a_delivery(
         assert supervisor.runs[row.run_id or ""]["conf"] == {"execution": row.id}
     # All is committed.
     assert run(ledger, connection).messages == 0
+
+
+def test_a_long_wait_for_more_ends_when_the_scheduler_does(
+    ledger: Engine, supervisor: Supervisor, topic: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__KAFKA_LINGER", "3600")
+    monkeypatch.setattr(ending, "_wanted", None)
+    ending.prepare()
+    apply(ledger)
+    topic.send(start("before@example.com"))
+    connection, drained = connect(topic), SimpleQueue[Drained]()
+    worker = threading.Thread(target=lambda: drained.put(run(ledger, connection)), daemon=True)
+    worker.start()
+    deadline = time.monotonic() + 30
+    while not supervisor.runs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert drained.empty()  # it waits for more
+    ending.want()
+    assert drained.get(timeout=30).executions == 1
+    assert run(ledger, connection).messages == 0  # what it had taken is committed
 
 
 def lag(topic: Topic, connection: Any) -> int:
