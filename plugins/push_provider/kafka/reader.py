@@ -145,9 +145,7 @@ class Reader:
         """Wait for a message; it is not taken from the others that a later reader reads."""
         return bool(self._slice(1, seconds))
 
-    def read(
-        self, limit: int, size: int, *, wait: float, enough: Callable[[], bool] = lambda: False
-    ) -> list[Record]:
+    def read(self, limit: int, size: int, *, wait: float, enough: Callable[[], bool] = lambda: False) -> list[Record]:
         """Read a batch.
 
         :param limit: at most so many messages.
