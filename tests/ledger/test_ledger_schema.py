@@ -85,6 +85,24 @@ def test_a_ledger_in_use_is_migrated_with_all_it_holds(empty: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM push_answer")).scalar() == 199
 
 
+def test_refused_runs_are_forgotten_by_a_downgrade_and_nothing_else_is(empty: Engine) -> None:
+    schema.migrate(empty)
+    config = schema._config()
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0004")
+        connection.exec_driver_sql(_FILL)
+    schema.migrate(empty)
+    executions.refuse(empty, "old-7", source="manual", run_id="bad", error="no")
+    assert executions.count(empty, cap=1000, task="old-7") == 2
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0006")
+    schema.migrate(empty)
+    (row,) = executions.find(empty, task="old-7")
+    assert row.number == 1
+
+
 def test_migrations_and_tables_agree(empty: Engine) -> None:
     schema.migrate(empty)
     with empty.connect() as connection:

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from mail_port import mail_port
 
 from push_provider.content import freeze
-from push_provider.exceptions import ProviderUnavailable
+from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
 from push_provider.ledger import deliveries, executions, tasks
 from push_provider.operators.push import EmailPushOperator
 from push_provider.task import parse
@@ -346,3 +346,52 @@ def test_empty_lines_of_the_form_are_nobody(ledger: Engine, mails: Mails) -> Non
     assert execute(run(conf={"recipients": ["", "bob@example.com", "  "], "variables": {}}))["sent"] == 1
     assert execute(run("own", conf={"recipients": [""]}))["sent"] == 1
     assert mails.to == ["bob@example.com", "ann@example.com"]
+
+
+# --- runs of which nothing can be planned -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("conf", "reason"),
+    [
+        ({"recipients": ["ann@example.com", "nobody"]}, "conf: recipients[1]"),
+        ({"recipients": ["ann@example.com"], "colour": "red"}, "conf: colour: "),
+        ({"execution": 4711}, "conf.execution: "),
+        ({"recipients": [f"p{n}@example.com" for n in range(11)]}, "conf: recipients: are 11; at most 10 "),
+        ({"variables": {"text": "x" * 2000}}, "at most 1024 ([push] max_body_size)"),
+    ],
+)
+def test_a_run_whose_conf_is_refused_is_a_failed_execution_that_does_not_count(
+    ledger: Engine, mails: Mails, monkeypatch: pytest.MonkeyPatch, conf: Any, reason: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__MAX_RECIPIENTS", "10")
+    monkeypatch.setenv("AIRFLOW__PUSH__MAX_BODY_SIZE", "1024")
+    apply(ledger, schedule={"kind": "manual"}, execution={"type": "once"})
+    for _ in range(2):  # cleared, it is refused again, and is still one
+        with pytest.raises(AirflowFailException):
+            execute(run("bad", conf=conf))
+    (row,) = executions.find(ledger, task="t")
+    assert reason in (row.error or "")
+    assert (row.state, row.number, row.total, row.source, row.run_id) == ("failed", None, 0, "manual", "bad")
+    assert row.finished_at is not None
+    task = tasks.get(ledger, "t")
+    assert (task.executions, task.status) == (0, "pending")
+    with pytest.raises(NothingToRedrive, match="was refused before it began"):
+        executions.prepare_redrive(ledger, row.id, unknown=None)
+    assert execute(run("good"))["sent"] == 1
+    assert tasks.get(ledger, "t").status == "finished"
+    assert mails.to == ["ann@example.com"]
+
+
+def test_a_refused_run_that_begins_when_it_is_cleared_is_an_execution_like_any_other(
+    ledger: Engine, mails: Mails
+) -> None:
+    apply(ledger, schedule={"kind": "manual"}, recipients=[])
+    with pytest.raises(AirflowFailException, match="has none of its own"):
+        execute(run())
+    assert [row.number for row in executions.find(ledger, task="t")] == [None]
+    apply(ledger, schedule={"kind": "manual"})
+    assert execute(run())["sent"] == 1
+    (row,) = executions.find(ledger, task="t")
+    assert (row.state, row.number, row.run_id) == ("succeeded", 1, "run")
+    assert mails.to == ["ann@example.com"]

@@ -12,9 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from push_provider import settings
 from push_provider.api.guards import CallerDep
 from push_provider.api.problems import Problem, invalid
-from push_provider.exceptions import FieldError
 from push_provider.ledger import allowances
 from push_provider.ledger.engine import get_engine
+from push_provider.policy import sizes
 
 _LEASE_SECONDS = 1.0
 """How long a process may use what it has drawn from a caller's allowance."""
@@ -116,11 +116,5 @@ def check_recipients(document: Any) -> None:
     :param document: a push task, a change of one, or a trigger, as it came.
     :raises Problem: 422.
     """
-    limit = settings.max_recipients()
-    recipients = document.get("recipients") if isinstance(document, dict) else None
-    if limit and isinstance(recipients, list) and len(recipients) > limit:
-        raise invalid(
-            FieldError(
-                "recipients", f"are {len(recipients)}; at most {limit} fit into one task ([push] max_recipients)"
-            )
-        )
+    if isinstance(document, dict) and (fault := sizes.too_many_recipients(document.get("recipients"))):
+        raise invalid(fault)

@@ -168,7 +168,10 @@ class ExecutionAnswer(Answer):
 
     id: Id
     task: str = Field(description="Code of its push task")
-    number: int = Field(description="The how-manieth of its task, from 1")
+    number: int | None = Field(
+        description="The how-manieth of its task, from 1; null if its run was refused, with the reason in `error`: "
+        "such an execution has no deliveries and does not count"
+    )
     run_id: str | None = Field(description="The DAG run; null until there is one")
     source: Source = Field(description="What began it; `manual`: Airflow's UI or API")
     triggered_by: str | None

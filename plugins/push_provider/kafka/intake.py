@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from push_provider import content, settings
 from push_provider.content import workers
 from push_provider.content.workers import Asker
-from push_provider.exceptions import FieldError, NotAllowed, RenderingBudget
+from push_provider.exceptions import NotAllowed, RenderingBudget
 from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
 from push_provider.kafka.topics import Rules
 from push_provider.ledger import messages
 from push_provider.ledger.messages import Bounds, Define, Order, Refused, Start, Taken, unforeseen_refusal
 from push_provider.policy.quotas import open_tasks
+from push_provider.policy.sizes import too_many_recipients
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
@@ -44,30 +45,29 @@ def take(
     :raises LedgerUnavailable: what has not been taken comes again.
     :raises ConfigurationError: a rule of topics cannot be read.
     """
-    rules, most = Rules(engine, find), settings.max_recipients()
+    rules = Rules(engine, find)
     askers: dict[str, Asker] = {}
     return messages.take(
         engine,
-        [_looked_at(_allowed(order, rules, most), askers) for order in orders],
+        [_looked_at(_allowed(order, rules), askers) for order in orders],
         freeze=content.freeze,
         now=datetime.now(UTC),
         default_timezone=settings.default_timezone(),
         forward_to=settings.dead_letter_topic() or None,
         replay=replay,
-        bounds=Bounds(rules.check_app, most, partial(open_tasks.limit, engine)),
+        bounds=Bounds(rules.check_app, settings.max_recipients(), partial(open_tasks.limit, engine)),
     )
 
 
-def _allowed(order: Order, rules: Rules, most: int) -> Order:
+def _allowed(order: Order, rules: Rules) -> Order:
     """An order that its topic may give; else its refusal."""
     topic = rules.of(order.message.topic)
     try:
         if isinstance(order, Start):
             topic.require_code(order.code)
         elif isinstance(order, Define):
-            if most and len(order.task.recipients) > most:
-                text = f"are {len(order.task.recipients)}; at most {most} fit into one task ([push] max_recipients)"
-                return refused_define(order.message, order.code, [FieldError("recipients", text)])
+            if fault := too_many_recipients(order.task.recipients):
+                return refused_define(order.message, order.code, [fault])
             return order._replace(task=topic.defined(order.task))
     except NotAllowed as error:
         return Refused(order.message, order.code, str(error))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     any_,
     cast,
+    delete,
     func,
     insert,
     or_,
@@ -112,7 +113,8 @@ class ExecutionRow(NamedTuple):
 
     id: int
     task_code: str
-    number: int
+    number: int | None
+    """None if its run was refused: it does not count."""
     run_id: str | None
     source: str
     triggered_by: str | None
@@ -244,18 +246,12 @@ def reserve(
     """
     task = row.task()
     number = tasks.count_execution(connection, row)
+    _forget_refusal(connection, row.code, run_id)
     try:
         templates, error = dict(freeze(task)), None
     except ContentError as fault:
         templates, error = {}, storable(str(fault))
-    snapshot = {
-        "task": {**row.spec, "recipients": []},
-        "templates": templates,
-        "variables": dict(variables),
-        # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
-        "error": error,
-        "run_after": run_after.isoformat() if run_after else None,
-    }
+    snapshot = _snapshot(row, templates=templates, variables=variables, error=error, run_after=run_after)
     inserted = connection.execute(
         insert(push_execution)
         .values(
@@ -274,6 +270,51 @@ def reserve(
     return inserted, number
 
 
+def refuse(
+    engine: Engine,
+    code: str,
+    *,
+    source: str,
+    run_id: str,
+    error: str,
+    run_after: datetime | None = None,
+    triggered_by: str | None = None,
+    scheduled_for: datetime | None = None,
+) -> None:
+    """Put a run on record of which nothing can be planned: a failed execution without deliveries, which does not count.
+
+    If the run is tried again and then begins, its execution takes the place of this one.
+
+    :param error: why.
+    :raises UnknownTask: there is no such task.
+    """
+    with transaction(engine) as connection:
+        row = tasks.locked(connection, code, recipients=False)
+        if _existing(connection, code, run_id, None):
+            return
+        _forget_refusal(connection, code, run_id)
+        words = storable(error)
+        connection.execute(
+            insert(push_execution).values(
+                task_code=code,
+                run_id=run_id,
+                source=source,
+                triggered_by=triggered_by,
+                snapshot=_snapshot(row, templates={}, variables={}, error=words, run_after=run_after),
+                error=words,
+                state=ExecutionState.FAILED,
+                scheduled_for=scheduled_for,
+                finished_at=func.now(),
+            )
+        )
+
+
+def _forget_refusal(connection: Connection, code: str, run_id: str | None) -> None:
+    if run_id is not None:
+        refused = (push_execution.c.run_id == run_id, push_execution.c.number.is_(None))
+        connection.execute(delete(push_execution).where(push_execution.c.task_code == code, *refused))
+
+
 def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     """Bind an execution that was planned before its DAG run existed to that run.
 
@@ -283,6 +324,7 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     """
     with transaction(engine) as connection:
         tasks.lock(connection, code)
+        _forget_refusal(connection, code, run_id)
         bound = _existing(connection, code, run_id, None)
         if bound and bound.id != execution:
             raise UnknownExecution(
@@ -689,6 +731,8 @@ def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> 
             raise NothingToRedrive(f"Push task {row.task_code!r} is cancelled: nothing of it is sent any more.")
         if row.finished_at is None:
             raise NothingToRedrive(f"Execution {execution} is still under way ({row.state.value}).")
+        if row.number is None:
+            raise NothingToRedrive(f"Execution {execution} was refused before it began. Trigger the task again.")
         if not row.failed and not (row.unknown and unknown is not False):
             doubtful = f", {row.unknown} in doubt" if row.unknown else ""
             raise NothingToRedrive(
@@ -737,7 +781,26 @@ def _existing(connection: Connection, code: str, run_id: str | None, key: str | 
         same.append(push_execution.c.idempotency_key == key)
     if not same:
         return None
-    return connection.execute(select(*_PLAN_COLUMNS).where(push_execution.c.task_code == code, or_(*same))).first()
+    planned = (push_execution.c.task_code == code, push_execution.c.number.is_not(None))
+    return connection.execute(select(*_PLAN_COLUMNS).where(*planned, or_(*same))).first()
+
+
+def _snapshot(
+    row: tasks.TaskRow,
+    *,
+    templates: Mapping[str, str],
+    variables: Mapping[str, Any],
+    error: str | None,
+    run_after: datetime | None,
+) -> dict[str, Any]:
+    return {
+        "task": {**row.spec, "recipients": []},
+        "templates": templates,
+        "variables": dict(variables),
+        # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
+        "error": error,
+        "run_after": run_after.isoformat() if run_after else None,
+    }
 
 
 def _plan(row: Row[Any], *, new: bool) -> Plan:

@@ -170,7 +170,11 @@ push_execution = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("task_code", ForeignKey("push_task.code", ondelete="CASCADE"), nullable=False),
-    Column("number", Integer, nullable=False, comment="The how-manieth of its task, from 1"),
+    Column(
+        "number",
+        Integer,
+        comment="The how-manieth of its task, from 1; null if its run was refused, and does not count",
+    ),
     Column("run_id", Text, comment="The DAG run; null until one exists"),
     Column("source", String(16), nullable=False),
     Column("triggered_by", Text),

@@ -531,7 +531,7 @@ def _settled(connection: Connection, code: str, standing: Standing) -> TaskStatu
         return TaskStatus.ACTIVE
     last = connection.execute(
         select(push_execution.c.state)
-        .where(push_execution.c.task_code == code)
+        .where(push_execution.c.task_code == code, push_execution.c.number.is_not(None))
         .order_by(push_execution.c.number.desc())
         .limit(1)
     ).scalar()

@@ -19,6 +19,7 @@ from push_provider.exceptions import (
     PushError,
     SendingStopped,
     TaskClosed,
+    UnknownTask,
 )
 from push_provider.operators.retry import AsTheProviderSays, Waits, delay_of
 
@@ -70,7 +71,8 @@ class BasePushOperator(BaseOperator):
         try:
             if _is_test(context["dag_run"]) and not settings.test_sends():
                 return self._show(context, get_engine())
-            return self._execute(context, get_engine())
+            plan = self._planned(context, get_engine())
+            return self._execute(context, get_engine(), plan)
         except PermanentError as error:
             # The cause is in the text; its traceback would only hide it.
             raise AirflowFailException(str(error)) from None
@@ -81,12 +83,11 @@ class BasePushOperator(BaseOperator):
         if self._sending is not None:
             self._sending.stop()
 
-    def _execute(self, context: Context, engine: Engine) -> dict[str, Any]:
+    def _execute(self, context: Context, engine: Engine, plan: Plan) -> dict[str, Any]:
         from push_provider.channels import get_channel
         from push_provider.ledger import executions
         from push_provider.sending.loop import Stop
 
-        plan = self._plan(context, engine)
         channel = get_channel(self.channel)
         retries = _retries_left(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
@@ -124,36 +125,46 @@ class BasePushOperator(BaseOperator):
         wait = waits.seconds(delay_of(self, context["ti"].try_number), retries)
         return self._conclude(engine, plan, counts, error, wait, resend=resend)
 
+    def _planned(self, context: Context, engine: Engine) -> Plan:
+        """The execution of this run; if there can be none, its reason is put on record."""
+        from push_provider.ledger import executions
+
+        run = context["dag_run"]
+        try:
+            return self._plan(context, engine)
+        except UnknownTask:
+            raise
+        except PermanentError as error:
+            executions.refuse(engine, self.code, error=str(error), **_facts_of(run))
+            raise
+
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
         from push_provider import content
         from push_provider.ledger import executions
+        from push_provider.policy.sizes import check_conf
         from push_provider.task import parse_trigger
 
         run = context["dag_run"]
+        check_conf(run.conf)
         trigger = parse_trigger(_without_blank_lines(run.conf), channel=self.channel, where="conf")
         if trigger.execution is not None:
             planned = executions.of_run(engine, self.code, run.run_id)
             return planned or executions.bind(engine, self.code, trigger.execution, run.run_id)
-        run_after = getattr(run, "run_after", None)
-        if planned := executions.of_run(engine, self.code, run.run_id, run_after=run_after):
+        facts = _facts_of(run)
+        if planned := executions.of_run(engine, self.code, run.run_id, run_after=facts["run_after"]):
             return planned
         scheduled = run.run_type == "scheduled"
-        dated = scheduled or run.run_type == "backfill"
         if scheduled:
             self._refuse_missed(context, engine)
         try:
             plan = executions.plan(
                 engine,
                 self.code,
-                source="schedule" if scheduled else "backfill" if dated else "manual",
                 freeze=content.freeze,
                 # The form hands over an empty list where nobody was named.
                 trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
-                run_id=run.run_id,
-                run_after=run_after,
-                triggered_by=run.triggering_user_name,
-                scheduled_for=run.logical_date if dated else None,
+                **facts,
             )
         except TaskClosed as closed:
             if scheduled:  # a run that was made just before the DAG lost its schedule
@@ -386,6 +397,21 @@ def _is_test(run: Any) -> bool:
     if run.run_id.startswith("__airflow_temporary_run_") or run.triggering_user_name == "dag_test":
         return True
     return type(getattr(task_runner, "SUPERVISOR_COMMS", None)).__name__ == "InProcessSupervisorComms"
+
+
+_SOURCES = {"scheduled": "schedule", "backfill": "backfill"}
+"""What begins the runs of a type, where it is not a person."""
+
+
+def _facts_of(run: Any) -> dict[str, Any]:
+    """What the ledger keeps of a run beside what is sent."""
+    return {
+        "source": _SOURCES.get(run.run_type, "manual"),
+        "run_id": run.run_id,
+        "run_after": getattr(run, "run_after", None),
+        "triggered_by": run.triggering_user_name,
+        "scheduled_for": run.logical_date if run.run_type in _SOURCES else None,
+    }
 
 
 def _without_blank_lines(conf: Any) -> Any:
