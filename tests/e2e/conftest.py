@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import json
 import os
 import shlex
@@ -18,6 +20,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import psycopg
 import pytest
 from ports import free_ports
@@ -125,6 +128,24 @@ class Platform:
         path = f"/api/v2/dags/push__{code}/dagRuns/{run}/taskInstances/send/logs/{attempt}?full_content=true"
         return json.dumps(self.call(path)[1], ensure_ascii=False)
 
+    @staticmethod
+    def run_path(code: str, run_id: str) -> str:
+        """Where Airflow's API has a run of a push task."""
+        return f"/api/v2/dags/push__{code}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
+
+    def clear(self, code: str, run_id: str) -> tuple[int, Any]:
+        """Clear the task of a run, as a person does in Airflow's UI."""
+        body = {"dry_run": False, "dag_run_id": run_id, "only_failed": False, "reset_dag_runs": True}
+        return self.call(f"/api/v2/dags/push__{code}/clearTaskInstances", body)
+
+    def process_of(self, part: str) -> psutil.Process | None:
+        """The process of a part (``scheduler``, ``dag-processor``, ``triggerer``, ``api-server``), if it runs."""
+        for process in psutil.Process(self.pid).children():
+            with contextlib.suppress(OSError, psutil.Error):
+                if Path(f"/proc/{process.pid}/fd/1").readlink().name == f"{part}.log":
+                    return process
+        return None
+
     # --- push tasks ---------------------------------------------------------------------------------
 
     def apply(self, *tasks: dict[str, Any]) -> None:
@@ -166,6 +187,10 @@ class Platform:
             found += page["items"]
             if len(found) >= page["total_entries"] or not page["items"]:
                 return found
+
+    def received(self, **filters: str) -> collections.Counter[str]:
+        """How many of the mails that match each recipient has."""
+        return collections.Counter(mail["rcpt_to"][0] for mail in self.mails(**filters))
 
     def sms(self, **filters: str) -> list[dict[str, Any]]:
         """The newest thousand SMS on the sandbox's page that match (``to``, ``q``), newest first."""

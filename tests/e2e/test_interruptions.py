@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import urllib.parse
 from typing import Any
 
 from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS
@@ -43,20 +42,6 @@ def state(platform: Any, code: str) -> Any:
     return platform.ledger("SELECT state, error FROM push_execution WHERE task_code = %s", code)
 
 
-def run_path(code: str, run: str) -> str:
-    return f"/api/v2/dags/push__{code}/dagRuns/{urllib.parse.quote(run, safe='')}"
-
-
-def clear(platform: Any, code: str, run: str) -> None:
-    body = {"dry_run": False, "dag_run_id": run, "only_failed": False, "reset_dag_runs": True}
-    status, answer = platform.call(f"/api/v2/dags/push__{code}/clearTaskInstances", body)
-    assert status == 200, answer
-
-
-def received(platform: Any, code: str) -> collections.Counter[str]:
-    return collections.Counter(mail["rcpt_to"][0] for mail in platform.mails(subject=code))
-
-
 def test_a_cancel_while_it_is_sent_ends_it_between_two_mails(platform: Any) -> None:
     run = begin(platform, "cancelled-midway")
     platform.push("cancel", "cancelled-midway")
@@ -66,20 +51,20 @@ def test_a_cancel_while_it_is_sent_ends_it_between_two_mails(platform: Any) -> N
     told = counts(platform, "cancelled-midway")
     assert set(told) == {"sent", "cancelled"}
     assert told["sent"] <= ALL / 2
-    assert set(received(platform, "cancelled-midway").values()) == {1}
-    assert received(platform, "cancelled-midway").total() == told["sent"]
+    assert set(platform.received(subject="cancelled-midway").values()) == {1}
+    assert platform.received(subject="cancelled-midway").total() == told["sent"]
     assert platform.await_runs("cancelled-midway", 1) == ["success"]
-    instances = platform.call(f"{run_path('cancelled-midway', run)}/taskInstances")[1]["task_instances"]
+    instances = platform.call(f"{platform.run_path('cancelled-midway', run)}/taskInstances")[1]["task_instances"]
     assert [instance["state"] for instance in instances] == ["skipped"]
 
 
 def test_a_clear_while_it_is_sent_sends_to_nobody_twice_but_whose_answer_was_on_its_way(platform: Any) -> None:
     run = begin(platform, "cleared-midway")
-    clear(platform, "cleared-midway", run)
+    assert platform.clear("cleared-midway", run)[0] == 200
     platform.eventually(
         lambda: counts(platform, "cleared-midway")["sent"] == ALL or None, "all to be sent after the clear"
     )
-    mails = received(platform, "cleared-midway")
+    mails = platform.received(subject="cleared-midway")
     assert len(mails) == ALL
     # What a connection had handed over when the process ended is in doubt, and sent again under the same Message-ID.
     assert mails.total() - ALL <= DEFAULT_MAX_CONNECTIONS

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import urllib.parse
-from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
@@ -33,10 +30,6 @@ def begin(platform: Any, code: str) -> str:
     return str(run["dag_run_id"])
 
 
-def run_path(code: str, run: str) -> str:
-    return f"/api/v2/dags/push__{code}/dagRuns/{urllib.parse.quote(run, safe='')}"
-
-
 def ended(platform: Any, code: str, number: int = 1) -> tuple[str, str]:
     """State and error of an execution, once it has ended."""
     query = """SELECT state, error FROM push_execution
@@ -59,7 +52,7 @@ def test_a_run_that_is_marked_while_it_sends_ends_so(platform: Any, state: str) 
     code = f"marked-{state}"
     apply(platform, code)
     run = begin(platform, code)
-    assert platform.call(run_path(code, run), {"state": state}, method="PATCH")[0] == 200
+    assert platform.call(platform.run_path(code, run), {"state": state}, method="PATCH")[0] == 200
     assert ended(platform, code)[0] == "partial"
     assert f"marked the run as {state}" in ended(platform, code)[1]
 
@@ -84,7 +77,7 @@ def test_a_run_that_is_marked_while_it_sends_ends_so(platform: Any, state: str) 
 def test_a_task_that_is_marked_while_it_sends(platform: Any) -> None:
     apply(platform, "marked-task")
     run = begin(platform, "marked-task")
-    path = f"{run_path('marked-task', run)}/taskInstances/send"
+    path = f"{platform.run_path('marked-task', run)}/taskInstances/send"
     assert platform.call(path, {"new_state": "failed"}, method="PATCH")[0] == 200
     state, error = ended(platform, "marked-task")
     assert state == "partial"
@@ -95,7 +88,7 @@ def test_a_queued_run_that_is_deleted_leaves_an_execution_that_says_so(platform:
     apply(platform, "queued-deleted", max_active_runs=1)
     begin(platform, "queued-deleted")
     (started,) = platform.call("/push/v1/tasks/queued-deleted/trigger", {})[1:]
-    assert platform.call(run_path("queued-deleted", started["run_id"]), method="DELETE")[0] in (200, 204)
+    assert platform.call(platform.run_path("queued-deleted", started["run_id"]), method="DELETE")[0] in (200, 204)
     assert ended(platform, "queued-deleted", 2)[0] == "failed"
     assert "deleted the run" in ended(platform, "queued-deleted", 2)[1]
     platform.push("cancel", "queued-deleted")
@@ -135,9 +128,7 @@ def test_dags_that_vanished_while_the_ledger_was_away_come_back(platform: Any) -
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-            for process in psutil.Process(platform.pid).children():
-                if Path(f"/proc/{process.pid}/fd/1").readlink().name == "dag-processor.log":
-                    process.kill()
+            platform.process_of("dag-processor").kill()
             lost = "SELECT 1 FROM dag WHERE dag_id = 'push__survivor' AND (is_stale OR has_import_errors)"
             platform.eventually(lambda: platform.metadata(lost) or None, "the DAG to be lost")
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -13,21 +12,9 @@ import pytest
 RECIPIENTS = 2000
 
 
-def part(platform: Any, name: str) -> psutil.Process | None:
-    """The living process of a part, which is known by its log."""
-    for process in psutil.Process(platform.pid).children():
-        try:
-            log = Path(f"/proc/{process.pid}/fd/1").readlink()
-        except OSError:  # it has just ended
-            continue
-        if log.name == f"{name}.log":
-            return process
-    return None
-
-
 def backend(platform: Any) -> psutil.Process | None:
     """One of PostgreSQL's processes that serve somebody."""
-    postmaster = part(platform, "postgres")
+    postmaster = platform.process_of("postgres")
     for process in postmaster.children() if postmaster else []:
         try:
             if re.match("postgres: postgres (airflow|push)", " ".join(process.cmdline())):
@@ -90,14 +77,14 @@ def await_all(platform: Any, code: str) -> None:
 def test_what_is_killed_comes_back_and_all_get_the_mail(platform: Any, names: list[str]) -> None:
     before = len(platform.said)
     begin(platform, code := f"killed-{names[0]}")
-    killed = {name: process for name in names if (process := part(platform, name))}
+    killed = {name: process for name in names if (process := platform.process_of(name))}
     assert len(killed) == len(names)
     family = [one for process in killed.values() for one in process.children(recursive=True)]
     for process in killed.values():
         process.kill()
 
     def all_back() -> bool | None:
-        found = {name: part(platform, name) for name in names}
+        found = {name: platform.process_of(name) for name in names}
         return all(one and one.pid != killed[name].pid for name, one in found.items()) or None
 
     platform.eventually(all_back, f"other processes of {names}")

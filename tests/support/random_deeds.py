@@ -1,0 +1,209 @@
+"""People's deeds and failures of parts, drawn at random, and what of it may have sent a message twice."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import random
+import re
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from typing import Any
+
+import psutil
+
+PARTS = ("scheduler", "dag-processor", "triggerer", "api-server")
+_CALM = 20.0
+"""Seconds between two kills of parts: the platform gives up on a part that ends again and again."""
+_RECENT = 4
+"""Runs of a push task that deeds are done to: the newest, which may be under way."""
+
+
+class Deeds:
+    """Does things to push tasks and their runs on the running platform, and remembers what they may excuse.
+
+    :param seed: of all that is drawn.
+    """
+
+    def __init__(self, platform: Any, seed: int, tasks: int) -> None:
+        self.platform = platform
+        self.done: collections.Counter[str] = collections.Counter()
+        self.refused: collections.Counter[int] = collections.Counter()
+        self.run_of: dict[str, tuple[str, str]] = {}
+        """Task and run of each recipient that a trigger has named; nobody is named twice."""
+        self.excuses: collections.Counter[tuple[str, str]] = collections.Counter()
+        """By run: deeds that may have ended its process between a message and its record."""
+        self.kills = 0
+        """The same, for all runs."""
+        self.codes = [f"deed-{number:02}" for number in range(tasks)]
+        self._random = random.Random(seed)
+        self._runs: dict[str, list[str]] = collections.defaultdict(list)
+        self._named = 0
+        self._killed_at = -_CALM
+        self._deeds: dict[Callable[[str], None], int] = {
+            self._trigger: 30,
+            self._trigger_by_push: 10,
+            self._mark_run: 8,
+            self._mark_task: 6,
+            self._clear: 10,
+            self._redrive: 5,
+            self._delete_run: 5,
+            self._delete_dag: 2,
+            self._pause: 6,
+            self._apply: 6,
+            self._cancel: 1,
+            self._kill_part: 1,
+            self._kill_backend: 1,
+        }
+
+    def prepare(self) -> None:
+        """Make the push tasks: some slow, some quick, some by the clock."""
+        for code in self.codes:
+            self._apply(code)
+        for code in self.codes:
+            self.platform.await_dag(code)
+
+    def do(self, count: int) -> None:
+        """Do so many deeds, each to a random push task."""
+        kinds, weights = list(self._deeds), list(self._deeds.values())
+        for _ in range(count):
+            deed = self._random.choices(kinds, weights)[0]
+            code = self._random.choice(self.codes)
+            self.done[deed.__name__.removeprefix("_")] += 1
+            deed(code)
+
+    def _call(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Any]:
+        """A call that may be refused, or find nobody there for the moment."""
+        try:
+            status, answer = self.platform.call(path, body, method)
+        except (OSError, HTTPException, ValueError):
+            status, answer = 0, None
+        if status >= 400 or not status:
+            self.refused[status] += 1
+        return status, answer
+
+    def _fresh(self) -> list[str]:
+        count = self._random.choice((1, 2, 10, 30))
+        self._named += count
+        kind = self._random.choice(("slow", "quick"))
+        return [f"{kind}+d{self._named - number}@example.com" for number in range(count)]
+
+    def _run(self, code: str) -> str | None:
+        recent = self._runs[code][-_RECENT:]
+        return self._random.choice(recent) if recent else None
+
+    # --- deeds ----------------------------------------------------------------------------------------
+
+    def _trigger(self, code: str) -> None:
+        self._note(code, *self._asked(f"/api/v2/dags/push__{code}/dagRuns", "dag_run_id", code))
+
+    def _trigger_by_push(self, code: str) -> None:
+        self._note(code, *self._asked(f"/push/v1/tasks/{code}/trigger", "run_id", code))
+
+    def _asked(self, path: str, name: str, code: str) -> tuple[list[str], str | None]:
+        recipients = self._fresh()
+        body: dict[str, Any] = {"recipients": recipients}
+        if name == "dag_run_id":
+            body = {"logical_date": None, "conf": body}
+        status, answer = self._call(path, body)
+        # Of a trigger whose answer got lost nobody knows the run, and whether there is one.
+        return recipients, answer[name] if status in (200, 202) else None
+
+    def _note(self, code: str, recipients: list[str], run: str | None) -> None:
+        for recipient in recipients:
+            self.run_of[recipient] = (code, run or "?")
+        if run:
+            self._runs[code].append(run)
+
+    def _mark_run(self, code: str) -> None:
+        if run := self._run(code):
+            self.excuses[code, run] += 1
+            state = self._random.choice(("success", "failed"))
+            self._call(self.platform.run_path(code, run), {"state": state}, "PATCH")
+
+    def _mark_task(self, code: str) -> None:
+        if run := self._run(code):
+            self.excuses[code, run] += 1
+            state = self._random.choice(("success", "failed", "skipped"))
+            self._call(f"{self.platform.run_path(code, run)}/taskInstances/send", {"new_state": state}, "PATCH")
+
+    def _clear(self, code: str) -> None:
+        if run := self._run(code):
+            self.excuses[code, run] += 1
+            body = {"dry_run": False, "dag_run_id": run, "only_failed": False, "reset_dag_runs": True}
+            self._call(f"/api/v2/dags/push__{code}/clearTaskInstances", body)
+
+    def _redrive(self, code: str) -> None:
+        status, answer = self._call(f"/push/v1/executions?task={code}&limit=5")
+        if status == 200 and answer["items"]:
+            row = self._random.choice(answer["items"])
+            self.excuses[code, row["run_id"] or "?"] += 1
+            self._call(f"/push/v1/executions/{row['id']}/redrive", {})
+
+    def _delete_run(self, code: str) -> None:
+        if run := self._run(code):
+            self.excuses[code, run] += 1
+            self._call(self.platform.run_path(code, run), method="DELETE")
+
+    def _delete_dag(self, code: str) -> None:
+        for run in self._runs[code]:
+            self.excuses[code, run] += 1
+        self._call(f"/api/v2/dags/push__{code}", method="DELETE")
+
+    def _pause(self, code: str) -> None:
+        self._call(f"/api/v2/dags/push__{code}", {"is_paused": self._random.random() < 0.3}, "PATCH")
+
+    def _apply(self, code: str) -> None:
+        number = self.codes.index(code) if code in self.codes else 0
+        by_clock = number % 4 == 3
+        own = [f"quick+{code}-{n}@example.net" for n in range(3)]
+        self.platform.apply(
+            {
+                "code": code,
+                "name": f"{code} {self._random.random()}",
+                "subject": code,
+                "content_type": "text",
+                "content": "Hello",
+                "schedule": {"kind": "cron", "cron": "* * * * *"} if by_clock else {"kind": "manual"},
+                "execution": {"type": "loop"},
+                "recipients": own if by_clock else [],
+                "max_active_runs": number % 3 + 1,
+                "retry_delay": 1,
+            }
+        )
+
+    def _cancel(self, code: str) -> None:
+        """A person cancels the push task, and makes another one in its place."""
+        status, _ = self._call(f"/push/v1/tasks/{code}/cancel", {})
+        if status == 200:
+            place = self.codes.index(code)
+            self.codes[place] = new = f"{code.split('_')[0]}_{self._random.randrange(10**9)}"
+            self._apply(new)
+
+    def _kill_part(self, _: str) -> None:
+        part = self._random.choice(PARTS)
+        process = self.platform.process_of(part)
+        if process is None or time.monotonic() - self._killed_at < _CALM:
+            return
+        self._killed_at = time.monotonic()
+        self.done[f"kill {part}"] += 1
+        self.kills += 1
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+    def _kill_backend(self, _: str) -> None:
+        """PostgreSQL ends all its connections when one of its processes is killed, and recovers."""
+        if time.monotonic() - self._killed_at < _CALM:
+            return
+        postmaster = self.platform.process_of("postgres")
+        backends = postmaster.children() if postmaster else []
+        self._random.shuffle(backends)
+        for process in backends:
+            with contextlib.suppress(psutil.Error):
+                if re.match("postgres: postgres (airflow|push)", " ".join(process.cmdline())):
+                    process.kill()
+                    self._killed_at = time.monotonic()
+                    self.done["kill postgres"] += 1
+                    self.kills += 1
+                    return
