@@ -119,7 +119,7 @@ def _push_email() -> dict[str, Any]:
                 "login": "Sender address (authUser, 发件邮箱)",
                 "password": "Authorisation code (authPass, 授权码)",
                 "host": "Mail server (empty: from the service)",
-                "port": "Port (empty: from the service)",
+                "port": "Port (empty: from the service; Airflow's test needs one)",
             },
             "placeholders": {
                 "login": "me@qq.com",

@@ -209,7 +209,10 @@ class Platform:
 
     def await_mail(self, to: str, timeout: float = PATIENCE) -> EmailMessage:
         """Wait for a mail to ``to``, and return it as it arrived."""
-        mail = self.eventually(lambda: next(iter(self.mails(to=to)), None), f"a mail to {to}", timeout)
+        return self.source(self.eventually(lambda: next(iter(self.mails(to=to)), None), f"a mail to {to}", timeout))
+
+    def source(self, mail: dict[str, Any]) -> EmailMessage:
+        """A mail of the mailbox as it arrived."""
         with urllib.request.urlopen(f"{self.mailbox}/api/mails/{mail['id']}/source", timeout=120) as answer:
             message = message_from_bytes(answer.read(), policy=policy.default)
         assert isinstance(message, EmailMessage)

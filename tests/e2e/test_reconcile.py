@@ -94,6 +94,47 @@ def test_a_queued_run_that_is_deleted_leaves_an_execution_that_says_so(platform:
     platform.push("cancel", "queued-deleted")
 
 
+def test_a_queued_run_that_is_marked_ends_its_execution_and_sends_nothing(platform: Any) -> None:
+    apply(platform, "queued-marked", max_active_runs=1)
+    begin(platform, "queued-marked")
+    body = {"recipients": ["queued-marked@example.com"]}
+    (started,) = platform.call("/push/v1/tasks/queued-marked/trigger", body)[1:]
+    run = platform.run_path("queued-marked", started["run_id"])
+    assert platform.call(run, {"state": "failed"}, method="PATCH")[0] == 200
+    assert ended(platform, "queued-marked", 2) == ("failed", "Anonymous marked the run as failed before all was sent")
+    platform.push("cancel", "queued-marked")
+    ended(platform, "queued-marked", 1)
+    assert platform.mails(to="queued-marked@example.com") == []
+
+
+def test_a_dag_that_is_deleted_while_it_sends_ends_the_execution_and_the_sender(platform: Any) -> None:
+    apply(platform, "binned-midway")
+    run = begin(platform, "binned-midway")
+
+    def deleted() -> bool | None:  # Airflow refuses to delete a DAG while one of its tasks runs
+        marked = platform.call(platform.run_path("binned-midway", run), {"state": "failed"}, method="PATCH")[0]
+        assert marked in (200, 404)
+        return platform.call("/api/v2/dags/push__binned-midway", method="DELETE")[0] in (200, 204) or None
+
+    platform.eventually(deleted, "the DAG to be deleted")
+    assert ended(platform, "binned-midway")[0] == "partial"
+    platform.eventually(
+        lambda: len(set(delivered(platform, "binned-midway"))) == 1 or None, "ledger and mailbox to say the same"
+    )
+    platform.await_dag("binned-midway", is_stale=False)
+    ((execution,),) = platform.ledger("SELECT id FROM push_execution WHERE task_code = 'binned-midway'")
+    # Its run is gone, and it can be sent again all the same.
+    status, again = platform.call(f"/push/v1/executions/{execution}/redrive", {})
+    assert status == 202, again
+    platform.eventually(lambda: len(platform.received(subject="binned-midway")) == 60 or None, "all to have it")
+    platform.eventually(
+        lambda: platform.ledger("SELECT 1 FROM push_execution WHERE id = %s AND sent = total", execution) or None,
+        "the execution to succeed",
+    )
+    platform.push("cancel", "binned-midway")
+    assert platform.call("/push/v1/tasks/binned-midway", method="DELETE")[0] in (200, 204)
+
+
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_dag_that_is_deleted_comes_back_as_it_was(platform: Any, paused: bool) -> None:
     code = f"binned-{str(paused).lower()}"

@@ -454,3 +454,49 @@ def test_deliveries_are_found_by_each_filter_newest_first(desk: Desk) -> None:
     assert found(desk.engine, execution=one, state="sent") == [(one, "c"), (one, "a")]
     assert found(desk.engine, recipient="b@example.com") == [(two, "b"), (one, "b")]
     assert found(desk.engine, limit=2, offset=2) == [(two, "a"), (one, "c")]
+
+
+# --- closed by somebody else ------------------------------------------------------------------------------
+
+
+def states(desk: Desk, plan: Plan) -> list[tuple[str, str | None]]:
+    rows = deliveries.find(desk.engine, execution=plan.id, limit=100)
+    return sorted((row.state.value, row.error_code) for row in rows)
+
+
+def test_what_is_in_doubt_stays_so_until_the_next_try_begins_or_the_execution_is_closed(desk: Desk) -> None:
+    desk.apply(recipients=["a@example.com", "b@example.com", "c@example.com"])
+    plan = desk.plan()
+    with desk.sending(plan):
+        one, two, three = desk.claim(plan)
+        desk.record([one, two, three], SENT, UNKNOWN, RETRY)
+        counts = executions.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+        assert (counts.sent, counts.unknown, counts.pending) == (1, 0, 2)
+    assert desk.execution(plan).finished_at is None
+    assert states(desk, plan) == [("pending", "451"), ("sent", None), ("unknown", "timeout")]
+    assert executions.close(desk.engine, plan.id, error="Ann marked the run")
+    assert states(desk, plan) == [("failed", "451"), ("sent", None), ("unknown", "timeout")]
+    row = desk.execution(plan)
+    assert (row.state, row.sent, row.failed, row.unknown) == ("partial", 1, 1, 1)
+
+
+def test_what_a_sender_says_of_a_closed_execution_leaves_it_closed(desk: Desk) -> None:
+    desk.apply(recipients=[f"{name}@example.com" for name in "abcde"])
+    plan = desk.plan()
+    with desk.sending(plan):
+        one, two, three, four, _ = desk.claim(plan)
+        assert executions.close(desk.engine, plan.id, error="Ann deleted the DAG")
+        assert not executions.close(desk.engine, plan.id, error="again")
+        desk.record([one, two, three], SENT, RETRY, UNKNOWN)
+        executions.record(desk.engine, [Outcome(four.id, RETRY)])  # it was not begun
+        assert states(desk, plan) == [
+            ("failed", "451"),
+            ("failed", "not-sent"),
+            ("sent", None),
+            ("unknown", "interrupted"),
+            ("unknown", "timeout"),
+        ]
+        counts = executions.finish(desk.engine, plan.id, final=False, error="asked to end", resend_unknown=True)
+        assert counts == Counts(total=5, sent=1, delivered=0, failed=2, unknown=2, cancelled=0, pending=0)
+    row = desk.execution(plan)
+    assert (row.state, row.error, row.sent, row.failed, row.unknown) == ("partial", "Ann deleted the DAG", 1, 2, 2)

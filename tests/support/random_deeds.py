@@ -12,6 +12,7 @@ from http.client import HTTPException
 from typing import Any
 
 import psutil
+from sqlalchemy.exc import SQLAlchemyError
 
 PARTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 _CALM = 20.0
@@ -157,21 +158,29 @@ class Deeds:
     def _apply(self, code: str) -> None:
         number = self.codes.index(code) if code in self.codes else 0
         by_clock = number % 4 == 3
-        own = [f"quick+{code}-{n}@example.net" for n in range(3)]
-        self.platform.apply(
-            {
-                "code": code,
-                "name": f"{code} {self._random.random()}",
-                "subject": code,
-                "content_type": "text",
-                "content": "Hello",
-                "schedule": {"kind": "cron", "cron": "* * * * *"} if by_clock else {"kind": "manual"},
-                "execution": {"type": "loop"},
-                "recipients": own if by_clock else [],
-                "max_active_runs": number % 3 + 1,
-                "retry_delay": 1,
-            }
-        )
+        # While PostgreSQL recovers nobody can apply anything, and a person tries again.
+        self.platform.eventually(lambda: self._applied(code, number, by_clock=by_clock), f"{code} to be applied")
+
+    def _applied(self, code: str, number: int, *, by_clock: bool) -> bool | None:
+        own = [f"quick+{code}-{n}@example.net" for n in range(3)] if by_clock else []
+        schedule = {"kind": "cron", "cron": "* * * * *"} if by_clock else {"kind": "manual"}
+        task = {
+            "code": code,
+            "name": f"{code} {self._random.random()}",
+            "subject": code,
+            "content_type": "text",
+            "content": "Hello",
+            "schedule": schedule,
+            "execution": {"type": "loop"},
+            "recipients": own,
+            "max_active_runs": number % 3 + 1,
+            "retry_delay": 1,
+        }
+        try:
+            self.platform.apply(task)
+        except SQLAlchemyError:
+            return None
+        return True
 
     def _cancel(self, code: str) -> None:
         """A person cancels the push task, and makes another one in its place."""

@@ -363,10 +363,8 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
         before = row.snapshot.get("run_after") if row else None
         if row is None or run_after is None or before is None or datetime.fromisoformat(before) == run_after:
             return _plan(row, new=False) if row else None
-        former = push_execution.c.id == row.id
-        if connection.execute(select(push_execution.c.finished_at).where(former)).scalar() is None:
-            _finish(connection, row.id, final=True, error=_MADE_ANEW, resend_unknown=False)
-        connection.execute(update(push_execution).where(former).values(run_id=None))
+        _close(connection, row.id, _MADE_ANEW)
+        connection.execute(update(push_execution).where(push_execution.c.id == row.id).values(run_id=None))
         return None
 
 
@@ -511,9 +509,10 @@ def finish(
 
     :param final: no more tries: what is pending has failed, and what was claimed and not recorded is unknown.
         Otherwise an execution with pending deliveries stays open for the next try, unless its task is
-        cancelled.
+        cancelled. One that somebody has closed meanwhile stays closed, for the reason that it was closed for.
     :param error: why the execution failed as a whole, if it did.
-    :param resend_unknown: unless this is final, what nobody can tell is pending again, for the next try.
+    :param resend_unknown: unless this is final, what nobody can tell is for the next try, too, and counts as pending.
+        It stays unknown until that begins: there may be none.
     :raises UnknownExecution: there is none of this id.
     """
     with transaction(engine) as connection:
@@ -521,15 +520,18 @@ def finish(
 
 
 def _finish(connection: Connection, execution: int, *, final: bool, error: str | None, resend_unknown: bool) -> Counts:
-    error = storable(error) if error else None
     code, standing = _lock_task_of(connection, execution)
+    closed = connection.execute(
+        select(push_execution.c.finished_at, push_execution.c.error).where(push_execution.c.id == execution)
+    ).one()
+    if closed.finished_at is not None:
+        final, error = True, closed.error
+    error = storable(error) if error else None
     cancelled = standing.status == TaskStatus.CANCELLED
     if cancelled:
         _move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
     if final or cancelled:
         _interrupted(connection, execution, DeliveryState.UNKNOWN)
-    elif resend_unknown:
-        _move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
     if final:
         _move(
             connection,
@@ -540,6 +542,8 @@ def _finish(connection: Connection, execution: int, *, final: bool, error: str |
             error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
         )
     counts = _write_counts(connection, execution, error=error)
+    if resend_unknown and not (final or cancelled):
+        counts = counts._replace(pending=counts.pending + counts.unknown, unknown=0)
     if not counts.pending:
         ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
         connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
@@ -581,12 +585,16 @@ def close(engine: Engine, execution: int, *, error: str) -> bool:
     :param error: why it ended.
     """
     with transaction(engine) as connection:
-        _lock_task_of(connection, execution)
-        ended = select(push_execution.c.finished_at.is_not(None)).where(push_execution.c.id == execution)
-        if connection.execute(ended).scalar_one():
-            return False
-        _finish(connection, execution, final=True, error=error, resend_unknown=False)
-        return True
+        return _close(connection, execution, error)
+
+
+def _close(connection: Connection, execution: int, error: str) -> bool:
+    _lock_task_of(connection, execution)
+    open_ = select(push_execution.c.finished_at.is_(None)).where(push_execution.c.id == execution)
+    if not connection.execute(open_).scalar_one():
+        return False
+    _finish(connection, execution, final=True, error=error, resend_unknown=False)
+    return True
 
 
 def recount(connection: Connection, execution: int) -> None:
@@ -880,14 +888,21 @@ def _claim(
 
 _RECORD = text("""
     UPDATE push_delivery AS d
-    SET state = o.state, provider_id = o.provider_id, error_code = o.code, error_text = o.reason,
+    SET state = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN 'failed' ELSE o.state END,
+        provider_id = o.provider_id,
+        error_code = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN coalesce(o.code, 'not-sent')
+                          ELSE o.code END,
+        error_text = CASE WHEN d.state = 'unknown' AND o.state = 'pending'
+                          THEN coalesce(o.reason, 'The execution was closed before the message was begun')
+                          ELSE o.reason END,
         updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END,
         receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
     WHERE d.id = o.id AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
 """)
-"""An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt."""
+"""An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt. What
+would be tried again then never is."""
 
 
 def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:

@@ -132,8 +132,8 @@ class BasePushOperator(BaseOperator):
         run = context["dag_run"]
         try:
             return self._plan(context, engine)
-        except UnknownTask:
-            raise
+        except (TaskClosed, UnknownTask):
+            raise  # as REST answers it: nothing is wrong with what was asked for, there is just nothing left to begin
         except PermanentError as error:
             executions.refuse(engine, self.code, error=str(error), **_facts_of(run))
             raise
