@@ -31,11 +31,26 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["push_provider.operators.push", "push_provider.operators.receipts"],
+                "python-modules": [
+                    "push_provider.operators.begin",
+                    "push_provider.operators.push",
+                    "push_provider.operators.receipts",
+                ],
             }
         ],
-        "sensors": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.sensors.kafka"]}],
-        "triggers": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.triggers.kafka"]}],
+        "sensors": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["push_provider.sensors.execution", "push_provider.sensors.kafka"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": ["push_provider.triggers.execution", "push_provider.triggers.kafka"],
+            }
+        ],
+        "notifications": ["push_provider.notifications.push.PushNotifier"],
         "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
         "connection-types": [_push_email(), _push_aliyun_sms()],
         "config": {"push": {"description": "The push platform.", "options": _options()}},

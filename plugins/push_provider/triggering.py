@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("rest", "cli")
-"""The sources of executions whose runs are made here."""
+SOURCES = ("rest", "cli", "dag")
+"""The sources of executions whose runs are made here; those of tasks only where they could not be made there."""
 _ABANDONED = timedelta(seconds=30)
 """After which nobody can be about to make a run any more."""
 _AT_ONCE = 100

@@ -29,7 +29,7 @@ from push_provider.sandbox.sms_faults import NUMBERS
 from push_provider.task import PushTask, Schedule, parse
 
 IMAGE_LIMIT = 300 * 1024
-KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini"}
+KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini", "python"}
 
 # Commands that are neither ours nor Airflow's: each is known here, and a new one must be looked at.
 KNOWN_OTHERS = (
@@ -168,6 +168,22 @@ def test_yaml_is_a_task_and_renders(page: str) -> None:
     assert blocks
     for block in blocks:
         renders(parse(yaml.safe_load(block)))
+
+
+@each_readme
+def test_python_makes_tasks_of_push_tasks_that_are_there(page: str) -> None:
+    from airflow.sdk import DAG
+
+    from push_provider.operators.begin import PushOperator
+
+    blocks = readme.blocks(page, "python")
+    assert blocks
+    for block in blocks:
+        with DAG("of_the_readme") as dag:
+            exec(compile(block, page, "exec"), {})
+        operators = [one for one in dag.tasks if isinstance(one, PushOperator)]
+        assert operators
+        assert {one.push_task for one in operators} <= {path.stem for path in EXAMPLES}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -25,7 +25,7 @@ _SCHEDULE: TypeAdapter[Any] = TypeAdapter(Schedule)
 PAUSED = "paused"
 """The status of a task that would go on if its DAG were not paused; only Airflow knows."""
 Status = Literal["pending", "running", "active", "paused", "finished", "failed", "cancelled"]
-Source = Literal["schedule", "backfill", "manual", "cli", "rest", "kafka"]
+Source = Literal["schedule", "backfill", "manual", "cli", "rest", "kafka", "dag"]
 WAITING = (TaskStatus.PENDING, TaskStatus.ACTIVE)
 """What is shown as paused while the DAG is."""
 
@@ -173,7 +173,7 @@ class ExecutionAnswer(Answer):
         "such an execution has no deliveries and does not count"
     )
     run_id: str | None = Field(description="The DAG run; null until there is one")
-    source: Source = Field(description="What began it; `manual`: Airflow's UI or API")
+    source: Source = Field(description="What began it; `manual`: Airflow's UI or API; `dag`: a task of another DAG")
     triggered_by: str | None
     state: ExecutionState
     error: str | None

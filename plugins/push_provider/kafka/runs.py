@@ -1,15 +1,12 @@
-"""Makes the DAG runs of executions that messages have begun.
-
-The one place that uses Airflow's task-to-supervisor protocol for it, as TriggerDagRunOperator does, which makes one run
-and ends. It is no public API: Airflow is pinned, and a test holds it to what is used here.
-"""
+"""Makes the DAG runs of executions that messages have begun."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from push_provider.task import dag_id, run_id_of
+from push_provider.task import run_id_of
+from push_provider.task_runs import make
 from push_provider.unforeseen import Unforeseen, concerns_all
 
 if TYPE_CHECKING:
@@ -44,41 +41,11 @@ def make_waiting(engine: Engine) -> int:
 
 
 def _made(code: str, execution: int) -> str | None:
+    from push_provider.ledger import messages
+
     try:
-        return make(code, execution)
+        return make(code, execution, messages.SOURCE)
     except Exception as error:
         if concerns_all(error):
             raise
         return _unforeseen.told(error, f"The DAG run of execution {execution}")
-
-
-def make(code: str, execution: int) -> str | None:
-    """Make one run, unless it is there.
-
-    :returns: why not; None if it is there.
-    """
-    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-
-    from push_provider.ledger.messages import SOURCE
-
-    # No logical date: two runs with one would be the same to Airflow, and the second a message that is lost.
-    run = run_id_of(SOURCE, execution)
-    asked = TriggerDagRun(dag_id=dag_id(code), run_id=run, conf={"execution": execution})
-    try:
-        answer = task_runner.SUPERVISOR_COMMS.send(asked)
-    except AirflowRuntimeError as error:
-        return _reason(error)
-    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
-        return f"{answer.error.value}: {answer.detail}"
-    return None
-
-
-def _reason(error: Exception) -> str:
-    fault = getattr(error, "error", None)
-    detail = getattr(fault, "detail", None) or {}
-    inner = detail.get("detail") or {}
-    inner = inner.get("detail", inner) if isinstance(inner, dict) else {}
-    message = inner.get("message") if isinstance(inner, dict) else None
-    return str(message or detail.get("message") or error)

@@ -149,7 +149,7 @@ def plan(
 
     An execution counts from here on, whatever becomes of it.
 
-    :param source: what started it: ``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``.
+    :param source: what started it: ``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``, ``dag``.
     :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`). If they
         cannot be read the execution begins all the same, so that its failure is on record.
     :param trigger: recipients and variables of this execution; left out, the task's own.

@@ -1,1 +1,1 @@
-"""The operators that send: thin, one a channel, on one base that plans, claims, sends and records."""
+"""Operators: those that send, one a channel, on one base; and the one with which other DAGs begin executions."""

@@ -1,1 +1,1 @@
-"""Sensors: they wait for what starts executions."""
+"""Sensors: they wait for what starts executions, and for what becomes of them."""

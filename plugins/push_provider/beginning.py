@@ -1,0 +1,77 @@
+"""Begins executions of push tasks from within tasks and callbacks of other people's DAGs.
+
+It is planned in the ledger under a key, so that a retried task begins none twice, and its DAG run is made at once.
+Where that cannot be (a callback that Airflow's DAG processor calls; a DAG that is not there yet), the API server makes
+the run within a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Engine
+
+log = logging.getLogger(__name__)
+SOURCE = "dag"
+
+
+class Begun(NamedTuple):
+    """An execution that has begun.
+
+    :param execution: its number in the ledger.
+    :param run_id: of its DAG run.
+    :param new: False if the same key began it before.
+    """
+
+    execution: int
+    run_id: str
+    recipients: int
+    new: bool
+
+
+def begin(
+    engine: Engine,
+    code: str,
+    *,
+    recipients: Sequence[Any] | None,
+    variables: Mapping[str, Any] | None,
+    key: str,
+    triggered_by: str,
+) -> Begun:
+    """Begin an execution of a push task; the same key again gives the first.
+
+    :param recipients: addresses or mobile numbers, or mappings of ``to`` and ``variables``; None for the task's own.
+    :param variables: for its templates.
+    :param key: unique in the push task.
+    :param triggered_by: the DAG and task that ask, for people.
+    :raises UnknownTask: there is no such push task.
+    :raises TaskClosed: it is cancelled, or all its executions have begun.
+    :raises InvalidTask: recipients or variables break the contract, or nobody is named.
+    """
+    from push_provider.content import freeze
+    from push_provider.ledger import executions, tasks
+    from push_provider.task import parse_trigger, run_id_of
+    from push_provider.task_runs import make
+
+    given: dict[str, Any] = {}
+    if recipients is not None:
+        given["recipients"] = list(recipients)
+    if variables is not None:
+        given["variables"] = dict(variables)
+    channel = tasks.get(engine, code, recipients=False).channel
+    trigger = parse_trigger(given, channel=channel, where=f"push task {code!r}")
+    plan = executions.plan(
+        engine, code, source=SOURCE, freeze=freeze, trigger=trigger, key=key, triggered_by=triggered_by
+    )
+    run_id = run_id_of(SOURCE, plan.id)
+    if plan.new or executions.bound_run(engine, plan.id) is None:
+        refusal = make(code, plan.id, SOURCE)
+        if refusal is None:
+            executions.note_run(engine, plan.id, run_id)
+        else:
+            log.info("Execution %s of push task %s waits for its DAG run: %s", plan.id, code, refusal)
+    return Begun(plan.id, run_id, plan.total, plan.new)

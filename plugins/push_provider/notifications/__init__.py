@@ -1,0 +1,1 @@
+"""Airflow notifiers: what tells people of other DAGs' tasks through push tasks."""

@@ -1,0 +1,123 @@
+"""The operator with which other DAGs begin executions of push tasks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator, conf
+from airflow.sdk.exceptions import AirflowFailException
+
+from push_provider.exceptions import PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+
+
+class PushOperator(BaseOperator):
+    """Begins an execution of a push task and, if wanted, waits for what becomes of it.
+
+    A retried or cleared task begins no second execution: it goes on with the one that it began. The run of a paused
+    push task waits until that is resumed.
+
+    :param push_task: its code.
+    :param recipients: addresses or mobile numbers, or mappings of ``to`` and ``variables``; left out, the push task's
+        own.
+    :param variables: for its templates, in this execution.
+    :param key: what tells this execution from others of the push task; left out, DAG, run, task and map index.
+    :param wait_for_outcome: end only when the execution has ended, and as it did: green if everybody got the message.
+    :param poll_seconds: between two looks while waiting.
+    :param deferrable: wait in the triggerer, without a worker; left out, as ``[operators] default_deferrable`` says.
+    :param timeout: after which a wait fails; left out, ``execution_timeout`` holds for a wait in a worker.
+    """
+
+    template_fields: Sequence[str] = ("push_task", "recipients", "variables", "key")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"recipients": "json", "variables": "json"}
+    ui_color = "#e0f2f1"
+
+    def __init__(
+        self,
+        *,
+        push_task: str,
+        recipients: Sequence[Any] | str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        wait_for_outcome: bool = False,
+        poll_seconds: float = 5.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        timeout: timedelta | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.push_task = push_task
+        self.recipients = recipients
+        self.variables = variables
+        self.key = key
+        self.wait_for_outcome = wait_for_outcome
+        self.poll_seconds = poll_seconds
+        self.deferrable = deferrable
+        self.timeout = timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Begin the execution.
+
+        :returns: its number as ``execution``, its ``run_id`` and the number of ``recipients``; after a wait also its
+            ``state``, and how many deliveries are in which state.
+        :raises AirflowFailException: it cannot begin, or not everybody got the message.
+        :raises AirflowSkipException: the push task was cancelled while this one waited.
+        """
+        from push_provider.beginning import begin
+        from push_provider.ledger.engine import get_engine
+
+        instance = context["ti"]
+        place = (instance.dag_id, instance.run_id, instance.task_id, instance.map_index)
+        try:
+            begun = begin(
+                get_engine(),
+                self.push_task,
+                recipients=[self.recipients] if isinstance(self.recipients, str) else self.recipients,
+                variables=self.variables,
+                key=self.key or f"dag:{':'.join(map(str, place))}",
+                triggered_by=f"{instance.dag_id}.{instance.task_id}",
+            )
+        except PermanentError as error:
+            raise AirflowFailException(str(error)) from None
+        self.log.info(
+            "Execution %s of push task %s: %s recipients%s",
+            begun.execution,
+            self.push_task,
+            begun.recipients,
+            "" if begun.new else "; an earlier try of this task began it",
+        )
+        told = {"execution": begun.execution, "run_id": begun.run_id, "recipients": begun.recipients}
+        if self.wait_for_outcome:
+            told |= self._outcome(begun.execution)
+        return told
+
+    def _outcome(self, execution: int) -> dict[str, Any]:
+        from push_provider.ledger.engine import get_engine
+        from push_provider.outcomes import conclude, ended
+        from push_provider.triggers.execution import PushExecutionTrigger
+
+        engine = get_engine()
+        deadline = time.monotonic() + self.timeout.total_seconds() if self.timeout else None
+        while (row := ended(engine, execution)) is None:
+            if self.deferrable:
+                self.defer(
+                    trigger=PushExecutionTrigger(execution=execution, poll_seconds=self.poll_seconds),
+                    method_name="resume",
+                    timeout=self.timeout,
+                )
+            if deadline and time.monotonic() > deadline:
+                raise AirflowFailException(f"Execution {execution} has not ended within {self.timeout}; it goes on")
+            time.sleep(self.poll_seconds)
+        return conclude(row)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """Go on after a wait in the triggerer."""
+        # It has begun: the same key finds it, and with it all that this task returns.
+        self.log.info("Execution %s has ended", event["execution"])
+        return self.execute(context)
