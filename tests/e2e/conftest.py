@@ -146,6 +146,15 @@ class Platform:
                     return process
         return None
 
+    def is_healthy(self) -> bool | None:
+        """Whether Airflow says that all of its parts are there; None if not."""
+        try:
+            status, health = self.call("/api/v2/monitor/health")
+        except (OSError, ValueError):
+            return None
+        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        return (status == 200 and all(health[part]["status"] == "healthy" for part in parts)) or None
+
     # --- push tasks ---------------------------------------------------------------------------------
 
     def apply(self, *tasks: dict[str, Any]) -> None:

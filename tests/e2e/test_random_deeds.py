@@ -33,6 +33,7 @@ def test_after_a_thousand_deeds_all_tell_the_same_story(platform: Any) -> None:
     deeds.do(int(os.environ.get("PUSH_TEST_DEEDS", "60")))
     print(dict(deeds.done), "refused:", dict(deeds.refused))
 
+    platform.eventually(platform.is_healthy, "all parts to be back")
     for code in deeds.codes:  # what was paused may go on, now that all is quiet
         platform.await_dag(code)
         platform.eventually(

@@ -24,16 +24,6 @@ def backend(platform: Any) -> psutil.Process | None:
     return None
 
 
-def is_healthy(platform: Any) -> bool | None:
-    """Whether Airflow says that all of its parts are there; None if not."""
-    try:
-        status, health = platform.call("/api/v2/monitor/health")
-    except (OSError, ValueError):
-        return None
-    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-    return (status == 200 and all(health[part]["status"] == "healthy" for part in parts)) or None
-
-
 def ledger(platform: Any, query: str, *values: Any) -> Any:
     """The first value that the ledger answers; None while it cannot."""
     try:
@@ -90,7 +80,7 @@ def test_what_is_killed_comes_back_and_all_get_the_mail(platform: Any, names: li
     platform.eventually(all_back, f"other processes of {names}")
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     await_all(platform, code)
-    platform.eventually(lambda: is_healthy(platform), "a healthy platform")
+    platform.eventually(platform.is_healthy, "a healthy platform")
     said = "".join(platform.said[before:])
     for name in names:
         shown = "PostgreSQL" if name == "postgres" else name
@@ -105,4 +95,4 @@ def test_postgresql_s_own_restarts_are_outlived(platform: Any) -> None:
         platform.eventually(lambda: backend(platform), "a connection to PostgreSQL").kill()
         platform.eventually(lambda: ledger(platform, "SELECT true"), "PostgreSQL")
     await_all(platform, "backends")
-    platform.eventually(lambda: is_healthy(platform), "a healthy platform")
+    platform.eventually(platform.is_healthy, "a healthy platform")

@@ -12,7 +12,8 @@ from http.client import HTTPException
 from typing import Any
 
 import psutil
-from sqlalchemy.exc import SQLAlchemyError
+
+from push_provider.exceptions import LedgerUnavailable
 
 PARTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 _CALM = 20.0
@@ -178,7 +179,7 @@ class Deeds:
         }
         try:
             self.platform.apply(task)
-        except SQLAlchemyError:
+        except LedgerUnavailable:
             return None
         return True
 
