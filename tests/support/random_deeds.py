@@ -81,6 +81,8 @@ class Deeds:
             status, answer = self.platform.call(path, body, method)
         except (OSError, HTTPException, ValueError):
             status, answer = 0, None
+            # Who finds nobody there comes back later.
+            self.platform.eventually(self.platform.is_healthy, "all parts to be back")
         if status >= 400 or not status:
             self.refused[status] += 1
         return status, answer
