@@ -25,6 +25,7 @@ from push_provider.operators.push import (
 )
 from push_provider.task import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
 from push_provider.timetable import ClosedTimetable
+from push_provider.variable_names import variable_names
 
 if TYPE_CHECKING:
     from push_provider.ledger.tasks import ShardTask
@@ -81,7 +82,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         catchup=plan.catchup,
         max_active_runs=task.max_active_runs,
         tags=tags,
-        params=_params(row),
+        params=_params(task, row),
         doc_md=_doc(task, row),
         is_paused_upon_creation=False,
         # Airflow then refuses to trigger a finished or cancelled task, and says so at once. Runs by operator are those
@@ -121,12 +122,13 @@ def _owner(name: str | None) -> str:
     return " ".join((name or "").replace(",", " ").split())
 
 
-def _params(row: ShardTask) -> Mapping[str, Any]:
+def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
     own = (
         f"Left empty, the task's own {row.recipients} get the message."
         if row.recipients
         else "This task has none of its own: name at least one."
     )
+    names = ", ".join(variable_names(task))
     return {
         "recipients": Param(
             default=[],
@@ -152,7 +154,10 @@ def _params(row: ShardTask) -> Mapping[str, Any]:
             default={},
             type=["object", "null"],
             title="Variables",
-            description="For the template, in this execution only; they win over the task's own.",
+            description=(
+                "For the template, in this execution only; they win over the task's own."
+                + (f" It speaks of: {names}." if names else "")
+            ),
         ),
     }
 
