@@ -20,6 +20,7 @@ from jinja2 import nodes
 from push_provider.content.flatten import Flat, flatten
 from push_provider.content.include_files import attachment_areas, include_root, mime_type, read_file, read_template
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
+from push_provider.content.patience import Patience
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.exceptions import ContentError
 from push_provider.task import ATTACHMENTS_LIMIT, InlineAttachment, PushTask
@@ -164,6 +165,7 @@ class Content:
         self._include = include
         self._by_application = areas
         self._limits = limits
+        self._patience = Patience()
         self._given = {"push": dict(push)}
         self._variables = {**task.variables, **variables}
 
@@ -184,6 +186,9 @@ class Content:
         """
         if self.subject is not None and self.text is not None:
             return Rendered(self.subject, self.html, self.text)
+        return self._patience.of(self._rendered, to, variables)
+
+    def _rendered(self, to: str, variables: Mapping[str, Any]) -> Rendered:
         values = {**self._variables, **variables, **self._given, "to": to}
         subject = self._render_subject(values) if self.subject is None else self.subject
         if self.text is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
+from push_provider.content.patience import Patience
 from push_provider.exceptions import ContentError
 from push_provider.task import PushTask, template_parameters
 
@@ -38,6 +39,7 @@ class Parameters:
         self.template_code = task.template_code
         self._variables = {**task.variables, **variables}
         self._push = dict(push)
+        self._patience = Patience()
         self._wanted: frozenset[str] | None = None
         self._values: dict[str, str | Callable[[Mapping[str, Any]], str]] | None = None
         if task.content is not None:
@@ -77,6 +79,9 @@ class Parameters:
         :param variables: the recipient's own.
         :raises ContentError: one is missing, is no text, or is too long.
         """
+        return self._patience.of(self._rendered, to, variables)
+
+    def _rendered(self, to: str, variables: Mapping[str, Any]) -> dict[str, str]:
         values = {**self._variables, **variables}
         if self._values is None:
             wanted = values.keys() if self._wanted is None else self._wanted

@@ -1,0 +1,86 @@
+"""How long renderings that exceed their limits may hold an execution up."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from push_provider.content import Content, Parameters
+from push_provider.content.jinja_sandbox import Limits
+from push_provider.content.patience import LOST_SECONDS, Patience
+from push_provider.exceptions import ContentError, LimitExceeded
+from push_provider.task import parse
+
+SLOW = (
+    "{% if slow %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}{{ to }}"
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_others_get_their_messages_until_too_much_time_is_lost() -> None:
+    clock = Clock()
+    patience = Patience(30, clock=clock)
+
+    def render(seconds: float) -> str:
+        clock.now += seconds
+        if seconds >= 5:
+            raise LimitExceeded("takes longer than 5 s")
+        return "made"
+
+    for _ in range(5):
+        with pytest.raises(LimitExceeded, match="longer than 5 s"):
+            patience.of(render, 5.0)
+        for _ in range(100):  # what is slow within its limits costs no patience
+            assert patience.of(render, 4.0) == "made"
+    with pytest.raises(LimitExceeded, match="longer than 5 s"):
+        patience.of(render, 5.0)
+    for seconds in (5.0, 0.0):
+        with pytest.raises(
+            LimitExceeded, match=r"nothing more of this execution.* for 30 s; make the template simpler"
+        ):
+            patience.of(render, seconds)
+
+
+def test_other_faults_cost_no_patience() -> None:
+    clock = Clock()
+    patience = Patience(1, clock=clock)
+
+    def render() -> None:
+        clock.now += 60
+        raise ContentError("the variable 'name' is missing")
+
+    for _ in range(3):
+        with pytest.raises(ContentError, match="missing"):
+            patience.of(render)
+
+
+@pytest.mark.parametrize("channel", ["email", "sms"])
+def test_a_template_that_is_at_fault_costs_its_time_a_few_times_and_not_for_everybody(channel: str) -> None:
+    task: dict[str, Any] = {"code": "t", "name": "T", "channel": channel, "schedule": {"kind": "manual"}}
+    limits = Limits(seconds=0.05)
+    content: Content | Parameters
+    if channel == "email":
+        content = Content(parse({**task, "subject": "S", "content": SLOW}), {}, limits=limits)
+    else:
+        content = Parameters(parse({**task, "content": json.dumps({"name": SLOW})}), limits=limits)
+    lost = content._patience = Patience(0.2)
+    assert lost._left == 0.2
+    assert LOST_SECONDS == 30
+    told = []
+    for number in range(1000):
+        with pytest.raises(LimitExceeded) as refused:
+            content.render(f"{number}@example.com", {"slow": True})
+        told.append("longer than" in str(refused.value))
+    assert 1 <= sum(told) <= 4  # of 0.05 s each
+    assert not any(told[4:])
+    with pytest.raises(LimitExceeded, match="nothing more of this execution is rendered"):
+        content.render("a@example.com", {"slow": False})
