@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -82,13 +83,32 @@ class Reconciler:
         self._next = now + min(_SHARE * (now - began), _LONGEST_PAUSE)
 
     def _pass(self, engine: Engine) -> None:
+        """Each step, also after one that fails: what is wrong with one thing must not leave the others as they are."""
+        faults = []
+        for step in self._steps(engine):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001  (it is raised again)
+                faults.append(error)
+        if faults:
+            raise faults[0]
+
+    def _steps(self, engine: Engine) -> Sequence[Callable[[], None]]:
+        return (
+            self._refuse_future,
+            partial(self._close_executions, engine),
+            partial(self._bring_back_tasks, engine),
+            self._bring_back_system,
+            self._free,
+        )
+
+    def _refuse_future(self) -> None:
         with self._sessions() as session:
             for code, run in runs.refuse_future(session):
                 log.warning("Run %s of push task %s is refused: its logical date is in the future", run, code)
-        self._close_executions(engine)
-        self._bring_back_tasks(engine)
+
+    def _free(self) -> None:
         with self._sessions() as session:
-            self._bring_back_system(session)
             for dag in dag_rows.free(session):
                 log.warning("DAG %s takes runs again: one of its runs was marked from outside", dag)
 
@@ -139,8 +159,11 @@ class Reconciler:
         said = dag_rows.pause_on_record(session, dag)
         return dag in self._paused if said is None else said
 
-    def _bring_back_system(self, session: Session) -> None:
-        there = dag_rows.system(session)
+    def _bring_back_system(self) -> None:
+        with self._sessions() as session:
+            self._bring_back(session, dag_rows.system(session))
+
+    def _bring_back(self, session: Session, there: Mapping[str, dag_rows.Row]) -> None:
         for dag in dag_rows.SYSTEM:
             row = there.get(dag)
             if row is not None and not row.is_stale:
