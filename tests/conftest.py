@@ -38,6 +38,7 @@ from push_provider.ledger.schema import migrate
 from push_provider.sandbox.postgres import PostgresServer
 
 if TYPE_CHECKING:
+    from other_dags import Supervisor
     from sqlalchemy import Engine
     from xdist.scheduler import LoadScopeScheduling
 
@@ -113,6 +114,26 @@ def ledger(postgres: PostgresServer, _migrated: str, monkeypatch: pytest.MonkeyP
     engine = get_engine()
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """Airflow's side of a task of another DAG, in whose process the test then is."""
+    from airflow.sdk.execution_time import task_runner
+    from other_dags import Supervisor
+
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "tell")
+    return supervisor
+
+
+@pytest.fixture
+def notice(ledger: Engine, supervisor: Supervisor) -> None:
+    """A push task of this name, for others to begin executions of."""
+    from other_dags import apply
+
+    apply(ledger, "notice")
 
 
 @pytest.fixture

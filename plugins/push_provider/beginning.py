@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from push_provider.exceptions import TaskPaused
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -41,6 +43,7 @@ def begin(
     variables: Mapping[str, Any] | None,
     key: str,
     triggered_by: str,
+    in_task: bool = True,
 ) -> Begun:
     """Begin an execution of a push task; the same key again gives the first.
 
@@ -48,14 +51,16 @@ def begin(
     :param variables: for its templates.
     :param key: unique in the push task.
     :param triggered_by: the DAG and task that ask, for people.
+    :param in_task: whether Airflow can be asked, which it can in tasks; elsewhere the API server makes the run.
+    :raises TaskPaused: its DAG is paused; nothing has begun. Outside of tasks the run waits until it is resumed.
     :raises UnknownTask: there is no such push task.
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: recipients or variables break the contract, or nobody is named.
     """
+    from push_provider import task_runs
     from push_provider.content import freeze
     from push_provider.ledger import executions, tasks
     from push_provider.task import parse_trigger, run_id_of
-    from push_provider.task_runs import make
 
     given: dict[str, Any] = {}
     if recipients is not None:
@@ -64,12 +69,14 @@ def begin(
         given["variables"] = dict(variables)
     channel = tasks.get(engine, code, recipients=False).channel
     trigger = parse_trigger(given, channel=channel, where=f"push task {code!r}")
+    if in_task and not executions.has_key(engine, code, key) and task_runs.is_paused(code):
+        raise TaskPaused(f"Push task {code!r} is paused: it takes no execution. Resume it first.")
     plan = executions.plan(
         engine, code, source=SOURCE, freeze=freeze, trigger=trigger, key=key, triggered_by=triggered_by
     )
     run_id = run_id_of(SOURCE, plan.id)
-    if plan.new or executions.bound_run(engine, plan.id) is None:
-        refusal = make(code, plan.id, SOURCE)
+    if in_task and (plan.new or executions.bound_run(engine, plan.id) is None):
+        refusal = task_runs.make(code, plan.id, SOURCE)
         if refusal is None:
             executions.note_run(engine, plan.id, run_id)
         else:

@@ -50,6 +50,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["push_provider.triggers.execution", "push_provider.triggers.kafka"],
             }
         ],
+        "extra-links": ["push_provider.operators.begin.PushExecutionLink"],
         "notifications": ["push_provider.notifications.push.PushNotifier"],
         "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
         "connection-types": [_push_email(), _push_aliyun_sms()],

@@ -1,10 +1,12 @@
-"""Makes DAG runs of push tasks from within an Airflow task.
+"""Asks Airflow from within a task about DAGs of push tasks, and for their runs.
 
 The one place that uses Airflow's task-to-supervisor protocol for it, as TriggerDagRunOperator does, which makes one run
 and ends. It is no public API: Airflow is pinned, and a test holds it to what is used here.
 """
 
 from __future__ import annotations
+
+import os
 
 from push_provider.task import dag_id, run_id_of
 
@@ -29,6 +31,29 @@ def make(code: str, execution: int, source: str) -> str | None:
     if isinstance(answer, ErrorResponse) and answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
         return f"{answer.error.value}: {answer.detail}"
     return None
+
+
+def is_paused(code: str) -> bool:
+    """Whether the DAG of a push task is paused; False also if there is none, or Airflow cannot say just now."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import DagResult, GetDag
+
+    try:
+        answer = task_runner.SUPERVISOR_COMMS.send(GetDag(dag_id=dag_id(code)))
+    except AirflowRuntimeError:
+        return False  # making the run tells what is wrong
+    return isinstance(answer, DagResult) and answer.is_paused
+
+
+def in_task() -> bool:
+    """Whether this process carries out a task, so that Airflow answers what is asked here.
+
+    The DAG processor and the triggerer, which call callbacks, give no answer at all to what they do not know: whoever
+    asks them for a run waits until he is killed.
+    """
+    # "Accessing Airflow context variables from TaskInstance" in Airflow's docs: they are there in tasks alone.
+    return "AIRFLOW_CTX_TASK_ID" in os.environ
 
 
 def _reason(error: Exception) -> str:

@@ -1,93 +1,32 @@
-"""What other DAGs do with push tasks: begin executions, wait for them, and tell of failures. On a real ledger."""
+"""The operator with which other DAGs begin executions and wait for them, on a real ledger."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowRuntimeError,
-    AirflowSkipException,
-    ErrorType,
-    TaskDeferred,
-)
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from airflow.sdk.bases.operator import TriggerFailureReason
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from other_dags import Supervisor, apply, context, send
 
-from push_provider.channels.base import Outcome, Result
-from push_provider.exceptions import UnknownTask
+from push_provider.channels.base import Result
+from push_provider.exceptions import TaskPaused
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.notifications.push import PushNotifier
-from push_provider.operators.begin import PushOperator
-from push_provider.sensors.execution import PushExecutionSensor
-from push_provider.task import parse
+from push_provider.operators.begin import PushExecutionLink, PushOperator
 from push_provider.triggers.execution import PushExecutionTrigger
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-NOW = datetime(2026, 7, 1, tzinfo=UTC)
-
-
-class Supervisor:
-    """Airflow's side of a task: makes DAG runs, and remembers which; or refuses, as the DAG processor does."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, TriggerDagRun] = {}
-        self.refuses = False
-
-    def send(self, asked: TriggerDagRun) -> OKResponse:
-        assert isinstance(asked, TriggerDagRun)
-        if self.refuses:
-            detail = {"status_code": 400, "message": "Unhandled request"}
-            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail=detail))
-        assert asked.run_id not in self.runs
-        self.runs[asked.run_id] = asked
-        return OKResponse(ok=True)
-
-
-@pytest.fixture(autouse=True)
-def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    supervisor = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-    return supervisor
-
-
-@pytest.fixture(autouse=True)
-def push_task(ledger: Engine) -> None:
-    apply(ledger, "notice")
-
-
-def apply(ledger: Engine, code: str, **fields: Any) -> None:
-    task = {"code": code, "name": "T", "channel": "email", "subject": "Hello", "content": "x",
-            "schedule": {"kind": "manual"}, "execution": {"type": "loop"}, **fields}  # fmt: skip
-    tasks.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
-
-
-def context(task_id: str = "tell", *, tried: int = 1, mapped: int = -1, clears: int = 0) -> Any:
-    instance = SimpleNamespace(
-        dag_id="daily", run_id="run", task_id=task_id, map_index=mapped, try_number=tried, state="failed"
-    )
-    run = SimpleNamespace(dag_id="daily", run_id="run", clear_number=clears, state="failed")
-    return {"ti": instance, "dag_run": run}
+pytestmark = pytest.mark.usefixtures("notice")
 
 
 def operator(**fields: Any) -> PushOperator:
     return PushOperator(
         **{"task_id": "tell", "push_task": "notice", "recipients": ["a@example.com", "b@example.com"], **fields}
     )
-
-
-def send(ledger: Engine, execution: int, *results: Result, code: str = "notice") -> None:
-    """Send an execution as its own DAG run does."""
-    with executions.sending(ledger, code, execution, on_unknown="resend"):
-        claimed = executions.claim(ledger, execution, 10)
-        executions.record(ledger, [Outcome(one.id, result) for one, result in zip(claimed, results, strict=True)])
-        executions.finish(ledger, execution, final=True)
 
 
 # --- beginning ----------------------------------------------------------------------------------------
@@ -145,6 +84,43 @@ def test_a_run_that_cannot_be_made_here_waits_for_the_api_server(ledger: Engine,
     assert executions.waiting(ledger, sources=["dag"]) == []
 
 
+def test_a_paused_push_task_is_refused_until_it_is_resumed(ledger: Engine, supervisor: Supervisor) -> None:
+    supervisor.paused.add("push__notice")
+    with pytest.raises(TaskPaused, match=r"'notice' is paused.*Resume it first"):
+        operator().execute(context())
+    assert executions.find(ledger) == []
+    supervisor.paused.clear()
+    begun = operator().execute(context(tried=2))
+    supervisor.paused.add("push__notice")
+    assert operator().execute(context(tried=3)) == begun  # what has begun goes on when the push task does
+
+
+@pytest.mark.parametrize("closed", ["cancelled", "finished"])
+def test_a_closed_push_task_is_refused_for_good_but_not_to_who_began(ledger: Engine, closed: str) -> None:
+    apply(ledger, "closing", execution={"type": "once"} if closed == "finished" else {"type": "loop"})
+    begun = operator(push_task="closing").execute(context())
+    if closed == "cancelled":
+        tasks.cancel(ledger, "closing")
+    with pytest.raises(AirflowFailException, match=f"'closing' is {closed}"):
+        operator(push_task="closing").execute(context("another"))
+    assert operator(push_task="closing").execute(context(tried=2)) == begun
+
+
+def test_a_task_leads_to_the_execution_also_when_that_failed(ledger: Engine) -> None:
+    task = operator(wait_for_outcome=True, deferrable=True)
+    link = PushExecutionLink()
+    assert link.get_link(task, ti_key=None) == ""
+    with pytest.raises(TaskDeferred):
+        task.execute(context())
+    (row,) = executions.find(ledger)
+    send(ledger, row.id, Result.FAILED, Result.FAILED)
+    again = operator(wait_for_outcome=True)
+    with pytest.raises(AirflowFailException):
+        again.execute(context())
+    assert link.get_link(again, ti_key=None).endswith(f"/dags/push__notice/runs/{row.run_id}")
+    assert [one.name for one in again.operator_extra_links] == ["Execution"]
+
+
 # --- waiting ------------------------------------------------------------------------------------------
 
 
@@ -177,8 +153,6 @@ def test_a_wait_for_what_partly_failed_fails_and_says_where_to_look(ledger: Engi
     where = f"1 of 2 sent, 1 failed.*deliveries --execution {number}"
     with pytest.raises(AirflowFailException, match=where):
         operator(wait_for_outcome=True).execute(context())
-    with pytest.raises(AirflowFailException, match=where):
-        PushExecutionSensor(task_id="wait", execution=str(number)).execute(context())
 
 
 def test_a_wait_for_what_was_cancelled_is_skipped(ledger: Engine) -> None:
@@ -195,55 +169,8 @@ def test_a_wait_in_a_worker_has_an_end(ledger: Engine) -> None:
         operator(wait_for_outcome=True, poll_seconds=0.01, timeout=timedelta(seconds=0.05)).execute(context())
 
 
-def test_the_sensor_looks_and_defers(ledger: Engine) -> None:
-    number = operator().execute(context())["execution"]
-    sensor = PushExecutionSensor(task_id="wait", execution=number, deferrable=True, timeout=60)
-    assert not sensor.poke(context()).is_done
-    with pytest.raises(TaskDeferred) as deferred:
-        sensor.execute(context())
-    assert deferred.value.timeout == timedelta(seconds=60)
-    send(ledger, number, Result.SENT, Result.SENT)
-    assert sensor.poke(context()).is_done
-    assert sensor.resume(context(), {"execution": number})["sent"] == 2
-    assert sensor.execute(context())["state"] == "succeeded"
-
-
-@pytest.mark.parametrize(("execution", "reason"), [(4711, "no execution 4711"), ("None", "takes the number")])
-def test_a_sensor_without_an_execution_fails(execution: Any, reason: str) -> None:
-    with pytest.raises(AirflowFailException, match=reason):
-        PushExecutionSensor(task_id="wait", execution=execution).execute(context())
-
-
-def test_a_trigger_fires_for_an_execution_that_is_gone() -> None:
-    async def fired() -> Any:
-        return (await asyncio.wait_for(anext(PushExecutionTrigger(execution=4711, poll_seconds=1).run()), 30)).payload
-
-    assert asyncio.run(fired()) == {"execution": 4711}
-
-
-# --- telling of failures ----------------------------------------------------------------------------------
-
-
-def test_a_moment_is_told_once_and_the_next_one_again(ledger: Engine) -> None:
-    notifier = PushNotifier(push_task="notice", recipients=["ops@example.com"], variables={"dag": "daily"})
-    for tried in (1, 1, 2):
-        notifier.notify(context(tried=tried))
-    run = {"dag_run": context()["dag_run"]}
-    notifier.notify(run)
-    notifier.notify(run)
-    notifier.notify({"dag_run": context(clears=1)["dag_run"]})
-    PushNotifier(push_task="notice", recipients="boss@example.com").notify(run)
-    told = [(row.triggered_by, row.source) for row in executions.find(ledger)]
-    assert sorted(told) == [("daily", "dag")] * 3 + [("daily.tell", "dag")] * 2
-
-
-def test_the_notifier_works_from_the_triggerer_and_the_dag_processor(ledger: Engine, supervisor: Supervisor) -> None:
-    supervisor.refuses = True
-    notifier = PushNotifier(push_task="notice", recipients=["ops@example.com"])
-    asyncio.run(notifier.async_notify(context()))
-    assert len(executions.waiting(ledger, sources=["dag"])) == 1
-
-
-def test_a_notifier_that_cannot_tell_says_why() -> None:
-    with pytest.raises(UnknownTask, match="nobody"):
-        PushNotifier(push_task="nobody").notify(context())
+def test_a_wait_in_the_triggerer_has_the_same_end(ledger: Engine) -> None:
+    task = operator(wait_for_outcome=True, deferrable=True, timeout=timedelta(seconds=5))
+    late = {"error": TriggerFailureReason.TRIGGER_TIMEOUT}
+    with pytest.raises(AirflowFailException, match=r"has not ended within 0:00:05; it goes on"):
+        task.resume_execution("__fail__", late, context())

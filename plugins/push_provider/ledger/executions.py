@@ -368,6 +368,12 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
         return None
 
 
+def has_key(engine: Engine, code: str, key: str) -> bool:
+    """Whether an execution of the task has begun under this idempotency key."""
+    with transaction(engine) as connection:
+        return _existing(connection, code, None, key) is not None
+
+
 def busy_at(engine: Engine, code: str, moment: datetime) -> bool:
     """Whether an execution of the task was under way at ``moment``."""
     with transaction(engine) as connection:

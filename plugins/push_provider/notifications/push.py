@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class PushNotifier(BaseNotifier):
             variables={"dag": "{{ dag.dag_id }}", "run": "{{ run_id }}"},
         ))
 
-    The same moment is told once, however often Airflow calls back.
+    The same moment is told once, however often Airflow calls back. It may also be the callback of a deadline.
 
     :param push_task: its code.
     :param recipients: addresses or mobile numbers, or mappings of ``to`` and ``variables``; left out, the push task's
@@ -48,22 +49,28 @@ class PushNotifier(BaseNotifier):
         self.recipients = recipients
         self.variables = variables
 
+    def __call__(self, *args: Any) -> None:
+        """What Airflow calls; it renders the fields in place, and calls back for many runs of a DAG in one process."""
+        super(PushNotifier, copy.copy(self)).__call__(*args)
+
     def notify(self, context: Context) -> None:
         """Begin the execution.
 
         :raises PushError: it cannot begin; Airflow writes it to the log of what called back.
         """
+        from push_provider import task_runs
         from push_provider.beginning import begin
         from push_provider.ledger.engine import get_engine
 
-        place = _place(context)
+        who, moment = _moment(context)
         begun = begin(
             get_engine(),
             self.push_task,
             recipients=[self.recipients] if isinstance(self.recipients, str) else self.recipients,
             variables=self.variables,
-            key=f"notify:{':'.join(place)}:{_digest(self.recipients)}",
-            triggered_by=".".join(filter(None, (place[0], place[2]))),
+            key=f"notify:{moment}:{_digest((self.recipients, self.variables))}",
+            triggered_by=who,
+            in_task=task_runs.in_task(),
         )
         self.log.info("Execution %s of push task %s tells of it", begun.execution, self.push_task)
 
@@ -72,16 +79,22 @@ class PushNotifier(BaseNotifier):
         await asyncio.to_thread(self.notify, context)
 
 
-def _place(context: Context) -> list[str]:
-    """What is told of: DAG and run, and of a task also its id, map index, try and state."""
-    instance = context.get("ti")
-    if instance is not None:
-        of_task = (instance.task_id, instance.map_index, instance.try_number, getattr(instance, "state", None) or "")
-        return [instance.dag_id, instance.run_id, *map(str, of_task)]
-    run = context["dag_run"]
-    return [run.dag_id, run.run_id, "", str(run.clear_number or 0), str(run.state or "")]
+def _moment(context: Mapping[str, Any]) -> tuple[str, str]:
+    """The DAG or task that is told of, and what tells this moment of it from others."""
+    parts: tuple[Any, ...]
+    if "deadline" in context:  # Airflow gives no more than JSON then
+        run = context["dag_run"]
+        who, parts = run["dag_id"], (run["dag_run_id"], "deadline", context["deadline"]["id"])
+    elif "reason" in context:  # of a DAG; its last task is there, too, if there is one
+        clears = getattr(context.get("dag_run"), "clear_number", None) or 0
+        who, parts = context["dag"].dag_id, (context["run_id"], "run", clears, context["reason"])
+    else:
+        instance = context["ti"]
+        who = f"{instance.dag_id}.{instance.task_id}"
+        parts = (instance.run_id, instance.map_index, instance.try_number, getattr(instance, "state", None) or "")
+    return who, ":".join(map(str, (who, *parts)))
 
 
-def _digest(recipients: Any) -> str:
-    """Tells notifiers of the same moment apart that tell different people."""
-    return hashlib.sha256(repr(recipients).encode()).hexdigest()[:16]
+def _digest(told: Any) -> str:
+    """Tells notifiers of the same moment apart that tell different people, or different things."""
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]

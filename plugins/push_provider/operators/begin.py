@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator, conf
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import BaseOperator, BaseOperatorLink, conf
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralTimeout
 
-from push_provider.exceptions import PermanentError
+from push_provider.exceptions import PermanentError, TaskPaused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,11 +17,26 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+class PushExecutionLink(BaseOperatorLink):
+    """Leads from a task to the DAG run of the execution that it began, whatever becomes of either."""
+
+    name = "Execution"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:  # noqa: ARG002  (Airflow's signature)
+        """The run's address; empty before the execution has begun. Airflow asks when the task's process ends."""
+        if not isinstance(operator, PushOperator) or operator.begun_run_id is None:
+            return ""
+        from push_provider.task import dag_id
+
+        base = conf.get("api", "base_url", fallback="/").rstrip("/")
+        return f"{base}/dags/{dag_id(operator.push_task)}/runs/{operator.begun_run_id}"
+
+
 class PushOperator(BaseOperator):
     """Begins an execution of a push task and, if wanted, waits for what becomes of it.
 
-    A retried or cleared task begins no second execution: it goes on with the one that it began. The run of a paused
-    push task waits until that is resumed.
+    A retried or cleared task begins no second execution: it goes on with the one that it began. Whatever ends a wait
+    early, the execution goes on.
 
     :param push_task: its code.
     :param recipients: addresses or mobile numbers, or mappings of ``to`` and ``variables``; left out, the push task's
@@ -31,12 +46,15 @@ class PushOperator(BaseOperator):
     :param wait_for_outcome: end only when the execution has ended, and as it did: green if everybody got the message.
     :param poll_seconds: between two looks while waiting.
     :param deferrable: wait in the triggerer, without a worker; left out, as ``[operators] default_deferrable`` says.
-    :param timeout: after which a wait fails; left out, ``execution_timeout`` holds for a wait in a worker.
+    :param timeout: after which a wait fails for good; left out, ``execution_timeout`` holds for a wait in a worker.
     """
 
     template_fields: Sequence[str] = ("push_task", "recipients", "variables", "key")
     template_fields_renderers: ClassVar[dict[str, str]] = {"recipients": "json", "variables": "json"}
     ui_color = "#e0f2f1"
+    operator_extra_links = (PushExecutionLink(),)
+    begun_run_id: str | None = None
+    """The DAG run of the execution, once it has begun."""
 
     def __init__(
         self,
@@ -67,6 +85,7 @@ class PushOperator(BaseOperator):
         :returns: its number as ``execution``, its ``run_id`` and the number of ``recipients``; after a wait also its
             ``state``, and how many deliveries are in which state.
         :raises AirflowFailException: it cannot begin, or not everybody got the message.
+        :raises TaskPaused: the push task is paused; another try may find it resumed.
         :raises AirflowSkipException: the push task was cancelled while this one waited.
         """
         from push_provider.beginning import begin
@@ -83,8 +102,11 @@ class PushOperator(BaseOperator):
                 key=self.key or f"dag:{':'.join(map(str, place))}",
                 triggered_by=f"{instance.dag_id}.{instance.task_id}",
             )
+        except TaskPaused:
+            raise
         except PermanentError as error:
             raise AirflowFailException(str(error)) from None
+        self.begun_run_id = begun.run_id
         self.log.info(
             "Execution %s of push task %s: %s recipients%s",
             begun.execution,
@@ -112,9 +134,19 @@ class PushOperator(BaseOperator):
                     timeout=self.timeout,
                 )
             if deadline and time.monotonic() > deadline:
-                raise AirflowFailException(f"Execution {execution} has not ended within {self.timeout}; it goes on")
+                raise self._overdue(f"Execution {execution}")
             time.sleep(self.poll_seconds)
         return conclude(row)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a wait in the triggerer, or fail as a wait in a worker does."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            raise self._overdue("The execution") from None
+
+    def _overdue(self, what: str) -> AirflowFailException:
+        return AirflowFailException(f"{what} has not ended within {self.timeout}; it goes on")
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after a wait in the triggerer."""

@@ -1,0 +1,67 @@
+"""The sensor that waits for the end of an execution, on a real ledger."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.bases.operator import TriggerFailureReason
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from other_dags import context, send
+
+from push_provider.channels.base import Result
+from push_provider.ledger import executions, tasks
+from push_provider.operators.begin import PushOperator
+from push_provider.sensors.execution import PushExecutionSensor
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+pytestmark = pytest.mark.usefixtures("notice")
+
+
+@pytest.fixture
+def number() -> int:
+    """An execution with two recipients, which has begun."""
+    begun = PushOperator(task_id="tell", push_task="notice", recipients=["a@example.com", "b@example.com"])
+    return int(begun.execute(context())["execution"])
+
+
+def test_the_sensor_looks_and_defers(ledger: Engine, number: int) -> None:
+    sensor = PushExecutionSensor(task_id="wait", execution=number, deferrable=True, timeout=60)
+    assert not sensor.poke(context()).is_done
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context())
+    assert deferred.value.timeout == timedelta(seconds=60)
+    send(ledger, number, Result.SENT, Result.SENT)
+    assert sensor.poke(context()).is_done
+    assert sensor.resume(context(), {"execution": number})["sent"] == 2
+    assert sensor.execute(context())["state"] == "succeeded"
+
+
+def test_what_partly_failed_fails_and_says_where_to_look(ledger: Engine, number: int) -> None:
+    send(ledger, number, Result.SENT, Result.FAILED)
+    with pytest.raises(AirflowFailException, match=f"1 of 2 sent, 1 failed.*deliveries --execution {number}"):
+        PushExecutionSensor(task_id="wait", execution=str(number)).execute(context())
+
+
+def test_what_was_cancelled_is_skipped(ledger: Engine, number: int) -> None:
+    tasks.cancel(ledger, "notice")
+    with executions.sending(ledger, "notice", number, on_unknown="resend"):
+        executions.finish(ledger, number, final=True)
+    with pytest.raises(AirflowSkipException, match="2 cancelled"):
+        PushExecutionSensor(task_id="wait", execution=number).execute(context())
+
+
+@pytest.mark.parametrize(("soft", "ends"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
+def test_a_wait_in_the_triggerer_has_an_end(number: int, soft: bool, ends: type[Exception]) -> None:
+    sensor = PushExecutionSensor(task_id="wait", execution=number, deferrable=True, soft_fail=soft)
+    with pytest.raises(ends):
+        sensor.resume_execution("__fail__", {"error": TriggerFailureReason.TRIGGER_TIMEOUT}, context())
+
+
+@pytest.mark.parametrize(("execution", "reason"), [(4711, "no execution 4711"), ("None", "takes the number")])
+def test_a_sensor_without_an_execution_fails(execution: Any, reason: str) -> None:
+    with pytest.raises(AirflowFailException, match=reason):
+        PushExecutionSensor(task_id="wait", execution=execution).execute(context())
