@@ -48,6 +48,30 @@ def half_told():
 half_told()
 """
 
+LATE = """
+from datetime import timedelta
+from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback, dag, task
+from push_provider.notifications.push import PushNotifier
+
+def told(callback, by):
+    variables = {"dag": "{{ dag_run.dag_id }}", "run": "{{ dag_run.dag_run_id }}"}
+    what = {"push_task": "dag-failed", "recipients": [f"{by}@example.com"], "variables": variables}
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=1),
+        callback=callback(PushNotifier, kwargs=what),
+    )
+
+@dag(schedule=None, deadline=[told(AsyncCallback, "triggerer"), told(SyncCallback, "executor")])
+def late():
+    @task
+    def never():
+        pass
+    never()
+
+late()
+"""
+
 
 @pytest.fixture
 def place() -> Iterator[Callable[[str, str | None], Path]]:
@@ -144,3 +168,14 @@ def test_who_waits_fails_with_the_numbers_and_what_is_paused_begins_nothing(plat
     log = json.dumps(instance(platform, "half_told", "rest", "/logs/1?full_content=true"))
     assert "Push task 'resting' is paused: it takes no execution. Resume it first." in log
     assert platform.ledger("SELECT count(*) FROM push_execution WHERE task_code = 'resting'") == [(0,)]
+
+
+def test_a_missed_deadline_is_told_of(platform: Any, place: Any) -> None:
+    place("late.py", LATE)
+    platform.await_dag("dag-failed")
+    path = "/api/v2/dags/late"
+    platform.eventually(lambda: platform.call(path, {"is_paused": True}, "PATCH")[0] == 200 or None, "late to be there")
+    assert platform.call(f"{path}/dagRuns", {"logical_date": None})[0] == 200  # and it waits, since the DAG is paused
+    for owner in ("triggerer", "executor"):
+        assert platform.await_mail(f"{owner}@example.com")["Subject"] == "late has failed / late 失败"
+    assert "Unable to decode message" not in (platform.home / "logs" / "platform" / "triggerer.log").read_text()

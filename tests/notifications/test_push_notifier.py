@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from other_dags import Supervisor, context
+from other_dags import Supervisor, apply, context
 
-from push_provider.exceptions import TaskPaused, UnknownTask
+from push_provider.exceptions import InvalidTask, TaskPaused, UnknownTask
 from push_provider.ledger import deliveries, executions
 from push_provider.notifications.push import PushNotifier
 
@@ -71,6 +71,15 @@ def test_notifiers_of_one_moment_that_say_other_things_are_all_heard(ledger: Eng
     notifier().notify(context())
     notifier(**other).notify(context())
     assert len(executions.find(ledger)) == 2
+
+
+def test_an_owner_is_told_by_sms_as_by_mail(ledger: Engine) -> None:
+    sms = {"channel": "sms", "subject": None, "content": None, "variables": {"order": "A-1"}}
+    apply(ledger, "by-sms", **sms)
+    with pytest.raises(InvalidTask, match="recipients"):
+        notifier(push_task="by-sms").notify(context())  # a mail address is none of an SMS
+    notifier(push_task="by-sms", recipients=["13800138000"]).notify(context())
+    assert {row.recipient for row in deliveries.find(ledger)} == {"13800138000"}  # as it was written
 
 
 def test_fields_are_rendered_anew_for_each_run_of_a_dag(ledger: Engine) -> None:
