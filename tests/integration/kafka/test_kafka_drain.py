@@ -18,9 +18,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Topic
 from sqlalchemy import text as sql
 
-from push_provider import ending
+from push_provider import ending, task_runs
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
-from push_provider.kafka import intake, messages, producer, runs
+from push_provider.kafka import intake, messages, producer
 from push_provider.kafka.connection import Topics, consumer_config
 from push_provider.kafka.drain import Drained, drain
 from push_provider.kafka.producer import Outgoing, Place
@@ -253,7 +253,7 @@ def test_an_execution_waits_while_its_dag_is_not_there(
     supervisor.refuse = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
     drained = run(ledger, connection)
     assert (drained.deliveries, drained.waiting) == (1, 1)
-    assert runs.make("t", 1) == "Dag not found"
+    assert task_runs.make("t", 1, "kafka") == "Dag not found"
     supervisor.refuse = None
     assert run(ledger, connection) == Drained(0, 0, 0, 0, 0, 0, 0)
     assert list(supervisor.runs) == ["kafka__1"]
