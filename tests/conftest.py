@@ -35,15 +35,15 @@ from hypothesis import settings
 
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.schema import migrate
-from push_provider.sandbox.postgres import PostgresServer
+from sandbox.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from other_dags import Supervisor
     from sqlalchemy import Engine
     from xdist.scheduler import LoadScopeScheduling
 
-    from push_provider.sandbox.sms_gateway import SmsGateway
-    from push_provider.sandbox.sms_store import Sms
+    from sandbox.sms_gateway import SmsGateway
+    from sandbox.sms_store import Sms
 
 # The gate tries the same examples each time, so that what it says is about the change; people's runs try new ones.
 settings.register_profile("gate", derandomize=True)
@@ -182,8 +182,8 @@ class Aliyun:
         monkeypatch.setenv("AIRFLOW_CONN_PUSH_ALIYUN_SMS_DEFAULT", json.dumps(self.fields(**extra)))
 
     def fail(self, kind: str, **fields: Any) -> None:
-        """Let the next calls that send fail; see :class:`~push_provider.sandbox.sms_faults.Fault`."""
-        from push_provider.sandbox.sms_faults import Fault
+        """Let the next calls that send fail; see :class:`~sandbox.sms_faults.Fault`."""
+        from sandbox.sms_faults import Fault
 
         self.gateway.faults.add(Fault.from_json({"kind": kind, **fields}))
 
@@ -201,9 +201,9 @@ class Aliyun:
 @pytest.fixture
 def aliyun(tmp_path: Path) -> Iterator[Aliyun]:
     """Aliyun's SMS service, as the sandbox has it."""
-    from push_provider.sandbox.sms_gateway import SmsGateway
-    from push_provider.sandbox.sms_http import in_thread
-    from push_provider.sandbox.sms_store import SmsStore
+    from sandbox.sms_gateway import SmsGateway
+    from sandbox.sms_http import in_thread
+    from sandbox.sms_store import SmsStore
 
     with SmsStore(tmp_path / "sms") as store:
         gateway = SmsGateway(store, {Aliyun.KEY: Aliyun.SECRET})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 
 class Airflow:

@@ -26,7 +26,7 @@ from push_provider.parses import Parse, shard_file
 from push_provider.task import parse
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 INTERVAL = 30
 SHARD = 7

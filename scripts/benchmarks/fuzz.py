@@ -22,7 +22,7 @@ def main() -> None:
     from api_server import ApiServer, simple_auth
     from fuzzing import fuzz
 
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
     with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
         Path(folder).chmod(0o755)

@@ -21,7 +21,7 @@ def operator(folder: Path, channel: str, recipients: Sequence[Any], **fields: An
     """
     from push_provider.ledger.engine import get_engine
     from push_provider.ledger.schema import migrate
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
     with PostgresServer(folder / "postgres") as postgres:
         postgres.create_database("push")

@@ -118,7 +118,7 @@ def _lists() -> None:
     from sqlalchemy import create_engine
 
     from push_provider.ledger import deliveries, executions, schema, stats, tasks
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
     now = datetime.now(UTC)
     old = now - timedelta(days=19)

@@ -63,7 +63,7 @@ class _Gateway:
 def _gateway(folder: Path) -> Iterator[_Gateway]:
     smtp, http, sms = free_port(), free_port(), free_port()
     ports = ["--smtp-port", str(smtp), "--http-port", str(http), "--sms-port", str(sms), "--kafka-port", "0"]
-    command = [sys.executable, "-m", "push_provider.sandbox", *ports, "--folder", str(folder / "sandbox" / "mails")]
+    command = [sys.executable, "-m", "sandbox", *ports, "--folder", str(folder / "sandbox" / "mails")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if not process.stdout.readline().startswith("Sandbox is ready"):
@@ -88,7 +88,7 @@ def _loop(gateway: _Gateway, count: int) -> Callable[[], float]:
     from alibabacloud_dysmsapi20170525.models import SendSmsRequest
     from alibabacloud_tea_openapi.models import Config
 
-    from push_provider.sandbox.sms_signature import ACCESS_KEY_ID, ACCESS_KEY_SECRET
+    from sandbox.sms_signature import ACCESS_KEY_ID, ACCESS_KEY_SECRET
 
     client = Client(
         Config(
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.02, help="seconds that each answer takes in the second part")
     arguments = parser.parse_args()
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    from push_provider.sandbox.sms_signature import ACCESS_KEY_ID, ACCESS_KEY_SECRET
+    from sandbox.sms_signature import ACCESS_KEY_ID, ACCESS_KEY_SECRET
 
     with tempfile.TemporaryDirectory(prefix="push-bench-") as text, _gateway(Path(text)) as gateway:
         extra = {"sign_name": _SIGN, "template_code": _TEMPLATE, "endpoint": f"http://127.0.0.1:{gateway.sms}"}

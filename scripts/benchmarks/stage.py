@@ -127,7 +127,7 @@ def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
 
     :param settings: of Airflow, as environment variables, on top of those of the development start.
     """
-    from push_provider.sandbox.platform import running
+    from sandbox.platform import running
 
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(prefix="push-bench-") as folder, sink() as server:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ports import free_port
 from sqlalchemy import Engine, create_engine, text
 
-from push_provider.sandbox.parts import Program, stop
-from push_provider.sandbox.platform import environment
+from sandbox.parts import Program, stop
+from sandbox.platform import environment
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 5.0

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from api_server import ApiServer, simple_auth
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from api_server import ApiServer, simple_auth, task
 from sqlalchemy import text
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from api_server import ROOT, ApiServer, task
 from roles import FAB_RIGHTS, Setting
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 pytestmark = pytest.mark.slow
 

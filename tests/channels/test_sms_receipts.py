@@ -15,8 +15,8 @@ from push_provider.channels.sms import SmsChannel
 from push_provider.channels.sms_receipts import SmsReceipts
 from push_provider.content import compile_content
 from push_provider.exceptions import ConfigurationError
-from push_provider.sandbox.sms_store import CHINA, Draft
 from push_provider.task import parse
+from sandbox.sms_store import CHINA, Draft
 
 JOB = Job(7, "0123456789abcdef" * 2)
 GOOD, ABSENT_NUMBER, BLACK, SILENT = "13800000001", "19900010001", "19900020001", "19900030001"

@@ -25,8 +25,8 @@ from push_provider.content import Content, Parameters, compile_content, freeze
 from push_provider.hooks.services import find_service
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.provider import get_provider_info
-from push_provider.sandbox.sms_faults import NUMBERS
 from push_provider.task import PushTask, Schedule, parse
+from sandbox.sms_faults import NUMBERS
 
 IMAGE_LIMIT = 300 * 1024
 KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini", "python"}
@@ -311,7 +311,7 @@ def test_numbers_that_fail(page: str) -> None:
 
 @each_readme
 def test_environment_variables(page: str) -> None:
-    source = (readme.ROOT / "plugins" / "push_provider" / "sandbox" / "platform.py").read_text()
+    source = (readme.ROOT / "sandbox" / "platform.py").read_text()
     (rows,) = [table for table in readme.tables(page) if any("PUSH_PORT" in row[0] for row in table)]
     for variable, _, default in rows[2:]:
         name, value = variable.strip("`"), default.strip("`")

@@ -257,7 +257,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         "PUSH_SANDBOX_KAFKA_PORT": str(kafka),
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-m", "push_provider.sandbox.platform"]
+    command = [sys.executable, "-m", "sandbox.platform"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             said: list[str] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from push_provider.sandbox.sms_signature import access_key
+from sandbox.sms_signature import access_key
 
 
 def apply(platform: Any, folder: Path, **fields: Any) -> None:

@@ -19,7 +19,7 @@ from push_provider.hooks import aliyun_sms
 from push_provider.hooks.aliyun_client import AliyunClient, NotSent
 from push_provider.hooks.aliyun_config import AliyunConfig, TemplateKind
 from push_provider.hooks.aliyun_sms import PushAliyunSmsHook, aliyun_config, placeholders
-from push_provider.sandbox.sms_account import Sign, Template
+from sandbox.sms_account import Sign, Template
 
 SECRET = "a-secret-that-nobody-sees"
 

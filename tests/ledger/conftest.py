@@ -22,7 +22,7 @@ from push_provider.ledger.engine import AS_WRITTEN
 
 if TYPE_CHECKING:
     from push_provider.ledger.executions import Plan
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from push_provider.task import Recipient
 from push_provider.unforeseen import traceback_of
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 OPTION = "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
 

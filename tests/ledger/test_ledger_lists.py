@@ -20,7 +20,7 @@ from push_provider.ledger import answers, deliveries, executions, rejected, stat
 from push_provider.ledger.tables import DeliveryState
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 NOW = datetime.now(UTC)
 OLD = NOW - timedelta(days=19)

@@ -20,7 +20,7 @@ from push_provider.ledger import answers, deliveries, executions, rejected, sche
 from push_provider.ledger.tables import metadata
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.postgres import PostgresServer
+    from sandbox.postgres import PostgresServer
 
 HEAD = max(path.name[:4] for path in (Path(schema.__file__).parent / "migrations" / "versions").glob("*.py"))
 OPTIONS = {"version_table": "push_alembic_version", "compare_type": True, "compare_server_default": True}

@@ -20,8 +20,8 @@ from alibabacloud_dysmsapi20170525 import models
 from alibabacloud_dysmsapi20170525.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
 
-from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
-from push_provider.sandbox.sms_signature import access_key
+from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from sandbox.sms_signature import access_key
 
 _READY = re.compile(
     r"Sandbox is ready: smtp 127\.0\.0\.1:(\d+), sms http://127\.0\.0\.1:(\d+)/, "
@@ -107,7 +107,7 @@ Starter = Callable[..., AbstractContextManager[RunningSandbox]]
 
 @contextmanager
 def _start(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[RunningSandbox]:
-    command = [*prefix, sys.executable, "-m", "push_provider.sandbox", "--folder", str(folder)]
+    command = [*prefix, sys.executable, "-m", "sandbox", "--folder", str(folder)]
     ports = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0"]
     with subprocess.Popen([*command, *ports, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:

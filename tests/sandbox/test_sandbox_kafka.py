@@ -7,7 +7,7 @@ import socket
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from push_provider.sandbox import kafka
+from sandbox import kafka
 
 
 def test_what_is_sent_is_there_and_offsets_are_kept() -> None:

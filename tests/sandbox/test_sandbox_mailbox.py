@@ -7,7 +7,7 @@ import os
 import pytest
 
 from push_provider.exceptions import ConfigurationError
-from push_provider.sandbox.mailbox import Mailbox
+from sandbox.mailbox import Mailbox
 
 
 def _add(mailbox, subject="x", to=("ann@example.com",), sender="push@example.com"):

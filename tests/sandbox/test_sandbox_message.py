@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_provider.sandbox.message import decode_field, parts, summary
+from sandbox.message import decode_field, parts, summary
 
 
 @pytest.mark.parametrize(

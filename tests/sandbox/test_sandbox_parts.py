@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.sandbox.parts import SOON, WAITS, Parts, Program, how, stop
+from sandbox.parts import SOON, WAITS, Parts, Program, how, stop
 
 # Ends with the code that the file named by its first argument holds, when there is one; prints what it is.
 _SCRIPT = """
@@ -229,7 +229,7 @@ def test_nothing_that_it_left_goes_on(
 
 
 def test_a_stop_ends_what_does_not_want_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("push_provider.sandbox.parts._STOP_SECONDS", 0.2)
+    monkeypatch.setattr("sandbox.parts._STOP_SECONDS", 0.2)
     program = Program("deaf", [sys.executable, "-c", _DEAF], os.environ, tmp_path / "deaf.log")
     eventually(lambda: "ready" in program.log.read_text())
     stop([program])

@@ -13,8 +13,8 @@ import pytest
 
 from push_provider.exceptions import InvalidTask
 from push_provider.ledger import tasks
-from push_provider.sandbox.prepare import apply_examples, email_connection, sms_connection
-from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from sandbox.prepare import apply_examples, email_connection, sms_connection
+from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -23,7 +23,7 @@ _PROGRAM = """
 import json, sys
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
-from push_provider.sandbox.prepare import connect, email_connection, sms_connection
+from sandbox.prepare import connect, email_connection, sms_connection
 
 for kind, change in json.load(sys.stdin):
     if kind == "connect":

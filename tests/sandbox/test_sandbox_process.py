@@ -17,7 +17,7 @@ PORTS = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-por
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "push_provider.sandbox", *arguments],
+        [sys.executable, "-m", "sandbox", *arguments],
         capture_output=True,
         text=True,
         timeout=20,
@@ -43,7 +43,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
 
 
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
-    command = [sys.executable, "-X", "importtime", "-m", "push_provider.sandbox", "--folder", str(tmp_path)]
+    command = [sys.executable, "-X", "importtime", "-m", "sandbox", "--folder", str(tmp_path)]
     with subprocess.Popen([*command, *PORTS], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         # Its own modules come after the handlers are in place: pydantic is one of the first of the page.

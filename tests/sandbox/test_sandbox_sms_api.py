@@ -9,8 +9,8 @@ from datetime import datetime
 import pytest
 from alibabacloud_dysmsapi20170525 import models
 
-from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
-from push_provider.sandbox.sms_store import CHINA
+from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from sandbox.sms_store import CHINA
 
 WRITES = [
     ("DELETE", "/api/sms", None),

@@ -19,11 +19,11 @@ from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import UnretryableException
 from darabonba.runtime import RuntimeOptions
 
-from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE, Sign, Template
-from push_provider.sandbox.sms_faults import NUMBERS, Fault
-from push_provider.sandbox.sms_gateway import SmsGateway
-from push_provider.sandbox.sms_http import in_thread
-from push_provider.sandbox.sms_store import CHINA, SmsStore
+from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE, Sign, Template
+from sandbox.sms_faults import NUMBERS, Fault
+from sandbox.sms_gateway import SmsGateway
+from sandbox.sms_http import in_thread
+from sandbox.sms_store import CHINA, SmsStore
 
 KEY, SECRET = "LTAI5tTest", "a-secret-of-the-test"
 

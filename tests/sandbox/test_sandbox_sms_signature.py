@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from push_provider.sandbox.sms_refusal import Refusal
-from push_provider.sandbox.sms_signature import ALGORITHM, Request, Verifier, sign, string_to_sign
+from sandbox.sms_refusal import Refusal
+from sandbox.sms_signature import ALGORITHM, Request, Verifier, sign, string_to_sign
 
 # The example of https://help.aliyun.com/zh/sdk/product-overview/v3-request-structure-and-signature
 EXAMPLE_KEY, EXAMPLE_SECRET = "YourAccessKeyId", "YourAccessKeySecret"
@@ -116,7 +116,7 @@ def test_a_refused_request_uses_up_no_nonce(verifier):
 
 
 def test_nonces_stay_bounded_and_recent_ones_known(verifier, monkeypatch):
-    monkeypatch.setattr("push_provider.sandbox.sms_signature.NONCES", 10)
+    monkeypatch.setattr("sandbox.sms_signature.NONCES", 10)
     requests = [_signed(headers={**EXAMPLE_HEADERS, "x-acs-signature-nonce": str(number)}) for number in range(25)]
     for request in requests:
         verifier.verify(request, NOW)

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from push_provider.sandbox.smtp import SIZE_LIMIT, SLOW_SECONDS
+from sandbox.smtp import SIZE_LIMIT, SLOW_SECONDS
 
 
 def _codes(stream, count: int) -> list[bytes]:

@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from push_provider.sandbox.postgres import PostgresServer
+from sandbox.postgres import PostgresServer
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def servers(folder: Path) -> list[psutil.Process]:
 @contextmanager
 def starter(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """The shell's way to run a server, as a job in its background too; ready when the block begins."""
-    program = [sys.executable, "-m", "push_provider.sandbox.postgres", str(folder), "push"]
+    program = [sys.executable, "-m", "sandbox.postgres", str(folder), "push"]
     command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -273,7 +273,7 @@ def test_the_socket_is_short_and_always_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["folder"]])
 def test_wrong_arguments_show_the_usage(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "push_provider.sandbox.postgres", *arguments]
+    command = [sys.executable, "-m", "sandbox.postgres", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("usage: ")
@@ -281,7 +281,7 @@ def test_wrong_arguments_show_the_usage(arguments: list[str]) -> None:
 
 def test_the_shells_way_says_why_it_cannot_start(folder: Path) -> None:
     shutil.rmtree(folder / "global")
-    command = [sys.executable, "-m", "push_provider.sandbox.postgres", str(folder), "push"]
+    command = [sys.executable, "-m", "sandbox.postgres", str(folder), "push"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert result.returncode == 1
     assert "PostgreSQL did not start" in result.stderr

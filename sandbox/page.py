@@ -14,15 +14,15 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
-from push_provider.sandbox.guard import Guard
-from push_provider.sandbox.mail_api import mail_routes
-from push_provider.sandbox.sms_api import sms_routes
+from sandbox.guard import Guard
+from sandbox.mail_api import mail_routes
+from sandbox.sms_api import sms_routes
 
 if TYPE_CHECKING:
     import socket
 
-    from push_provider.sandbox.mailbox import Mailbox
-    from push_provider.sandbox.sms_gateway import SmsGateway
+    from sandbox.mailbox import Mailbox
+    from sandbox.sms_gateway import SmsGateway
 
 _ASSETS = {
     "mailbox.css": "text/css",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote
 
-from push_provider.sandbox.sms_refusal import Refusal
+from sandbox.sms_refusal import Refusal
 
 ACCESS_KEY_ID = "LTAI5tPushSandboxDevelop"
 ACCESS_KEY_SECRET = "push-sandbox-secret-of-no-worth"  # noqa: S105 - it opens nothing but the sandbox

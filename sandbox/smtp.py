@@ -24,7 +24,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 if TYPE_CHECKING:
     import socket
 
-    from push_provider.sandbox.mailbox import Mailbox
+    from sandbox.mailbox import Mailbox
 
 SIZE_LIMIT = 32 * 1024 * 1024
 """Bytes of a mail, as SIZE (RFC 1870) announces it."""

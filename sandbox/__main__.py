@@ -1,4 +1,4 @@
-"""``python -m push_provider.sandbox``: starts every stand-in, and ends them all at Ctrl-C or SIGTERM."""
+"""``python -m sandbox``: starts every stand-in, and ends them all at Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_run(options))
     except ConfigurationError as error:
-        print(f"push_provider.sandbox: {error}", file=sys.stderr)
+        print(f"sandbox: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before the handlers were in place
         pass
@@ -49,22 +49,22 @@ async def _run(options: argparse.Namespace) -> None:
         kafka_socket = stack.enter_context(_listen(options.host, options.kafka_port, "--kafka-port"))
         # Imported only now: they take a second, in which a signal must already end the process in order,
         # and for which a port in use need not wait.
-        from push_provider.sandbox.mailbox import Mailbox
+        from sandbox.mailbox import Mailbox
 
         mailbox = stack.enter_context(Mailbox(options.folder, keep=options.keep))
-        from push_provider.sandbox.sms_gateway import SmsGateway
-        from push_provider.sandbox.sms_signature import access_key
-        from push_provider.sandbox.sms_store import SmsStore
+        from sandbox.sms_gateway import SmsGateway
+        from sandbox.sms_signature import access_key
+        from sandbox.sms_store import SmsStore
 
         store = stack.enter_context(SmsStore(options.folder / "sms", keep=options.keep_sms))
         gateway = SmsGateway(store, dict([access_key()]))
-        from push_provider.sandbox import page, sms_http, smtp
+        from sandbox import page, sms_http, smtp
 
         addresses = page.Addresses(smtp=_address(smtp_socket), sms=_address(sms_socket))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
         await stack.enter_async_context(sms_http.serve(sms_socket, gateway))
         await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses))
-        from push_provider.sandbox import kafka
+        from sandbox import kafka
 
         await stack.enter_async_context(kafka.serve(kafka_socket))
         print(
@@ -78,7 +78,7 @@ async def _run(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
-        prog="python -m push_provider.sandbox",
+        prog="python -m sandbox",
         description="A mail server and an SMS gateway that keep what they get, a page that shows it, and Kafka. "
         "For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

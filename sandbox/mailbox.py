@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from push_provider.exceptions import ConfigurationError
-from push_provider.sandbox import message
-from push_provider.sandbox.journal import Journal, exclusive
+from sandbox import message
+from sandbox.journal import Journal, exclusive
 
 KEEP = 10_000
 """Mails kept; each further one removes the oldest."""

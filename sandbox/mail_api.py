@@ -25,11 +25,11 @@ from urllib.parse import quote, unquote
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from push_provider.sandbox.guard import same_origin
-from push_provider.sandbox.message import Parts, parts
+from sandbox.guard import same_origin
+from sandbox.message import Parts, parts
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.mailbox import Mail, Mailbox
+    from sandbox.mailbox import Mail, Mailbox
 
 _MAIL_POLICY = (
     # As the frame's own attribute says, and also when somebody opens the address outside the page.

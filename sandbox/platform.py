@@ -26,8 +26,8 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
-from push_provider.sandbox.parts import Parts, Program, stop
-from push_provider.sandbox.postgres import ROLE, PostgresServer
+from sandbox.parts import Parts, Program, stop
+from sandbox.postgres import ROLE, PostgresServer
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 120.0
@@ -231,7 +231,7 @@ def running(
             ports = {"--smtp-port": smtp, "--http-port": http, "--sms-port": sms, "--kafka-port": kafka}
             options = [word for option, number in ports.items() for word in (option, str(number))]
             loses = "Its Kafka keeps messages in memory: those it had are lost. Mails and SMS are kept."
-            start("sandbox", python, "-m", "push_provider.sandbox", *options, "--folder", folder, loses=loses)
+            start("sandbox", python, "-m", "sandbox", *options, "--folder", folder, loses=loses)
         _prepare(home, env, python, airflow, (smtp, sms, kafka) if sandbox else (), root, note)
         note("Starting Airflow …")
         for kind in _JOBS:  # of an earlier platform that was killed
@@ -272,7 +272,7 @@ def _prepare(
     :param ports: of the sandbox's mail server, SMS gateway and Kafka; empty: there is no sandbox.
     """
     from push_provider import __version__
-    from push_provider.sandbox.sms_signature import access_key
+    from sandbox.sms_signature import access_key
 
     # The SMS connection follows the gateway's key too; of the secret only so much that a change is noticed.
     key_id, secret = access_key()
@@ -288,7 +288,7 @@ def _prepare(
         [
             python,
             "-m",
-            "push_provider.sandbox.prepare",
+            "sandbox.prepare",
             *([*map(str, ports), str(root / "include" / "tasks")] if ports else []),
         ],
     ):

@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from push_provider.sandbox.guard import same_origin
-from push_provider.sandbox.sms_account import Sign, Template
-from push_provider.sandbox.sms_faults import Fault
-from push_provider.sandbox.sms_store import DELIVERED
+from sandbox.guard import same_origin
+from sandbox.sms_account import Sign, Template
+from sandbox.sms_faults import Fault
+from sandbox.sms_store import DELIVERED
 
 if TYPE_CHECKING:
-    from push_provider.sandbox.sms_gateway import SmsGateway
+    from sandbox.sms_gateway import SmsGateway
 
 _OWN = [Depends(same_origin)]
 _LONGEST_WAIT = 30 * 86400.0

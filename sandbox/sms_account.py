@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from push_provider.sandbox.journal import Journal
+from sandbox.journal import Journal
 
 SIGN_NAME = "阿里云短信测试"
 TEMPLATE_CODE = "SMS_154950909"

@@ -1,6 +1,6 @@
 """Fill a fresh platform: connections to the sandbox's servers, and the example tasks.
 
-``python -m push_provider.sandbox.prepare [SMTP_PORT SMS_PORT KAFKA_PORT EXAMPLES]``, with Airflow's environment. It
+``python -m sandbox.prepare [SMTP_PORT SMS_PORT KAFKA_PORT EXAMPLES]``, with Airflow's environment. It
 runs once for a platform; what people change afterwards stays as they left it.
 """
 
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from push_provider.sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
-from push_provider.sandbox.sms_signature import access_key
+from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from sandbox.sms_signature import access_key
 
 SENDER = "push@sandbox.example"
 _EDIT = "Edit it to use your own account."

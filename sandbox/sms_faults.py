@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from push_provider.sandbox.sms_store import DELIVERED
+from sandbox.sms_store import DELIVERED
 
 SLOW_SECONDS = 3.0
 """How late a slow number's answer is."""

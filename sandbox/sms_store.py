@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from push_provider.exceptions import ConfigurationError
-from push_provider.sandbox.journal import Journal, exclusive
-from push_provider.sandbox.message import printable
-from push_provider.sandbox.sms_account import Account
+from sandbox.journal import Journal, exclusive
+from sandbox.message import printable
+from sandbox.sms_account import Account
 
 KEEP = 10_000
 """SMS kept; each further one removes the oldest."""

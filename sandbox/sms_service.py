@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from push_provider.sandbox.sms_account import PARAMETER_LIMIT, Sign, Template
-from push_provider.sandbox.sms_faults import Fault, outcome
-from push_provider.sandbox.sms_refusal import Refusal, missing
-from push_provider.sandbox.sms_store import CHINA, Draft, Sms, SmsStore
+from sandbox.sms_account import PARAMETER_LIMIT, Sign, Template
+from sandbox.sms_faults import Fault, outcome
+from sandbox.sms_refusal import Refusal, missing
+from sandbox.sms_store import CHINA, Draft, Sms, SmsStore
 
 VERSION = "2017-05-25"
 NUMBERS_LIMIT = 1000
