@@ -243,6 +243,12 @@ def test_the_form_of_a_manual_run(desk: Desk) -> None:
         assert jsonschema.Draft202012Validator(schema).is_valid(value) is fits, (name, value)
 
 
+def test_the_form_names_the_variables(desk: Desk) -> None:
+    fields = {"subject": "{{ shop }}", "content": "{{ name }}{% for one in lines %}{{ one }}{% endfor %}"}
+    params = stored(desk.dag("names", **fields, variables={"url": "x", "name": "y"})).params
+    assert (params.get_param("variables").description or "").endswith("It speaks of: lines, name, shop, url.")
+
+
 def test_an_untouched_form_says_nothing(desk: Desk) -> None:
     dag = desk.dag("untouched")
     assert dag.params.dump() == {"recipients": [], "variables": {}}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from push_provider.task import parse
 from push_provider.variable_names import variable_names
 
 
@@ -32,5 +31,5 @@ from push_provider.variable_names import variable_names
     ],
 )
 def test_names(fields: dict[str, Any], names: list[str]) -> None:
-    task = {"code": "t", "name": "T", "channel": "email", "subject": "S", "schedule": {"kind": "manual"}, **fields}
-    assert variable_names(parse({key: value for key, value in task.items() if value is not None})) == names
+    given = fields.pop("variables", {})
+    assert variable_names(*fields.values(), given=given) == names

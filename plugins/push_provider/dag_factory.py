@@ -128,7 +128,7 @@ def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
         if row.recipients
         else "This task has none of its own: name at least one."
     )
-    names = ", ".join(variable_names(task))
+    names = ", ".join(variable_names(task.subject, row.excerpt, given=row.variables))
     return {
         "recipients": Param(
             default=[],

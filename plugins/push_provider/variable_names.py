@@ -7,30 +7,28 @@ read; of that the names that the task gives values to are known. Imports no Airf
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from push_provider.task import PushTask
+    from collections.abc import Iterable
 
 _SHOWN = re.compile(r"\{\{-?\s*([^\W\d]\w*)")
 _BLOCK = re.compile(r"\{%([^%{}]{1,300})%\}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _NOBODYS = frozenset(("to", "push", "loop", "self", "super", "caller", "none", "true", "false"))
 """What a template sees without anybody's giving it, and words of Jinja's."""
-_LONGEST = 50_000
-"""Characters of content that are looked at."""
 _MOST = 30
 
 
-def variable_names(task: PushTask) -> list[str]:
-    """Names of variables in the subject and content of a push task, and of those that it gives itself, sorted.
+def variable_names(*texts: str | None, given: Iterable[str] = ()) -> list[str]:
+    """Names of variables that texts speak of, sorted.
 
+    :param texts: subject and content of a push task, or their beginnings.
+    :param given: names of variables that it gives itself.
     :returns: at most thirty.
     """
-    names = set(task.variables)
-    for text in _texts(task):
+    names = set(given)
+    for text in filter(None, texts):
         spoken_of, bound = set(_SHOWN.findall(text)), set[str]()
         for block in _BLOCK.findall(text):
             match _WORD.findall(block):
@@ -46,15 +44,3 @@ def variable_names(task: PushTask) -> list[str]:
                     spoken_of.add(name)
         names |= spoken_of - bound
     return sorted(names - _NOBODYS)[:_MOST]
-
-
-def _texts(task: PushTask) -> Iterator[str]:
-    waiting: list[Any] = [task.subject, task.content]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            yield value[:_LONGEST]
-        elif isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value

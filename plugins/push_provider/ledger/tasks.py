@@ -125,7 +125,12 @@ class Applied(NamedTuple):
 
 
 class ShardTask(NamedTuple):
-    """What a task's DAG is built from; ``spec`` is without recipients, content and attachments."""
+    """What a task's DAG is built from; ``spec`` is without recipients, content, variables and attachments.
+
+    :param recipients: how many of its own it has.
+    :param variables: names of some of those that it gives.
+    :param excerpt: the beginning of its content, if it has any of its own.
+    """
 
     code: str
     name: str
@@ -134,6 +139,8 @@ class ShardTask(NamedTuple):
     cancelled: bool
     schedule_since: datetime
     recipients: int
+    variables: Sequence[str]
+    excerpt: str | None
 
 
 _COLUMNS = [push_task.c[name] for name in TaskRow._fields]
@@ -651,6 +658,12 @@ def codes_of_shard(engine: Engine, shard: int) -> list[str]:
         return list(connection.scalars(select(push_task.c.code).where(push_task.c.shard == shard)))
 
 
+_VARIABLES: ColumnElement[Any] = literal_column(
+    "ARRAY (SELECT jsonb_object_keys(push_task.spec -> 'variables') LIMIT 30)"
+).label("variables")
+_EXCERPT = func.left(push_task.c.spec.op("->>")("content"), 4000).label("excerpt")
+
+
 def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[int, list[ShardTask]]:
     """The tasks of a shard, or the one of ``code``, and the revision that they show, read in one snapshot."""
     slim = push_task.c.spec.op("-")("recipients").op("-")("content").op("-")("attachments").op("-")("variables")
@@ -663,6 +676,8 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
             push_task.c.status,
             push_task.c.schedule_since,
             push_task.c.recipients,
+            _VARIABLES,
+            _EXCERPT,
         )
         .where(push_task.c.shard == shard, push_task.c.code == code if code is not None else true())
         .order_by(push_task.c.code)
@@ -679,6 +694,8 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
             row.status == TaskStatus.CANCELLED,
             row.schedule_since,
             row.recipients,
+            row.variables,
+            row.excerpt,
         )
         for row in rows
     ]
