@@ -39,7 +39,7 @@ def begin(
     engine: Engine,
     code: str,
     *,
-    recipients: Sequence[Any] | None,
+    recipients: Sequence[Any] | str | None,
     variables: Mapping[str, Any] | None,
     key: str,
     triggered_by: str,
@@ -47,7 +47,8 @@ def begin(
 ) -> Begun:
     """Begin an execution of a push task; the same key again gives the first.
 
-    :param recipients: addresses or mobile numbers, or mappings of ``to`` and ``variables``; None for the task's own.
+    :param recipients: one address or mobile number, or some, or mappings of ``to`` and ``variables``; None for the
+        task's own.
     :param variables: for its templates.
     :param key: unique in the push task.
     :param triggered_by: the DAG and task that ask, for people.
@@ -64,7 +65,7 @@ def begin(
 
     given: dict[str, Any] = {}
     if recipients is not None:
-        given["recipients"] = list(recipients)
+        given["recipients"] = [recipients] if isinstance(recipients, str) else list(recipients)
     if variables is not None:
         given["variables"] = dict(variables)
     channel = tasks.get(engine, code, recipients=False).channel

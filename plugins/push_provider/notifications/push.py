@@ -66,7 +66,7 @@ class PushNotifier(BaseNotifier):
         begun = begin(
             get_engine(),
             self.push_task,
-            recipients=[self.recipients] if isinstance(self.recipients, str) else self.recipients,
+            recipients=self.recipients,
             variables=self.variables,
             key=f"notify:{moment}:{_digest((self.recipients, self.variables))}",
             triggered_by=who,

@@ -97,7 +97,7 @@ class PushOperator(BaseOperator):
             begun = begin(
                 get_engine(),
                 self.push_task,
-                recipients=[self.recipients] if isinstance(self.recipients, str) else self.recipients,
+                recipients=self.recipients,
                 variables=self.variables,
                 key=self.key or f"dag:{':'.join(map(str, place))}",
                 triggered_by=f"{instance.dag_id}.{instance.task_id}",
