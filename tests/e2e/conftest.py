@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -143,6 +144,15 @@ class Platform:
         for process in psutil.Process(self.pid).children():
             with contextlib.suppress(OSError, psutil.Error):
                 if Path(f"/proc/{process.pid}/fd/1").readlink().name == f"{part}.log":
+                    return process
+        return None
+
+    def backend(self) -> psutil.Process | None:
+        """One of PostgreSQL's processes that serve somebody."""
+        postmaster = self.process_of("postgres")
+        for process in postmaster.children() if postmaster else []:
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if re.match("postgres: postgres (airflow|push)", " ".join(process.cmdline())):
                     return process
         return None
 

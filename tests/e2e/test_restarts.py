@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import psutil
@@ -10,18 +9,6 @@ import psycopg
 import pytest
 
 RECIPIENTS = 2000
-
-
-def backend(platform: Any) -> psutil.Process | None:
-    """One of PostgreSQL's processes that serve somebody."""
-    postmaster = platform.process_of("postgres")
-    for process in postmaster.children() if postmaster else []:
-        try:
-            if re.match("postgres: postgres (airflow|push)", " ".join(process.cmdline())):
-                return process
-        except psutil.Error:  # it has just ended
-            continue
-    return None
 
 
 def ledger(platform: Any, query: str, *values: Any) -> Any:
@@ -92,7 +79,7 @@ def test_what_is_killed_comes_back_and_all_get_the_mail(platform: Any, names: li
 def test_postgresql_s_own_restarts_are_outlived(platform: Any) -> None:
     begin(platform, "backends")
     for _ in range(2):
-        platform.eventually(lambda: backend(platform), "a connection to PostgreSQL").kill()
+        platform.eventually(platform.backend, "a connection to PostgreSQL").kill()
         platform.eventually(lambda: ledger(platform, "SELECT true"), "PostgreSQL")
     await_all(platform, "backends")
     platform.eventually(platform.is_healthy, "a healthy platform")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import random
-import re
 import time
 from collections.abc import Callable
 from http.client import HTTPException
@@ -76,9 +75,12 @@ class Deeds:
             deed(code)
 
     def _call(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, Any]:
+        return self._asked(self.platform.call, path, body, method)
+
+    def _asked(self, call: Callable[..., tuple[int, Any]], *arguments: Any) -> tuple[int, Any]:
         """A call that may be refused, or find nobody there for the moment."""
         try:
-            status, answer = self.platform.call(path, body, method)
+            status, answer = call(*arguments)
         except (OSError, HTTPException, ValueError):
             status, answer = 0, None
             # Who finds nobody there comes back later.
@@ -100,21 +102,18 @@ class Deeds:
     # --- deeds ----------------------------------------------------------------------------------------
 
     def _trigger(self, code: str) -> None:
-        self._note(code, *self._asked(f"/api/v2/dags/push__{code}/dagRuns", "dag_run_id", code))
+        recipients = self._fresh()
+        body = {"logical_date": None, "conf": {"recipients": recipients}}
+        status, answer = self._call(f"/api/v2/dags/push__{code}/dagRuns", body)
+        self._note(code, recipients, answer["dag_run_id"] if status == 200 else None)
 
     def _trigger_by_push(self, code: str) -> None:
-        self._note(code, *self._asked(f"/push/v1/tasks/{code}/trigger", "run_id", code))
-
-    def _asked(self, path: str, name: str, code: str) -> tuple[list[str], str | None]:
         recipients = self._fresh()
-        body: dict[str, Any] = {"recipients": recipients}
-        if name == "dag_run_id":
-            body = {"logical_date": None, "conf": body}
-        status, answer = self._call(path, body)
-        # Of a trigger whose answer got lost nobody knows the run, and whether there is one.
-        return recipients, answer[name] if status in (200, 202) else None
+        status, answer = self._call(f"/push/v1/tasks/{code}/trigger", {"recipients": recipients})
+        self._note(code, recipients, answer["run_id"] if status == 202 else None)
 
     def _note(self, code: str, recipients: list[str], run: str | None) -> None:
+        # Of a trigger whose answer got lost nobody knows the run, and whether there is one.
         for recipient in recipients:
             self.run_of[recipient] = (code, run or "?")
         if run:
@@ -135,8 +134,7 @@ class Deeds:
     def _clear(self, code: str) -> None:
         if run := self._run(code):
             self.excuses[code, run] += 1
-            body = {"dry_run": False, "dag_run_id": run, "only_failed": False, "reset_dag_runs": True}
-            self._call(f"/api/v2/dags/push__{code}/clearTaskInstances", body)
+            self._asked(self.platform.clear, code, run)
 
     def _redrive(self, code: str) -> None:
         status, answer = self._call(f"/push/v1/executions?task={code}&limit=5")
@@ -159,12 +157,12 @@ class Deeds:
         self._call(f"/api/v2/dags/push__{code}", {"is_paused": self._random.random() < 0.3}, "PATCH")
 
     def _apply(self, code: str) -> None:
-        number = self.codes.index(code) if code in self.codes else 0
-        by_clock = number % 4 == 3
         # While PostgreSQL recovers nobody can apply anything, and a person tries again.
-        self.platform.eventually(lambda: self._applied(code, number, by_clock=by_clock), f"{code} to be applied")
+        self.platform.eventually(lambda: self._applied(code), f"{code} to be applied")
 
-    def _applied(self, code: str, number: int, *, by_clock: bool) -> bool | None:
+    def _applied(self, code: str) -> bool | None:
+        number = self.codes.index(code)
+        by_clock = number % 4 == 3
         own = [f"quick+{code}-{n}@example.net" for n in range(3)] if by_clock else []
         schedule = {"kind": "cron", "cron": "* * * * *"} if by_clock else {"kind": "manual"}
         task = {
@@ -195,27 +193,17 @@ class Deeds:
 
     def _kill_part(self, _: str) -> None:
         part = self._random.choice(PARTS)
-        process = self.platform.process_of(part)
-        if process is None or time.monotonic() - self._killed_at < _CALM:
-            return
-        self._killed_at = time.monotonic()
-        self.done[f"kill {part}"] += 1
-        self.kills += 1
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+        self._kill(part, self.platform.process_of(part))
 
     def _kill_backend(self, _: str) -> None:
         """PostgreSQL ends all its connections when one of its processes is killed, and recovers."""
-        if time.monotonic() - self._killed_at < _CALM:
+        self._kill("postgres", self.platform.backend())
+
+    def _kill(self, what: str, process: psutil.Process | None) -> None:
+        if process is None or time.monotonic() - self._killed_at < _CALM:
             return
-        postmaster = self.platform.process_of("postgres")
-        backends = postmaster.children() if postmaster else []
-        self._random.shuffle(backends)
-        for process in backends:
-            with contextlib.suppress(psutil.Error):
-                if re.match("postgres: postgres (airflow|push)", " ".join(process.cmdline())):
-                    process.kill()
-                    self._killed_at = time.monotonic()
-                    self.done["kill postgres"] += 1
-                    self.kills += 1
-                    return
+        self._killed_at = time.monotonic()
+        self.done[f"kill {what}"] += 1
+        self.kills += 1
+        with contextlib.suppress(psutil.Error):
+            process.kill()
