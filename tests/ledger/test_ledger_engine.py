@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from ledger_desk import NOW, push
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -122,6 +123,39 @@ def test_other_faults_stay_what_they_are(ledger: Engine) -> None:
     with pytest.raises(Exception, match="division by zero"), transaction(ledger) as connection:
         connection.execute(text("SELECT 1 / 0"))
     assert tasks.find(ledger) == []
+
+
+class TimeIsOver(BaseException):
+    """As Airflow's execution timeout, which a signal's handler raises wherever the process happens to be."""
+
+
+def test_a_signal_in_the_middle_of_a_call_stays_what_it_is(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question is asked, and its answer not read: the driver then says that its connection is busy."""
+    assert tasks.find(ledger) == []  # a connection that is asked, before it is used again, whether it still lives
+    send = psycopg.Cursor._execute_send  # type: ignore[attr-defined]
+
+    def broken_off(*args: object, **kwargs: object) -> None:
+        monkeypatch.setattr(psycopg.Cursor, "_execute_send", send)
+        send(*args, **kwargs)
+        raise TimeIsOver
+
+    for call in (
+        lambda: tasks.find(ledger),
+        lambda: tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC"),
+        lambda: executions.sending(ledger, "a", 1, on_unknown="hold").__enter__(),
+    ):
+        monkeypatch.setattr(psycopg.Cursor, "_execute_send", broken_off)
+        with pytest.raises(TimeIsOver):
+            call()
+        assert tasks.find(ledger) == []
+
+
+def test_what_was_handled_before_hides_no_fault_of_the_database(ledger: Engine) -> None:
+    try:
+        raise TimeIsOver
+    except TimeIsOver:
+        with pytest.raises(Exception, match="division by zero"), transaction(ledger) as connection:
+            connection.execute(text("SELECT 1 / 0"))
 
 
 def test_a_connection_lost_while_deliveries_are_copied(ledger: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -75,12 +76,16 @@ def explained() -> Iterator[None]:
     """Turn the database's faults into errors that say what to do.
 
     :raises LedgerUnavailable: the database cannot be reached, or its tables are missing or old.
+    :raises BaseException: a signal's handler has raised it in the middle of a call, and the driver stumbled over that.
     """
+    handled = sys.exception()
     try:
         yield
     except PoolTimeout as error:
         raise LedgerUnavailable("Every connection of this process to the ledger's database is in use") from error
     except Exception as error:
+        if interruption := _interruption(error, handled):
+            raise interruption from None
         _leave_out_rows(error)
         if is_away(error):
             raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
@@ -100,6 +105,22 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def array_of(texts: Collection[str]) -> ColumnElement[Any]:
     """Texts as one parameter, however many there are."""
     return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
+
+
+def _interruption(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """What broke off a call of which the driver then says that its connection is busy.
+
+    Airflow's execution timeout is raised by a signal's handler, wherever the process happens to be; SQLAlchemy tidies
+    up after it on a connection that waits for an answer, and it is that error which arrives.
+
+    :param handled: was handled before the call, and has not to do with it.
+    """
+    one: BaseException | None = error
+    while one is not None and one is not handled:
+        if not isinstance(one, Exception):
+            return one
+        one = one.__cause__ or one.__context__
+    return None
 
 
 def _leave_out_rows(error: BaseException) -> None:
