@@ -62,7 +62,7 @@ def compile_content(
     return Content(task, templates, variables=variables, push=push, include=include, areas=areas, limits=limits)
 
 
-def shown(
+def message_for(
     task: PushTask,
     to: str,
     own: Mapping[str, Any],

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.content.check import examine
-from push_provider.content.for_channel import shown
+from push_provider.content.for_channel import message_for
 from push_provider.content.jinja_sandbox import LIMITS
 from push_provider.exceptions import ContentError
 
@@ -72,7 +72,7 @@ def answer(job: Job) -> dict[str, Any]:
             examine(job.task, include=job.include, areas=job.areas, limits=limits)
             return {"message": None}
         given: dict[str, Any] = {"include": job.include, "areas": job.areas, "limits": limits}
-        return {"message": shown(job.task, job.to, job.own or {}, variables=job.variables or {}, **given)}
+        return {"message": message_for(job.task, job.to, job.own or {}, variables=job.variables or {}, **given)}
     except ContentError as error:
         return {"error": str(error), "field": error.field, "late": time.monotonic() >= until}
     except MemoryError:

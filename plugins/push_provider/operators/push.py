@@ -177,7 +177,7 @@ class BasePushOperator(BaseOperator):
 
     def _show(self, context: Context, engine: Engine) -> dict[str, Any]:
         """Say what would be sent, and to how many, for a test from Airflow's command line; sends and counts nothing."""
-        from push_provider.content.for_channel import shown
+        from push_provider.content.for_channel import message_for
         from push_provider.ledger import tasks
         from push_provider.task import parse_trigger
 
@@ -189,7 +189,7 @@ class BasePushOperator(BaseOperator):
         )
         if recipients:
             first = recipients[0]
-            message = shown(task, first.to, first.variables, variables=trigger.variables)
+            message = message_for(task, first.to, first.variables, variables=trigger.variables)
             for name, value in message.items():
                 if value:
                     self.log.info("%s: %s", name, value)
