@@ -1,4 +1,4 @@
-"""Clients that are generated from the API's description: they compile, and make the README's calls."""
+"""Clients that are generated from the API's description: they compile, and make the calls of the docs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from api_server import ROOT, ApiServer
 
-# The module that takes the READMEs apart is beside the tests of the docs.
+# The module that takes the docs apart is beside the tests of the docs.
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
-import readme
+import pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +87,10 @@ def test_python(server: ApiServer, description: Path, tmp_path: Path) -> None:
 
 
 def check(printed: str) -> None:
-    """What a client's calls printed: that they are the README's, and what came back."""
+    """What a client's calls printed: that they are those of the docs, and what came back."""
     said = json.loads(printed)
     # A trigger that came before the DAG was asked for again.
-    assert [call for call, _ in itertools.groupby(said["requests"])] == calls_of(readme.commands("README.md"))
+    assert [call for call, _ in itertools.groupby(said["requests"])] == calls_of(pages.ENGLISH.commands())
     assert said["seen"] == SEEN
 
 

@@ -230,12 +230,12 @@ def test_the_parts_of_airflow_are_all_there_and_watched() -> None:
         assert environment == COMPOSE["x-airflow"]["environment"], name
 
 
-def test_the_settings_are_those_of_the_readme() -> None:
-    """What the README says production needs is what the file sets."""
+def test_the_settings_are_those_of_the_docs() -> None:
+    """What the docs say production needs is what the file sets."""
     import configparser
 
-    readme = (ROOT / "README.md").read_text()
-    block = re.search(r"```ini\n(.*?)```", readme, re.DOTALL)
+    page = (ROOT / "docs" / "en" / "production.md").read_text()
+    block = re.search(r"```ini\n(.*?)```", page, re.DOTALL)
     assert block
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_string(re.sub(r"^   ", "", block[1], flags=re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Makes ``readme`` importable (tests run with ``--import-mode=importlib``), and the shipped include folder known."""
+"""Makes ``pages`` importable (tests run with ``--import-mode=importlib``), and the shipped include folder known."""
 
 from __future__ import annotations
 

@@ -11,11 +11,12 @@ import struct
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pages
 import pytest
-import readme
 import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
@@ -42,8 +43,8 @@ KNOWN_OTHERS = (
     r"curl -s -X POST http://127\.0\.0\.1:8080/push/v1/tasks(/[a-z-]+/trigger)? .+",
     r'curl -s "http://127\.0\.0\.1:8080/push/v1/(executions|deliveries)\?task=[a-z-]+" .+',
 )
-each_page = pytest.mark.parametrize("page", readme.PAGES)
-each_readme = pytest.mark.parametrize("page", readme.READMES)
+each_page = pytest.mark.parametrize("page", pages.ALL)
+each_language = pytest.mark.parametrize("docs", [pages.ENGLISH, pages.CHINESE], ids=["en", "zh-CN"])
 
 
 # --- commands -----------------------------------------------------------------------------------------
@@ -51,21 +52,21 @@ each_readme = pytest.mark.parametrize("page", readme.READMES)
 
 @each_page
 def test_every_command_is_known(page: str) -> None:
-    for command in readme.commands(page):
+    for command in pages.Pages((page,)).commands():
         program = command.split()[0]
         if program.startswith("./scripts/"):
-            path = readme.ROOT / program
+            path = pages.ROOT / program
             assert path.is_file(), command
             assert os.access(path, os.X_OK), command
         elif program != ".venv/bin/airflow":
             assert any(re.fullmatch(known, command) for known in KNOWN_OTHERS), command
 
 
-@each_readme
-def test_every_airflow_command_parses(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+@each_language
+def test_every_airflow_command_parses(docs: pages.Pages, capsys: pytest.CaptureFixture[str]) -> None:
     from airflow.cli.cli_parser import get_parser
 
-    calls = readme.airflow_arguments(page)
+    calls = docs.airflow_arguments()
     assert len(calls) > 10
     for arguments in calls:
         try:
@@ -74,31 +75,31 @@ def test_every_airflow_command_parses(page: str, capsys: pytest.CaptureFixture[s
             pytest.fail(f"{arguments}: {capsys.readouterr().err}")
 
 
-@each_readme
-def test_airflow_push_is_shown_whole(page: str) -> None:
+@each_language
+def test_airflow_push_is_shown_whole(docs: pages.Pages) -> None:
     from push_provider.cli.definition import get_push_cli_commands
 
     known = {command.name for command in get_push_cli_commands()[0].subcommands}
-    assert {arguments[1] for arguments in readme.airflow_arguments(page) if arguments[0] == "push"} == known
+    assert {arguments[1] for arguments in docs.airflow_arguments() if arguments[0] == "push"} == known
 
 
 def test_scripts_named_in_text_exist() -> None:
-    for page in readme.PAGES:
-        for name in set(re.findall(r"\./scripts/(\w+)", readme.text(page))):
-            assert os.access(readme.ROOT / "scripts" / name, os.X_OK), f"{page}: ./scripts/{name}"
+    for page in pages.ALL:
+        for name in set(re.findall(r"\./scripts/(\w+)", pages.text(page))):
+            assert os.access(pages.ROOT / "scripts" / name, os.X_OK), f"{page}: ./scripts/{name}"
 
 
 @each_page
 def test_every_benchmark_named_exists(page: str) -> None:
-    named = re.findall(r"\./scripts/bench (\w+)(?:`, `(\w+)`, `(\w+)`, `(\w+)`)?", readme.text(page))
+    named = re.findall(r"\./scripts/bench (\w+)(?:`, `(\w+)`, `(\w+)`, `(\w+)`)?", pages.text(page))
     for name in filter(None, itertools.chain(*named)):
-        assert (readme.ROOT / "scripts" / "benchmarks" / f"{name}.py").is_file(), name
+        assert (pages.ROOT / "scripts" / "benchmarks" / f"{name}.py").is_file(), name
 
 
-@each_readme
-def test_connections_name_services_that_exist(page: str) -> None:
+@each_language
+def test_connections_name_services_that_exist(docs: pages.Pages) -> None:
     named = set()
-    for arguments in readme.airflow_arguments(page):
+    for arguments in docs.airflow_arguments():
         if arguments[:2] == ["connections", "add"]:
             extra = json.loads(arguments[arguments.index("--conn-extra") + 1])
             named.add(extra.get("service"))
@@ -106,11 +107,11 @@ def test_connections_name_services_that_exist(page: str) -> None:
     assert all(find_service(name) for name in named - {None})
 
 
-@each_readme
-def test_curl_sends_what_airflow_takes(page: str) -> None:
+@each_language
+def test_curl_sends_what_airflow_takes(docs: pages.Pages) -> None:
     from push_provider.task import parse_trigger
 
-    (command,) = [command for command in readme.commands(page) if "/api/v2/" in command]
+    (command,) = [command for command in docs.commands() if "/api/v2/" in command]
     body = json.loads(command.split("-d '", 1)[1].removesuffix("'"))
     assert body["logical_date"] is None
     assert parse_trigger(body["conf"], channel="email").recipients
@@ -118,11 +119,11 @@ def test_curl_sends_what_airflow_takes(page: str) -> None:
     assert code in {task.code for task in documents.read([str(path) for path in EXAMPLES])}
 
 
-@each_readme
-def test_curl_sends_what_our_api_takes(page: str) -> None:
+@each_language
+def test_curl_sends_what_our_api_takes(docs: pages.Pages) -> None:
     from push_provider.task import parse_trigger
 
-    ours = [command for command in readme.commands(page) if "-X POST http://127.0.0.1:8080/push/" in command]
+    ours = [command for command in docs.commands() if "-X POST http://127.0.0.1:8080/push/" in command]
     inject, trigger = [json.loads(command.split("-d '", 1)[1].removesuffix("'")) for command in ours]
     said = parse_trigger(trigger, channel="email")
     renders(parse(inject).model_copy(update={"recipients": said.recipients, "variables": said.variables}))
@@ -136,51 +137,51 @@ print("RESULT" + json.dumps([f"{method} {route.path[3:]}" for route in routes fo
 """
 
 
-@each_readme
+@each_language
 @pytest.mark.slow
-def test_calls_of_the_api_are_listed(page: str) -> None:
+def test_calls_of_the_api_are_listed(docs: pages.Pages) -> None:
     # In a process of its own: it brings the whole of Airflow's API server along.
     done = subprocess.run([sys.executable, "-c", _ROUTES], capture_output=True, text=True, check=True)
     real = json.loads(done.stdout.rpartition("RESULT")[2])
-    assert sorted(row[0].strip("`") for row in readme.table(page, "calls")) == sorted(real)
+    assert sorted(row[0].strip("`") for row in docs.table("calls")) == sorted(real)
 
 
-@each_readme
-def test_requirements_named_exist(page: str) -> None:
-    named = re.findall(r"pip install -r (\S+)", "\n".join(readme.commands(page)))
+@each_language
+def test_requirements_named_exist(docs: pages.Pages) -> None:
+    named = re.findall(r"pip install -r (\S+)", "\n".join(docs.commands()))
     assert named
-    assert all((readme.ROOT / name).is_file() for name in named)
+    assert all((pages.ROOT / name).is_file() for name in named)
 
 
 # --- examples and settings ----------------------------------------------------------------------------
 
-EXAMPLES = sorted((readme.ROOT / "include" / "tasks").glob("*.yaml"))
+EXAMPLES = sorted((pages.ROOT / "include" / "tasks").glob("*.yaml"))
 
 
-@each_readme
-def test_code_blocks_are_of_languages_that_are_checked(page: str) -> None:
-    assert set(readme.languages(page)) <= KNOWN_LANGUAGES
+@each_language
+def test_code_blocks_are_of_languages_that_are_checked(docs: pages.Pages) -> None:
+    assert set(docs.languages()) <= KNOWN_LANGUAGES
 
 
-@each_readme
-def test_yaml_is_a_task_and_renders(page: str) -> None:
-    blocks = readme.blocks(page, "yaml")
+@each_language
+def test_yaml_is_a_task_and_renders(docs: pages.Pages) -> None:
+    blocks = docs.blocks("yaml")
     assert blocks
     for block in blocks:
         renders(parse(yaml.safe_load(block)))
 
 
-@each_readme
-def test_python_makes_tasks_of_push_tasks_that_are_there(page: str) -> None:
+@each_language
+def test_python_makes_tasks_of_push_tasks_that_are_there(docs: pages.Pages) -> None:
     from airflow.sdk import DAG
 
     from push_provider.operators.begin import PushOperator
 
-    blocks = readme.blocks(page, "python")
+    blocks = docs.blocks("python")
     assert blocks
     for block in blocks:
-        with DAG("of_the_readme") as dag:
-            exec(compile(block, page, "exec"), {})
+        with DAG("of_the_docs") as dag:
+            exec(compile(block, "docs", "exec"), {})
         operators = [one for one in dag.tasks if isinstance(one, PushOperator)]
         assert operators
         assert {one.push_task for one in operators} <= {path.stem for path in EXAMPLES}
@@ -194,7 +195,7 @@ def test_examples_render(path: Any) -> None:
 
 def renders(task: PushTask) -> None:
     """Every recipient's message can be made, or, where a trigger names them, anybody's."""
-    include = readme.ROOT / "include"
+    include = pages.ROOT / "include"
     facts = {"code": task.code, "name": task.name, "execution": 1, "scheduled_for": None}
     if task.channel == "sms":
         sms = compile_content(task, {}, push=facts)
@@ -210,11 +211,11 @@ def renders(task: PushTask) -> None:
         assert "{{" not in message.subject + message.text + (message.html or "")
 
 
-@each_readme
-def test_settings_exist(page: str) -> None:
+@each_language
+def test_settings_exist(docs: pages.Pages) -> None:
     from airflow.configuration import conf
 
-    (block,) = readme.blocks(page, "ini")
+    (block,) = docs.blocks("ini")
     settings = configparser.ConfigParser(interpolation=None)
     settings.read_string(block)
     push = get_provider_info()["config"]["push"]["options"]
@@ -229,9 +230,9 @@ def test_settings_exist(page: str) -> None:
         assert hasattr(import_module(module), name), path
 
 
-@each_readme
-def test_options_of_push_are_listed(page: str) -> None:
-    (rows,) = [table for table in readme.tables(page) if "`[push]`" in table[0][0]]
+@each_language
+def test_options_of_push_are_listed(docs: pages.Pages) -> None:
+    (rows,) = [table for table in docs.tables() if "`[push]`" in table[0][0]]
     named = [row[0].strip("`") for row in rows[2:]]
     assert named == list(get_provider_info()["config"]["push"]["options"])
     for row in rows[2:]:
@@ -239,13 +240,13 @@ def test_options_of_push_are_listed(page: str) -> None:
         assert not default or row[2] == f"`{default}`", row
 
 
-@each_readme
-def test_kafka_messages_are_understood(page: str) -> None:
+@each_language
+def test_kafka_messages_are_understood(docs: pages.Pages) -> None:
     from push_provider.kafka import messages
     from push_provider.ledger.messages import Define, Start
 
-    (block,) = readme.blocks(page, "json")
-    produced = [call[2] for call in readme.airflow_arguments(page) if call[:2] == ["push", "produce"]]
+    (block,) = docs.blocks("json")
+    produced = [call[2] for call in docs.airflow_arguments() if call[:2] == ["push", "produce"]]
     orders = [order for text in [block, *produced] for order in messages.read("t", 0, 0, text.encode())]
     assert [type(order) for order in orders] == [Start, Start, Define, Start]
     known = {task.code for task in documents.read([str(path) for path in EXAMPLES])}
@@ -259,9 +260,9 @@ def test_kafka_messages_are_understood(page: str) -> None:
 # --- tables -------------------------------------------------------------------------------------------
 
 
-@each_readme
-def test_fields_and_defaults(page: str) -> None:
-    rows = readme.table(page, "fields")
+@each_language
+def test_fields_and_defaults(docs: pages.Pages) -> None:
+    rows = docs.table("fields")
     assert [row[0].strip("`") for row in rows] == list(PushTask.model_fields)
     shown = PushTask.model_construct().model_dump(mode="json", warnings=False)
     for name, default, meaning in rows:
@@ -277,9 +278,9 @@ def test_fields_and_defaults(page: str) -> None:
             assert json.loads(default.strip("`")) == shown[name.strip("`")], name
 
 
-@each_readme
-def test_schedules(page: str) -> None:
-    (rows,) = [table for table in readme.tables(page) if table[0][0] == "`schedule`"]
+@each_language
+def test_schedules(docs: pages.Pages) -> None:
+    (rows,) = [table for table in docs.tables() if table[0][0] == "`schedule`"]
     schedules: TypeAdapter[Any] = TypeAdapter(Schedule)
     kinds = [schedules.validate_python(json.loads(row[0].strip("`"))).kind for row in rows[2:]]
     assert sorted(kinds) == sorted(["now", "at", "hourly", "daily", "cron", "manual"])
@@ -293,15 +294,15 @@ def test_schedules(page: str) -> None:
         (("push task", "任务状态"), TaskStatus),
     ],
 )
-@each_readme
-def test_states(page: str, heads: tuple[str, str], states: Any) -> None:
-    (rows,) = [table for table in readme.tables(page) if table[0][0] in heads]
+@each_language
+def test_states(docs: pages.Pages, heads: tuple[str, str], states: Any) -> None:
+    (rows,) = [table for table in docs.tables() if table[0][0] in heads]
     assert {row[0].strip("`") for row in rows[2:]} == {state.value for state in states}
 
 
-@each_readme
-def test_numbers_that_fail(page: str) -> None:
-    (rows,) = [table for table in readme.tables(page) if table[0][0] in ("number", "号码")]
+@each_language
+def test_numbers_that_fail(docs: pages.Pages) -> None:
+    (rows,) = [table for table in docs.tables() if table[0][0] in ("number", "号码")]
     assert [row[0].strip("`…") for row in rows[2:]] == list(NUMBERS)
     for number, what in rows[2:]:
         outcome = NUMBERS[number.strip("`…")]
@@ -309,39 +310,62 @@ def test_numbers_that_fail(page: str) -> None:
         assert code in what
 
 
-@each_readme
-def test_environment_variables(page: str) -> None:
-    source = (readme.ROOT / "sandbox" / "platform.py").read_text()
-    (rows,) = [table for table in readme.tables(page) if any("PUSH_PORT" in row[0] for row in table)]
+@each_language
+def test_environment_variables(docs: pages.Pages) -> None:
+    source = (pages.ROOT / "sandbox" / "platform.py").read_text()
+    (rows,) = [table for table in docs.tables() if any("PUSH_PORT" in row[0] for row in table)]
     for variable, _, default in rows[2:]:
         name, value = variable.strip("`"), default.strip("`")
         assert f'"{name}"' in source
         assert value == ".airflow" or f'"{name}", {value})' in source
 
 
-def test_47_services() -> None:
+@each_language
+def test_47_services(docs: pages.Pages) -> None:
     from push_provider.hooks.services import service_names
 
-    for page in readme.READMES:
-        assert re.search(rf"\b{len(service_names())}\b", readme.text(page)), page
+    assert re.search(rf"\b{len(service_names())}\b", docs.text())
 
 
 # --- both languages -----------------------------------------------------------------------------------
 
 
-def test_both_languages_say_the_same() -> None:
-    english, chinese = readme.READMES
-    assert readme.commands(english) == readme.commands(chinese)
-    for language in ("yaml", "json", "ini", "text"):
-        assert readme.blocks(english, language) == readme.blocks(chinese, language)
-    lengths = [[len(table) for table in readme.tables(page)] for page in readme.READMES]
+def test_both_languages_have_the_same_pages() -> None:
+    english, chinese = ([Path(page).name for page in docs.names[1:]] for docs in (pages.ENGLISH, pages.CHINESE))
+    assert english == chinese
+    assert len(english) > 10
+
+
+@pytest.mark.parametrize(("english", "chinese"), list(zip(pages.ENGLISH.names, pages.CHINESE.names, strict=True)))
+def test_both_languages_say_the_same(english: str, chinese: str) -> None:
+    both = [pages.Pages((page,)) for page in (english, chinese)]
+    assert both[0].commands() == both[1].commands()
+    for language in ("yaml", "json", "ini", "text", "python"):
+        assert both[0].blocks(language) == both[1].blocks(language)
+    lengths = [[len(table) for table in page.tables()] for page in both]
     assert lengths[0] == lengths[1]
-    defaults = [[row[:2] for row in readme.table(page, "fields") if row[1].startswith("`")] for page in readme.READMES]
-    assert defaults[0] == defaults[1]
-    comments = [re.findall(r"<!-- [\w-]+ -->", readme.text(page)) for page in readme.READMES]
+    comments = [re.findall(r"<!-- [\w-]+ -->", page.text()) for page in both]
     assert comments[0] == comments[1]
-    headings = [re.findall(r"^#+ ", readme.text(page), re.MULTILINE) for page in readme.READMES]
+    headings = [re.findall(r"^#+ ", page.text(), re.MULTILINE) for page in both]
     assert headings[0] == headings[1]
+
+
+def test_both_languages_have_the_same_defaults() -> None:
+    both = (pages.ENGLISH, pages.CHINESE)
+    defaults = [[row[:2] for row in docs.table("fields") if row[1].startswith("`")] for docs in both]
+    assert defaults[0] == defaults[1]
+
+
+@each_language
+def test_every_page_leads_to_the_other_language(docs: pages.Pages) -> None:
+    other = pages.CHINESE if docs == pages.ENGLISH else pages.ENGLISH
+    for page, twin in zip(docs.names, other.names, strict=True):
+        assert next(pages.links(page)) == (twin, "")
+
+
+@each_language
+def test_the_readme_leads_to_every_page(docs: pages.Pages) -> None:
+    assert set(docs.names[1:]) <= {page for page, _ in pages.links(docs.names[0])}
 
 
 # --- links and pictures -------------------------------------------------------------------------------
@@ -349,19 +373,18 @@ def test_both_languages_say_the_same() -> None:
 
 @each_page
 def test_links_lead_somewhere(page: str) -> None:
-    for target in readme.links(page):
-        path, _, anchor = target.partition("#")
-        assert (readme.ROOT / path).exists(), target
+    for path, anchor in pages.links(page):
+        assert (pages.ROOT / path).exists(), path
         if anchor:
-            assert anchor in readme.anchors(path or page), target
+            assert anchor in pages.anchors(path), f"{path}#{anchor}"
 
 
-@each_readme
-def test_pictures_are_there_and_small(page: str) -> None:
-    pictures = [target for target in readme.links(page) if target.endswith(".png")]
-    assert len(pictures) >= 2
+@each_language
+def test_pictures_are_there_and_small(docs: pages.Pages) -> None:
+    assert len([path for path, _ in pages.links(docs.names[0]) if path.endswith(".png")]) >= 2
+    pictures = [path for page in docs.names for path, _ in pages.links(page) if path.endswith(".png")]
     for picture in pictures:
-        content = (readme.ROOT / picture).read_bytes()
+        content = (pages.ROOT / picture).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert len(content) < IMAGE_LIMIT
         width, height = struct.unpack(">II", content[16:24])
@@ -369,16 +392,16 @@ def test_pictures_are_there_and_small(page: str) -> None:
 
 
 def test_licence_is_the_one_that_the_package_names() -> None:
-    licence = readme.text("LICENSE")
+    licence = pages.text("LICENSE")
     assert "Apache License" in licence
     assert "Version 2.0, January 2004" in licence
-    assert 'license = "Apache-2.0"' in readme.text("pyproject.toml")
+    assert 'license = "Apache-2.0"' in pages.text("pyproject.toml")
 
 
 def test_changelog_has_an_unreleased_section() -> None:
-    assert re.search(r"^## \[Unreleased\]\n\n### Added\n\n- ", readme.text("CHANGELOG.md"), re.MULTILINE)
+    assert re.search(r"^## \[Unreleased\]\n\n### Added\n\n- ", pages.text("CHANGELOG.md"), re.MULTILINE)
 
 
 def test_no_page_names_a_place_of_this_machine() -> None:
-    for page in readme.PAGES:
-        assert not re.search(r"(?<![\w.])/(work|tmp|root|home)/", readme.text(page)), page
+    for page in pages.ALL:
+        assert not re.search(r"(?<![\w.])/(work|tmp|root|home)/", pages.text(page)), page

@@ -1,4 +1,4 @@
-"""The README's commands, run on the running platform, and what it promises of them."""
+"""The commands of README and docs, run on the running platform, and what they promise."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ import pytest
 # With --import-mode=importlib the modules of other folders are not importable otherwise.
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
-import readme
+import pages
 
 
 class Reader:
-    """Somebody who types the README's commands.
+    """Somebody who types the commands of README and docs.
 
     :param platform: where they run.
-    :param folder: where the reader saves the README's push task.
+    :param folder: where the reader saves the push tasks of README and docs.
     """
 
     def __init__(self, platform: Any, folder: Path) -> None:
         self.platform = platform
         self.folder = folder
-        for block in readme.blocks("README.md", "yaml"):
+        for block in pages.ENGLISH.blocks("yaml"):
             code = re.search(r"^code: (.+)$", block, re.MULTILINE)
             assert code
             (folder / f"{code[1]}.yaml").write_text(block, encoding="utf-8")
 
     def airflow(self, arguments: list[str]) -> str:
-        """Run one of the README's ``./scripts/airflow`` commands; its output."""
+        """Run one of their ``./scripts/airflow`` commands; its output."""
         real = [str(self.folder / word) if word.endswith(".yaml") else word for word in arguments]
         result: subprocess.CompletedProcess[str] = self.platform.airflow(*real)
         assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
@@ -45,7 +45,7 @@ class Reader:
     def push(self, *words: str) -> list[str]:
         """Run every ``airflow push`` command that begins with these words; the output of each."""
         calls = [call for call in commands() if call[: len(words) + 1] == ["push", *words]]
-        assert calls, f"the README has no 'airflow push {' '.join(words)}'"
+        assert calls, f"no page has 'airflow push {' '.join(words)}'"
         return [self.airflow(call) for call in calls]
 
     def mails(self, to: str, count: int) -> list[str]:
@@ -55,14 +55,14 @@ class Reader:
 
 
 def commands() -> list[list[str]]:
-    """The README's calls of ``./scripts/airflow``."""
-    return readme.airflow_arguments("README.md", programs=("./scripts/airflow",))
+    """The calls of ``./scripts/airflow`` on all pages."""
+    return pages.ENGLISH.airflow_arguments(programs=("./scripts/airflow",))
 
 
 @pytest.fixture(scope="module")
 def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader whose push task has been applied, and whose DAG is there."""
-    reader = Reader(platform, tmp_path_factory.mktemp("readme"))
+    reader = Reader(platform, tmp_path_factory.mktemp("docs"))
     dry, applied, sms = reader.push("apply")
     assert "created (dry run)" in dry
     for output in (applied, sms):
@@ -72,7 +72,7 @@ def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     platform.await_dag("delivery-notice")
     platform.await_dag("order-notice")
     yield reader
-    # Last in the README too, and it must not fire at minute 45 of somebody else's test.
+    # It must not fire at minute 45 of somebody else's test.
     assert "cancelled" in reader.push("cancel")[0]
 
 
@@ -119,7 +119,7 @@ def test_trigger_by_curl(reader: Reader) -> None:
     bash, curl = shutil.which("bash"), shutil.which("curl")
     if not (bash and curl):
         pytest.skip("curl is not installed")
-    (block,) = [block for block in readme.blocks("README.md", "bash") if "/api/v2/" in block]
+    (block,) = [block for block in pages.ENGLISH.blocks("bash") if "/api/v2/" in block]
     script = block.replace("http://127.0.0.1:8080", reader.platform.url)
     assert script.count(reader.platform.url) == 2
     result = subprocess.run([bash, "-euc", script], capture_output=True, text=True, check=True, timeout=300)
@@ -135,7 +135,7 @@ def test_kafka(reader: Reader) -> None:
     (produced,) = reader.push("produce")
     assert "task.push.info" in produced
     assert reader.mails("shopper@example.com", 1) == ["Order A-1004 / 订单 A-1004：Shipped / 已发货"]
-    (block,) = readme.blocks("README.md", "json")
+    (block,) = pages.ENGLISH.blocks("json")
     reader.airflow(["push", "produce", block])
     reader.mails("shopper@example.com", 2)
     reader.mails("han@example.com", 1)
@@ -158,7 +158,7 @@ def test_the_rest_api_by_curl(reader: Reader) -> None:
     bash, curl = shutil.which("bash"), shutil.which("curl")
     if not (bash and curl):
         pytest.skip("curl is not installed")
-    (block,) = [block for block in readme.blocks("README.md", "bash") if "/push/v1" in block]
+    (block,) = [block for block in pages.ENGLISH.blocks("bash") if "/push/v1" in block]
     lines = block.replace("http://127.0.0.1:8080", reader.platform.url).splitlines()
     starts = [number for number, line in enumerate(lines) if not line.startswith(" ")] + [len(lines)]
     token, inject, trigger, executions, deliveries = ("\n".join(lines[a:b]) for a, b in itertools.pairwise(starts))

@@ -1,4 +1,4 @@
-"""The README's calls, and some more, with a client that openapi-python-client has made; prints what was asked and seen.
+"""The calls of the docs, and some more, with a client of openapi-python-client; prints what was asked and seen.
 
 Its arguments are the address of the API and a token.
 """

@@ -1,4 +1,4 @@
-// The README's calls, and some more, with a client that openapi-typescript has made; prints what was asked and seen.
+// The calls of the docs, and some more, with a client that openapi-typescript has made; prints what was asked and seen.
 import createClient, { type Middleware } from "openapi-fetch";
 
 import type { components, paths } from "./schema.ts";
