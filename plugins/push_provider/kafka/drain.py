@@ -27,6 +27,8 @@ _BATCH_BYTES = 16 * 1024 * 1024
 _RUNS_SECONDS = 2.0
 """While messages wait, runs are made so often: few, large executions are sent faster than many small ones."""
 _DAG_SECONDS = 5.0
+_LOOK_SECONDS = 30.0
+"""How often a worker that lingers looks for new partitions and topics."""
 _SHOWN = 500
 
 
@@ -48,8 +50,8 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
 
     :param connection: of the broker.
     :param until: moment of the monotonic clock after which no further batch is begun.
-    :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds, or
-        the scheduler wants to end.
+    :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds, there is another partition
+        to read, or none yet, or the scheduler wants to end.
     :raises BrokerUnavailable: the broker cannot be used just now. What was taken is taken.
     :raises LedgerUnavailable: the batch at hand was not taken, and comes again.
     :raises ConfigurationError: the connection or an option has to be changed.
@@ -60,7 +62,8 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     made_at = time.monotonic()
     with Reader(connection, Topics(settings.kafka_topics())) as reader:
         reader.open()
-        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=ending.wanted):
+        look = _Look(reader)
+        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=look.ends_the_wait):
             orders = [
                 order
                 for record in records
@@ -87,6 +90,29 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
         time.sleep(0.3)
     return total._replace(waiting=waiting)
+
+
+class _Look:
+    """Whether a wait for messages should end: what is waited for may come where this reader does not look.
+
+    :param reader: opened.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._at = time.monotonic()
+
+    def ends_the_wait(self) -> bool:
+        """Asked all the time; looks every half minute.
+
+        :raises BrokerUnavailable: the broker cannot be asked just now.
+        """
+        if ending.wanted() or not self._reader.partitions:
+            return True
+        if time.monotonic() - self._at < _LOOK_SECONDS:
+            return False
+        self._at = time.monotonic()
+        return self._reader.find() != self._reader.partitions
 
 
 def _add(total: Drained, read: int, taken: Taken) -> Drained:
