@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from sqlalchemy import Connection
 
 from push_provider import runs, settings, written
 from push_provider.api import audit, bodies, limits, openapi
@@ -179,18 +180,14 @@ def create_task(
     if dry_run:
         return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
-    engine = get_engine()
-    open_limit = open_tasks.limit(engine, task.app)
-    with transaction(engine) as connection:
-        before = answers.reserve(connection, ask) if ask else None
-        if before:
-            answer, response.headers["Idempotency-Replayed"] = dict(before), "true"
-        else:
-            row = tasks.create(connection, task, **_now(), open_limit=open_limit)
-            answer = task_created(request, row, task).model_dump(mode="json")
-            if ask:
-                answers.keep(connection, ask, answer)
-            tasks.changed(connection, task.code)
+    open_limit = open_tasks.limit(get_engine(), task.app)
+
+    def create(connection: Connection) -> dict[str, Any]:
+        row = tasks.create(connection, task, **_now(), open_limit=open_limit)
+        tasks.changed(connection, task.code)
+        return task_created(request, row, task).model_dump(mode="json")
+
+    answer = _once(response, ask, create)
     response.headers["Location"] = path(request, f"tasks/{answer['code']}")
     return answer
 
@@ -234,11 +231,8 @@ def create_tasks(
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = refusals.entry(error, index)
     engine = get_engine()
-    with transaction(engine) as connection:
-        before = answers.reserve(connection, ask) if ask else None
-        if before:
-            response.headers["Idempotency-Replayed"] = "true"
-            return dict(before)
+
+    def create(connection: Connection) -> dict[str, Any]:
         # In the order of their codes, and then of their shards: two bulk calls at once must not wait for each other.
         created = []
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
@@ -251,15 +245,14 @@ def create_tasks(
             else:
                 created.append(task.code)
             entries[index] = entry
-        answer = {
+        tasks.all_changed(connection, created)
+        return {
             "created": len(created),
             "refused": len(documents) - len(created),
             "items": [{"index": index, **entries[index]} for index in sorted(entries)],
         }
-        if ask:
-            answers.keep(connection, ask, answer)
-        tasks.all_changed(connection, created)
-    return answer
+
+    return _once(response, ask, create)
 
 
 @router.get("/tasks/{code}", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 422, 429))
@@ -404,6 +397,24 @@ def _read(caller: Caller, asker: Asker, document: Any) -> PushTask:
     if faults := workers.faults(task, asker):
         raise InvalidTask(faults)
     return task
+
+
+def _once(
+    response: Response, ask: answers.Ask | None, create: Callable[[Connection], dict[str, Any]]
+) -> dict[str, Any]:
+    """The answer of ``create``, which is called in a transaction; or the one that this request got before.
+
+    :raises KeyReused: the key came before with another body.
+    """
+    with transaction(get_engine()) as connection:
+        before = answers.reserve(connection, ask) if ask else None
+        if before:
+            response.headers["Idempotency-Replayed"] = "true"
+            return dict(before)
+        answer = create(connection)
+        if ask:
+            answers.keep(connection, ask, answer)
+        return answer
 
 
 def _try_create(request: Request, asker: Asker, task: PushTask) -> DryRun:
