@@ -62,8 +62,12 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     made_at = time.monotonic()
     with Reader(connection, Topics(settings.kafka_topics())) as reader:
         reader.open()
-        look = _Look(reader)
-        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=look.ends_the_wait):
+
+        def enough() -> bool:
+            # Where there is nothing to read yet, the trigger waits, which costs no worker.
+            return ending.wanted() or not reader.partitions or reader.is_outdated(_LOOK_SECONDS)
+
+        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=enough):
             orders = [
                 order
                 for record in records
@@ -90,29 +94,6 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
         time.sleep(0.3)
     return total._replace(waiting=waiting)
-
-
-class _Look:
-    """Whether a wait for messages should end: what is waited for may come where this reader does not look.
-
-    :param reader: opened.
-    """
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._at = time.monotonic()
-
-    def ends_the_wait(self) -> bool:
-        """Asked all the time; looks every half minute.
-
-        :raises BrokerUnavailable: the broker cannot be asked just now.
-        """
-        if ending.wanted() or not self._reader.partitions:
-            return True
-        if time.monotonic() - self._at < _LOOK_SECONDS:
-            return False
-        self._at = time.monotonic()
-        return self._reader.find() != self._reader.partitions
 
 
 def _add(total: Drained, read: int, taken: Taken) -> Drained:

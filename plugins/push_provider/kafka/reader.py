@@ -57,6 +57,8 @@ class Reader:
         self._at_end: set[tuple[str, int]] = set()
         self._next: dict[tuple[str, int], int] = {}
         """Where each partition is to be read on."""
+        self._looked = 0.0
+        """When it was last asked which partitions there are."""
         self._committed: dict[tuple[str, int], int] = {}
 
     def __enter__(self) -> Self:
@@ -93,9 +95,18 @@ class Reader:
             known = self._consumer.list_topics(timeout=_REQUEST_SECONDS).topics
         except KafkaException as error:
             self._refuse(error)
+        self._looked = time.monotonic()
         return frozenset(
             (name, partition) for name in self._topics.among(known) for partition in known[name].partitions
         )
+
+    def is_outdated(self, every: float) -> bool:
+        """Whether there are other partitions now than those that are read; may be asked all the time.
+
+        :param every: seconds between two looks; in between the answer is no.
+        :raises BrokerUnavailable: it cannot be asked just now.
+        """
+        return time.monotonic() - self._looked > every and self.find() != self._partitions
 
     def open(self) -> None:
         """Go to where the group has committed, in every partition.

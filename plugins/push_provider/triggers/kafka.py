@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -140,17 +139,14 @@ class _Watch:
             partitions = reader.partitions
             if not partitions:
                 log.info("There is no topic %s yet; waiting for it", self._topics)
-            looked = time.monotonic()
             while not self._stopped.is_set():
                 if partitions:
                     if reader.await_message(_POLL_SECONDS):
                         return "there are messages"
                 else:
                     self._stopped.wait(_POLL_SECONDS)
-                if time.monotonic() - looked > (_LOOK_SECONDS if partitions else 2.0):
-                    looked = time.monotonic()
-                    if reader.find() != partitions:
-                        return "the topics have changed"
+                if reader.is_outdated(_LOOK_SECONDS if partitions else 2.0):
+                    return "the topics have changed"
         return None
 
     def _tell(self, why: str) -> None:
