@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Connection
+from raw_http import endless, serving, whole
 
 from push_provider.exceptions import ConfigurationError
 from push_provider.hooks import aliyun_sms
-from push_provider.hooks.aliyun_client import AliyunClient, NotSent
+from push_provider.hooks.aliyun_client import AliyunClient, NoAnswer, NotSent
 from push_provider.hooks.aliyun_config import AliyunConfig, TemplateKind
 from push_provider.hooks.aliyun_sms import PushAliyunSmsHook, aliyun_config, placeholders
 from sandbox.sms_account import Sign, Template
@@ -296,3 +297,29 @@ def test_a_name_that_does_not_exist_is_surely_not_reached() -> None:
     client = AliyunClient(aliyun_config(sms({"endpoint": "dysmsapi.invalid", "timeout": 2})))
     with pytest.raises(NotSent, match="cannot be reached"):
         client.template("SMS_1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (
+            endless(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"x", 0.05),
+            "timeout",
+            "did not answer in 0.5 s",
+        ),
+        (endless(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 65536), "protocol", "more than 1 MiB"),
+        (
+            whole(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+            "protocol",
+            "leads elsewhere",
+        ),
+    ],
+    ids=["slow", "without an end", "elsewhere"],
+)
+def test_an_answer_that_has_no_end_is_none(answer: Any, code: str, words: str) -> None:
+    with serving(answer) as (url, asked):
+        client = AliyunClient(aliyun_config(sms({"endpoint": url, "timeout": 0.5})))
+        with pytest.raises(NoAnswer, match=words) as lost:
+            client.send("8613800138000", "s", "SMS_1", {}, "1")
+    assert lost.value.code == code
+    assert len(asked) == 1

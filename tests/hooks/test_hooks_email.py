@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Connection
+from raw_http import endless, serving
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
+from push_provider.hooks import email
 from push_provider.hooks.email import email_config, get_email_connection
 from push_provider.hooks.services import service_names
 from push_provider.hooks.smtp_config import SmtpConfig, Tls
@@ -523,6 +525,15 @@ def test_an_oauth2_server_out_of_reach_is_tried_again(msal: Any) -> None:
 
     with pytest.raises(ProviderUnavailable, match="OAuth 2 server"):
         email_config(smtp(CLIENT))
+
+
+def test_an_oauth2_server_that_never_ends_is_given_up(msal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "_TOKEN_SECONDS", 0.3)
+    with serving(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"x", 0.05)) as (url, asked):
+        msal(f"return self.given['http_client'].post({url!r}, data=dict()).json()")
+        with pytest.raises(ProviderUnavailable, match=r"OAuth 2 server \(ReadTimeout\)"):
+            email_config(smtp(CLIENT))
+    assert len(asked) == 1
 
 
 def test_oauth2_without_its_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

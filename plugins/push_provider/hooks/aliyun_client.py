@@ -85,6 +85,25 @@ class AliyunClient:
                 max_idle_conns=config.max_connections,
             )
         )
+        self._bound()
+
+    def _bound(self) -> None:
+        """Give the SDK the session that it makes its calls of this endpoint in.
+
+        It makes one itself for each endpoint, whose answers have no end, and takes no other; what it has made it keeps
+        here, by this name (``DaraCore._get_session``).
+        """
+        from darabonba.core import DaraCore
+        from darabonba.request import DaraRequest
+
+        from push_provider.hooks.bounded_http import bounded_session
+
+        config = self.config
+        scheme = "https" if config.secure else "http"
+        name = f"{scheme}://{self._client._endpoint}:{DaraRequest().port}:pool={config.max_connections}"  # noqa: SLF001
+        if name not in DaraCore._sessions:  # noqa: SLF001
+            session = bounded_session(timeout=config.timeout, connections=config.max_connections)
+            DaraCore._sessions[name] = session  # noqa: SLF001
 
     def send(self, to: str, sign: str, template: str, parameters: Mapping[str, str], out_id: str) -> Answer:
         """SendSms to one number; the body has ``biz_id``.
@@ -186,12 +205,15 @@ class AliyunClient:
         import requests
         from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
+        from push_provider.hooks.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong
+
         # The SDK makes a RetryError of every OSError, in its handler: the cause is the context.
         cause = error.__context__ if isinstance(error.__context__, OSError) else error
         wrapped = next((arg for arg in cause.args if isinstance(arg, MaxRetryError)), None)
         reason = wrapped.reason if wrapped else None
         where = self.config.endpoint or f"Aliyun's endpoint for region {self.config.region}"
-        if any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(cause)):
+        chain = _chain(cause)
+        if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
             return ConfigurationError(
                 f"Connection {self.config.connection!r}: {where} does not show a valid certificate of its name; "
                 "correct the endpoint."
@@ -200,6 +222,10 @@ class AliyunClient:
             reason, ConnectTimeoutError | NewConnectionError | ProxyError
         ):
             return NotSent(f"{where} cannot be reached ({type(reason or cause).__name__})")
+        if any(isinstance(link, AnswerTooLong) for link in chain):
+            return NoAnswer("protocol", f"{where} answered with more than {ANSWER_BYTES >> 20} MiB")
+        if isinstance(cause, AnswerLeadsElsewhere):
+            return NoAnswer("protocol", f"{where} leads elsewhere instead of answering ({cause})")
         if isinstance(cause, requests.Timeout):
             return NoAnswer("timeout", f"{where} did not answer in {self.config.timeout:g} s")
         if isinstance(cause, OSError):

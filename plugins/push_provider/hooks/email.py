@@ -9,7 +9,6 @@ never goes in clear to another machine unless ``ignore_tls`` says so.
 
 from __future__ import annotations
 
-import json
 import re
 import ssl
 from contextlib import suppress
@@ -41,6 +40,10 @@ MAX_CONNECTIONS = 64
 MAX_MESSAGES = 1_000_000
 _TEST_SECONDS = 15.0
 """For all of a test of a connection, for which somebody waits."""
+_TOKEN_SECONDS = 10.0
+"""For each answer of the OAuth 2 server."""
+_MICROSOFT_SCOPE = "https://outlook.office.com/.default"
+"""What a client asks for to send mail (https://learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
 STARTTLS_PORTS = frozenset({25, 587, 2525})
 """Ports on which no server speaks TLS from the first byte (RFC 3207, RFC 6409, and 2525 by custom)."""
 IMPLICIT_TLS_PORT = 465
@@ -365,32 +368,59 @@ def _sender(fields: Fields) -> tuple[str | None, str]:
 
 
 def _access_token(connection: Connection, fields: Fields) -> str:
-    """OAuth 2 bearer token: the one given, or a new one that the SMTP provider's hook fetches.
+    """OAuth 2 bearer token: the one given, or a new one of Microsoft's for the client, as the SMTP provider gets it.
+
+    The provider's own way (``SmtpHook._get_oauth2_token``) sets no end to the answers.
 
     :raises ConfigurationError: there are no credentials, or they are refused.
     :raises ProviderUnavailable: the OAuth 2 server cannot be reached.
     """
-    from airflow.sdk import Connection as SdkConnection
-    from airflow.sdk.exceptions import AirflowException
     from airflow.sdk.log import mask_secret
     from requests import RequestException
 
-    # An empty field of Airflow's form must not hide the provider's default.
-    extra = {name: value for name, value in fields.extra.items() if value not in (None, "")}
-    hook = SmtpHook(smtp_conn_id=connection.conn_id, auth_type="oauth2")
-    hook.smtp_connection = SdkConnection(conn_id=connection.conn_id, extra=json.dumps(extra))
+    given = fields.extra.get("access_token")
+    if given and not isinstance(given, str):
+        raise fields.error("access_token", "takes text")
     try:
-        token = hook._get_oauth2_token()  # noqa: SLF001  (its only way to a token that does not connect as well)
+        token = given or _microsoft_token(fields)
     except ImportError as error:
         raise fields.error("client_id", f"needs the Python package {error.name!r}; install it") from None
     except RequestException as error:
         raise ProviderUnavailable(
             f"Connection {connection.conn_id!r}: no answer of the OAuth 2 server ({type(error).__name__})."
         ) from None
-    except (AirflowException, ValueError) as error:
-        reason = str(error).replace(str(extra.get("client_secret") or "\0"), "***")
+    except ValueError as error:  # of msal: a tenant that is none, an answer that is no JSON
+        secret = str(fields.extra.get("client_secret") or "\0")
+        reason = str(error).replace(secret, "***")
         raise fields.error("auth_type", f"is oauth2, but there is no access token: {reason}") from None
-    if not isinstance(token, str):
-        raise fields.error("access_token", "takes text")
     mask_secret(token)
+    return token
+
+
+def _microsoft_token(fields: Fields) -> str:
+    """A token by the client's own credentials, without a person.
+
+    :raises ValueError: there are none, or they are refused.
+    """
+    client, secret = fields.line("client_id"), fields.extra.get("client_secret")
+    if not client or not secret:
+        raise ValueError("it takes access_token, or client_id and client_secret")
+    from msal import ConfidentialClientApplication
+
+    from push_provider.hooks.bounded_http import bounded_session
+
+    session = bounded_session(timeout=_TOKEN_SECONDS, connections=1)
+    try:
+        application = ConfidentialClientApplication(
+            client_id=client,
+            client_credential=secret,
+            authority=f"https://login.microsoftonline.com/{fields.line('tenant_id') or 'common'}",
+            http_client=session,
+        )
+        answer = application.acquire_token_for_client(scopes=[fields.line("scope") or _MICROSOFT_SCOPE])
+    finally:
+        session.close()
+    token = answer.get("access_token")
+    if not isinstance(token, str):
+        raise ValueError(f"Microsoft refuses it: {answer.get('error_description')}")
     return token

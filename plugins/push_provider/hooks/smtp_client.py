@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import smtplib
-import socket
 import time
 from typing import TYPE_CHECKING, Any
+
+from push_provider.hooks.dial import dial
 
 if TYPE_CHECKING:
     import ssl
@@ -44,7 +45,7 @@ class Client(smtplib.SMTP):
         self._reply_end = 0.0
         self._begin_reply()
         self._host = host  # what smtplib holds certificates against after STARTTLS
-        self.sock = self._dial(host, port)
+        self.sock = dial(host, port, self._begin_address)
         if tls is not None:
             try:
                 self.sock.settimeout(self.left())
@@ -52,25 +53,6 @@ class Client(smtplib.SMTP):
             except BaseException:
                 self.close()
                 raise
-
-    def _dial(self, host: str, port: int) -> socket.socket:
-        """Connect to one of the host's addresses."""
-        failed: OSError = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            self._begin_reply()
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(self.left())
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                failed = error
-            except BaseException:
-                sock.close()
-                raise
-            else:
-                return sock
-        raise failed
 
     def lift(self) -> None:
         """Take the limit of the whole away; each reply keeps its own."""
@@ -87,6 +69,10 @@ class Client(smtplib.SMTP):
             slow = "was not done with all of it in time" if end == self._end else f"did not answer in {self._limit:g} s"
             raise TimeoutError(f"it {slow}")
         return left
+
+    def _begin_address(self) -> float:
+        self._begin_reply()
+        return self.left()
 
     def _begin_reply(self) -> None:
         self._reply_end = time.monotonic() + self._limit
