@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
+from push_provider import run_facts
 from push_provider.exceptions import (
     ConfigurationError,
     ContentError,
@@ -135,7 +136,7 @@ class BasePushOperator(BaseOperator):
         except (TaskClosed, UnknownTask):
             raise  # as REST answers it: nothing is wrong with what was asked for, there is just nothing left to begin
         except PermanentError as error:
-            executions.refuse(engine, self.code, error=str(error), **_facts_of(run))
+            executions.refuse(engine, self.code, error=str(error), **run_facts.facts_of(run))
             raise
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
@@ -151,7 +152,7 @@ class BasePushOperator(BaseOperator):
         if trigger.execution is not None:
             planned = executions.of_run(engine, self.code, run.run_id)
             return planned or executions.bind(engine, self.code, trigger.execution, run.run_id)
-        facts = _facts_of(run)
+        facts = run_facts.facts_of(run)
         if planned := executions.of_run(engine, self.code, run.run_id, run_after=facts["run_after"]):
             return planned
         scheduled = run.run_type == "scheduled"
@@ -389,29 +390,13 @@ class _Progress:
 def _is_test(run: Any) -> bool:
     """Whether this is ``airflow tasks test`` or ``airflow dags test``.
 
-    They run a task in their own process; but a scheduler that is quicker takes their run for one of its own, which
-    is told by its id (``airflow.cli.commands.task_command``) or by who triggered it (``airflow.sdk.DAG.test``).
+    They run a task in their own process; but a scheduler that is quicker takes their run for one of its own.
     """
     from airflow.sdk.execution_time import task_runner
 
-    if run.run_id.startswith("__airflow_temporary_run_") or run.triggering_user_name == "dag_test":
+    if run_facts.is_test(run.run_id, run.triggering_user_name):
         return True
     return type(getattr(task_runner, "SUPERVISOR_COMMS", None)).__name__ == "InProcessSupervisorComms"
-
-
-_SOURCES = {"scheduled": "schedule", "backfill": "backfill"}
-"""What begins the runs of a type, where it is not a person."""
-
-
-def _facts_of(run: Any) -> dict[str, Any]:
-    """What the ledger keeps of a run beside what is sent."""
-    return {
-        "source": _SOURCES.get(run.run_type, "manual"),
-        "run_id": run.run_id,
-        "run_after": getattr(run, "run_after", None),
-        "triggered_by": run.triggering_user_name,
-        "scheduled_for": run.logical_date if run.run_type in _SOURCES else None,
-    }
 
 
 def _without_blank_lines(conf: Any) -> Any:

@@ -1,0 +1,35 @@
+"""What the ledger keeps of an Airflow run, whoever looks at it: the run's own task, or the API server afterwards.
+
+Imports no Airflow: a run is whatever has its attributes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SOURCES = {"scheduled": "schedule", "backfill": "backfill"}
+"""What begins the runs of a type, where it is not a person."""
+_TESTER = "dag_test"
+_TESTED = "__airflow_temporary_run_"
+
+
+def facts_of(run: Any) -> dict[str, Any]:
+    """What the ledger keeps of a run beside what is sent, as :func:`push_provider.ledger.executions.plan` takes it.
+
+    :param run: has ``run_id``, ``run_type``, ``triggering_user_name``, ``logical_date``, and may have ``run_after``.
+    """
+    return {
+        "source": _SOURCES.get(run.run_type, "manual"),
+        "run_id": run.run_id,
+        "run_after": getattr(run, "run_after", None),
+        "triggered_by": run.triggering_user_name,
+        "scheduled_for": run.logical_date if run.run_type in _SOURCES else None,
+    }
+
+
+def is_test(run_id: str, user: str | None) -> bool:
+    """Whether a run is one of ``airflow tasks test`` or ``airflow dags test``.
+
+    It is told by its id (``airflow.cli.commands.task_command``), or by who triggered it (``airflow.sdk.DAG.test``).
+    """
+    return run_id.startswith(_TESTED) or user == _TESTER
