@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from api_server import ApiServer, simple_auth, task
+from api_server import Answer, ApiServer, simple_auth, task
 from sqlalchemy import text
 
 if TYPE_CHECKING:
@@ -82,9 +82,14 @@ def test_open_tasks_of_an_application_also_at_the_same_moment(narrow: ApiServer)
 
 
 def test_a_user_who_asks_too_often_waits_and_no_other_does(narrow: ApiServer) -> None:
-    answers = [narrow.push("GET", "/email-services", role="viewer") for _ in range(60)]
-    refused = [answer for answer in answers if answer.status == 429]
-    assert refused
+    narrow.token("viewer")
+    refused: list[Answer] = []
+    deadline = time.monotonic() + 120
+    with ThreadPoolExecutor(8) as pool:
+        while not refused:  # a busy machine may need some time to be too quick
+            assert time.monotonic() < deadline
+            answers = list(pool.map(lambda _: narrow.push("GET", "/email-services", role="viewer"), range(60)))
+            refused = [answer for answer in answers if answer.status == 429]
     assert refused[0].json["code"] == "too-many-requests"
     assert int(refused[0].headers["retry-after"]) >= 1
     assert narrow.push("GET", "/email-services", role="op").status == 200
