@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from push_provider import dag_rows, runs
+from push_provider import dag_rows, run_ends, runs
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.parses import shard_file
@@ -119,11 +119,11 @@ class Reconciler:
         while some := executions.under_way(engine, after=after, limit=_AT_ONCE):
             after = some[-1].id
             with self._sessions() as session:
-                states = runs.states(session, [(one.task_code, one.run_id) for one in some])
+                states = run_ends.states(session, [(one.task_code, one.run_id) for one in some])
                 ended = {
-                    one: runs.why_ended(session, one.task_code, one.run_id, state, since=one.created_at)
+                    one: run_ends.why_ended(session, one.task_code, one.run_id, state, since=one.created_at)
                     for one in some
-                    if (state := states.get((one.task_code, one.run_id))) not in runs.ALIVE
+                    if (state := states.get((one.task_code, one.run_id))) not in run_ends.ALIVE
                 }
             for one, why in ended.items():
                 if executions.close(engine, one.id, error=why):

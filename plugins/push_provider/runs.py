@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
+from push_provider.run_ends import ALIVE
 from push_provider.task import DAG_PREFIX, SEND_TASK_ID, dag_id
 
 if TYPE_CHECKING:
@@ -122,58 +123,6 @@ def clear(session: Session, code: str, run_id: str) -> bool:
 
 _CLOCKS = timedelta(minutes=1)
 """By how much the clock of a person's browser may be ahead."""
-ALIVE = frozenset(("queued", "running"))
-"""States of runs that go on."""
-_DEEDS = {
-    "delete_dag": "deleted the DAG",
-    "delete_dag_run": "deleted the run",
-    "bulk_dag_runs": "changed the run",
-    "patch_dag_run": "marked the run",
-    "patch_task_instance": "marked the task",
-    "patch_task_group_instances": "marked the task",
-    "bulk_task_instances": "marked the task",
-    "delete_task_instance": "deleted the task of the run",
-}
-"""What Airflow's audit log calls what a person can do to a run (``airflow.api_fastapi.core_api.routes.public``)."""
-
-
-def states(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The states of DAG runs, by push task and run id; those that are gone are left out."""
-    from airflow.models.dagrun import DagRun
-    from sqlalchemy import select, tuple_
-
-    pairs = [(dag_id(code), run_id) for code, run_id in wanted]
-    query = select(DagRun.dag_id, DagRun.run_id, DagRun.state).where(tuple_(DagRun.dag_id, DagRun.run_id).in_(pairs))
-    return {(dag.removeprefix(DAG_PREFIX), run_id): str(state) for dag, run_id, state in session.execute(query)}
-
-
-def why_ended(session: Session, code: str, run_id: str, state: str | None, *, since: datetime) -> str:
-    """Why the run of an execution has ended, or is gone, before all of it was sent.
-
-    :param state: of the run; None if it is gone.
-    :param since: when the execution began; nothing that was done before it has ended it.
-    """
-    from airflow.models.log import Log
-    from sqlalchemy import or_, select
-
-    query = (
-        select(Log.event, Log.owner)
-        .where(
-            Log.dag_id == dag_id(code),
-            or_(Log.run_id == run_id, Log.run_id.is_(None)),
-            Log.event.in_(_DEEDS),
-            Log.dttm >= since,
-        )
-        .order_by(Log.id.desc())
-        .limit(1)
-    )
-    found = session.execute(query).first()
-    if found is not None:
-        as_what = f" as {state}" if state and "marked" in _DEEDS[found.event] else ""
-        return f"{found.owner or 'Somebody'} {_DEEDS[found.event]}{as_what} before all was sent"
-    if state is None:
-        return "The run is gone from Airflow before all was sent"
-    return f"The run has ended as {state} before all was sent: its process was killed, and no try was left"
 
 
 def refuse_future(session: Session) -> list[tuple[str, str]]:
