@@ -5,6 +5,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 
 * An execution whose run has ended, or is gone, is closed, with the reason: a person's deed stays a person's deed. A
   process that is still sending notices, and stops between two messages.
+* A run that has ended, or is gone, before an execution was planned becomes a failed execution, with the reason.
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
   was, paused if it was paused. So do the platform's own DAGs.
 * A run with a logical date in the future, which would hold up all others until then, fails with that reason.
@@ -26,6 +27,7 @@ from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.parses import shard_file
 from push_provider.task import dag_id
+from push_provider.unplanned import Unplanned
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -48,7 +50,7 @@ _AGAIN, _AGAIN_AT_MOST = 4.0, 60.0
 
 
 class Reconciler:
-    """One pass at each call. What it remembers between two is only what a deleted DAG was like.
+    """One pass at each call. What it remembers between two is what a deleted DAG was like, and which runs go on.
 
     :param engine: gives the ledger's engine.
     :param sessions: opens a session on Airflow's database, committed at its end.
@@ -64,6 +66,7 @@ class Reconciler:
         self._engine = engine
         self._sessions = sessions
         self._clock = clock
+        self._unplanned = Unplanned(sessions)
         self._next = 0.0
         self._paused: set[str] = set()
         self._system: dict[str, dag_rows.Row] = {}
@@ -97,6 +100,7 @@ class Reconciler:
         return (
             self._refuse_future,
             partial(self._close_executions, engine),
+            partial(self._unplanned, engine),
             partial(self._bring_back_tasks, engine),
             self._bring_back_system,
             self._free,

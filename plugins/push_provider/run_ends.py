@@ -5,13 +5,15 @@ For the API server, which may use Airflow's ORM; tasks and DAG files may not.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.task import DAG_PREFIX, dag_id
+from push_provider import run_facts
+from push_provider.task import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 ALIVE = frozenset(("queued", "running"))
@@ -73,3 +75,157 @@ def _deed(session: Session, code: str, run_id: str, state: str | None, *, since:
         return None
     as_what = f" as {state}" if state and "marked" in _DEEDS[found.event] else ""
     return f"{found.owner or 'Somebody'} {_DEEDS[found.event]}{as_what}"
+
+
+class Run(NamedTuple):
+    """A DAG run of a push task; :func:`push_provider.run_facts.facts_of` takes it.
+
+    :param id: its row's; 0 if it is gone.
+    :param since: when it was made; nothing that was done before it has ended it.
+    """
+
+    id: int
+    code: str
+    run_id: str
+    run_type: str
+    run_after: datetime | None
+    logical_date: datetime | None
+    triggering_user_name: str | None
+    since: datetime
+
+
+def newest(session: Session) -> int:
+    """The highest id of any DAG run; those made later have higher ones."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    return session.scalar(select(func.max(DagRun.id))) or 0
+
+
+def alive(session: Session) -> set[int]:
+    """The ids of the runs of push tasks that go on."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select, union_all
+
+    # One after the other: there is an index for each of the two states, and none for both.
+    ours = DagRun.dag_id.startswith(DAG_PREFIX, autoescape=True)
+    each = [select(DagRun.id).where(DagRun.state == state, ours) for state in sorted(ALIVE)]
+    return set(session.scalars(union_all(*each)))
+
+
+def since(session: Session, moment: datetime) -> list[Run]:
+    """The runs of push tasks that go on, or that have ended at this moment or later; without tests.
+
+    It reads all runs that there are.
+    """
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import or_
+
+    return _runs(session, or_(DagRun.state.in_(ALIVE), DagRun.end_date >= moment))
+
+
+def beyond(session: Session, last: int, ids: Collection[int]) -> list[Run]:
+    """The runs of push tasks that have an id beyond ``last``, or one of ``ids``; without tests."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import any_, literal, or_
+    from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
+
+    return _runs(session, or_(DagRun.id > last, DagRun.id == any_(literal(list(ids), ARRAY(INTEGER)))))
+
+
+def _runs(session: Session, which: ColumnElement[bool]) -> list[Run]:
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import func, select
+
+    query = select(
+        DagRun.id,
+        DagRun.dag_id,
+        DagRun.run_id,
+        DagRun.run_type,
+        DagRun.run_after,
+        DagRun.logical_date,
+        DagRun.triggering_user_name,
+        func.coalesce(DagRun.created_at, DagRun.run_after),  # which old runs have not
+    ).where(DagRun.dag_id.startswith(DAG_PREFIX, autoescape=True), which)
+    rows: Iterable[Any] = session.execute(query)
+    found = (Run(key, dag.removeprefix(DAG_PREFIX), *rest) for key, dag, *rest in rows)
+    return [run for run in found if _counts(run.run_id, run.triggering_user_name)]
+
+
+def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
+    """The runs of push tasks that somebody has asked to delete at this moment or later, and whose task never began.
+
+    Airflow's audit log has them, in which that is all that is known of them.
+    """
+    from airflow.models.log import Log
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import func, select
+    from sqlalchemy.orm import aliased
+
+    began = aliased(Log)
+    beginning = select(began.id).where(
+        began.dag_id == Log.dag_id,
+        began.task_id == SEND_TASK_ID,
+        began.run_id == Log.run_id,
+        began.event == "running",  # airflow.api_fastapi.execution_api.routes.task_instances
+    )
+    query = (
+        select(Log.dag_id, Log.run_id, func.max(Log.dttm))
+        .where(
+            Log.dttm >= moment,
+            Log.event == "delete_dag_run",
+            Log.dag_id.startswith(DAG_PREFIX, autoescape=True),
+            Log.run_id.is_not(None),
+            ~beginning.exists(),
+        )
+        .group_by(Log.dag_id, Log.run_id)
+    )
+    rows: Iterable[Any] = session.execute(query)
+    return [
+        Run(0, dag.removeprefix(DAG_PREFIX), run_id, DagRunType.from_run_id(run_id).value, None, None, None, when)
+        for dag, run_id, when in rows
+        if _counts(run_id, None)
+    ]
+
+
+def _counts(run_id: str, user: str | None) -> bool:
+    """Whether an execution begins with a run: it is no test, and was not made for one that had begun."""
+    return not run_facts.is_test(run_id, user) and not is_of_execution(run_id)
+
+
+def did_their_part(session: Session, some: Collection[Run]) -> set[tuple[str, str]]:
+    """Those of some runs, by push task and run id, whose process has ended well, or said that nothing was to be sent.
+
+    A run that is marked before its process is there has none; Airflow calls its task skipped, too.
+    """
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select, tuple_
+
+    query = select(TaskInstance.dag_id, TaskInstance.run_id).where(
+        tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_([(dag_id(run.code), run.run_id) for run in some]),
+        TaskInstance.task_id == SEND_TASK_ID,
+        TaskInstance.state.in_(("success", "skipped")),
+        TaskInstance.pid.is_not(None),
+    )
+    return {(dag.removeprefix(DAG_PREFIX), run_id) for dag, run_id in session.execute(query)}
+
+
+def why_unplanned(session: Session, run: Run, state: str | None) -> str:
+    """Why a run has ended, or is gone, before its execution was planned.
+
+    :param state: of the run; None if it is gone.
+    """
+    from airflow.models.dagrun import DagRun, DagRunNote
+    from sqlalchemy import select
+
+    if deed := _deed(session, run.code, run.run_id, state, since=run.since):
+        return f"{deed} before it began"
+    if state is None:
+        return "The run is gone from Airflow before it began"
+    ours = (
+        select(DagRunNote.content)
+        .join(DagRun, DagRun.id == DagRunNote.dag_run_id)
+        .where(DagRun.dag_id == dag_id(run.code), DagRun.run_id == run.run_id, DagRunNote.user_id.is_(None))
+    )
+    said: str | None = session.scalar(ours)
+    return said or f"The run has ended as {state} before anything of it was planned: the log of its task says more"

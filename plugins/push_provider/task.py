@@ -61,6 +61,8 @@ VALUES_LIMIT = 5_000_000
 """Values in a document, each mention of an alias of YAML counted."""
 
 DAG_PREFIX = "push__"
+_OF_EXECUTION = re.compile(r"[a-z]+__[0-9]+")
+"""Airflow's own ids of runs have a date, with more than digits."""
 
 
 SEND_TASK_ID = "send"
@@ -75,6 +77,11 @@ def dag_id(code: str) -> str:
 def run_id_of(source: str, execution: int) -> str:
     """The DAG run of an execution that was planned before it: it follows, so nobody can make a second one."""
     return f"{source}__{execution}"
+
+
+def is_of_execution(run_id: str) -> bool:
+    """Whether a DAG run was made for an execution that was planned before it, as :func:`run_id_of` names those."""
+    return bool(_OF_EXECUTION.fullmatch(run_id))
 
 
 class _Broken(ValueError):

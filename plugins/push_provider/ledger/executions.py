@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -246,7 +247,7 @@ def reserve(
     """
     task = row.task()
     number = tasks.count_execution(connection, row)
-    _forget_refusal(connection, row.code, run_id)
+    _forget_refusal(connection, row.code, run_id, run_after)
     try:
         templates, error = dict(freeze(task)), None
     except ContentError as fault:
@@ -290,9 +291,9 @@ def refuse(
     """
     with transaction(engine) as connection:
         row = tasks.locked(connection, code, recipients=False)
-        if _existing(connection, code, run_id, None):
+        if _of_run(connection, code, run_id, run_after):
             return
-        _forget_refusal(connection, code, run_id)
+        _forget_refusal(connection, code, run_id, run_after)
         words = storable(error)
         connection.execute(
             insert(push_execution).values(
@@ -309,10 +310,42 @@ def refuse(
         )
 
 
-def _forget_refusal(connection: Connection, code: str, run_id: str | None) -> None:
-    if run_id is not None:
-        refused = (push_execution.c.run_id == run_id, push_execution.c.number.is_(None))
-        connection.execute(delete(push_execution).where(push_execution.c.task_code == code, *refused))
+def _forget_refusal(connection: Connection, code: str, run_id: str | None, run_after: datetime | None) -> None:
+    """Make room for the execution of a run that was refused; of another run of the same id the refusal stays."""
+    if run_id is None:
+        return
+    refused = connection.execute(
+        select(push_execution.c.id, _RUN_AFTER).where(
+            push_execution.c.task_code == code, push_execution.c.run_id == run_id, push_execution.c.number.is_(None)
+        )
+    ).first()
+    if refused is None:
+        return
+    this = push_execution.c.id == refused.id
+    if _is_same_run(refused.run_after, run_after):
+        connection.execute(delete(push_execution).where(this))
+    else:
+        connection.execute(update(push_execution).where(this).values(run_id=None))
+
+
+def without_execution(
+    engine: Engine, runs: Collection[tuple[str, str, datetime | None]]
+) -> set[tuple[str, str, datetime | None]]:
+    """Those of some DAG runs that have no execution, not even one that was refused.
+
+    :param runs: each with its push task, its id, and when it runs after, by which runs of one id are told apart.
+    """
+    pairs = [(code, run_id) for code, run_id, _ in runs]
+    query = select(push_execution.c.task_code, push_execution.c.run_id, _RUN_AFTER).where(
+        tuple_(push_execution.c.task_code, push_execution.c.run_id).in_(pairs)
+    )
+    with transaction(engine) as connection:
+        known = {(row.task_code, row.run_id): row.run_after for row in connection.execute(query)}
+    return {
+        (code, run_id, after)
+        for code, run_id, after in runs
+        if (code, run_id) not in known or not _is_same_run(known[code, run_id], after)
+    }
 
 
 def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
@@ -324,7 +357,7 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     """
     with transaction(engine) as connection:
         tasks.lock(connection, code)
-        _forget_refusal(connection, code, run_id)
+        _forget_refusal(connection, code, run_id, None)
         bound = _existing(connection, code, run_id, None)
         if bound and bound.id != execution:
             raise UnknownExecution(
@@ -359,13 +392,29 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
     """
     with transaction(engine) as connection:
         tasks.lock(connection, code)
-        row = _existing(connection, code, run_id, None)
-        before = row.snapshot.get("run_after") if row else None
-        if row is None or run_after is None or before is None or datetime.fromisoformat(before) == run_after:
-            return _plan(row, new=False) if row else None
-        _close(connection, row.id, _MADE_ANEW)
-        connection.execute(update(push_execution).where(push_execution.c.id == row.id).values(run_id=None))
-        return None
+        row = _of_run(connection, code, run_id, run_after)
+        return _plan(row, new=False) if row else None
+
+
+def _of_run(connection: Connection, code: str, run_id: str, run_after: datetime | None) -> Row[Any] | None:
+    row = _existing(connection, code, run_id, None)
+    if row is None or _is_same_run(row.snapshot.get("run_after"), run_after):
+        return row
+    _close(connection, row.id, _MADE_ANEW)
+    connection.execute(update(push_execution).where(push_execution.c.id == row.id).values(run_id=None))
+    return None
+
+
+_RUN_AFTER = push_execution.c.snapshot["run_after"].astext.label("run_after")
+
+
+def _is_same_run(before: str | None, run_after: datetime | None) -> bool:
+    """Whether two runs of one id are the same; of one of which it is not known when it runs after it is taken for it.
+
+    :param before: the one's, as a snapshot has it.
+    :param run_after: the other's.
+    """
+    return before is None or run_after is None or datetime.fromisoformat(before) == run_after
 
 
 def has_key(engine: Engine, code: str, key: str) -> bool:
