@@ -14,7 +14,8 @@ from documentation.languages import LANGUAGES
 from documentation.site import HERE, ROOT, make
 from documentation.stage import NotThereError
 
-SITE = ROOT / "build" / "docs"
+# One may be made while the other is shown.
+FOLDERS = {"build": ROOT / "build" / "docs", "serve": ROOT / "build" / "docs-served"}
 
 
 def main() -> int:
@@ -23,11 +24,11 @@ def main() -> int:
     :return: the exit code.
     """
     parser = argparse.ArgumentParser(prog="./scripts/docs")
-    parser.add_argument("command", nargs="?", choices=["build", "serve"], default="build")
-    parser.add_argument("--into", type=Path, default=SITE, help="the site's folder; build/docs if left out")
+    parser.add_argument("command", nargs="?", choices=list(FOLDERS), default="build")
+    parser.add_argument("--into", type=Path, help="the site's folder; one below build/ if left out")
     parser.add_argument("--port", type=int, default=8000, help="where serve shows it; 8000 if left out")
     arguments = parser.parse_args()
-    into = arguments.into.resolve()
+    into = (arguments.into or FOLDERS[arguments.command]).resolve()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         make(into)

@@ -100,7 +100,7 @@ class Stage:
             there = self._root / place
             shown = self._listed(there, page) if there.is_dir() else _fenced(there)
             # Whoever searches for a word looks for what is said about it.
-            self._write(page, f"---\nsearch:\n  exclude: true\nhide: [toc]\n---\n\n# {place}\n\n{shown}\n")
+            self._write(page, f"---\nsearch:\n  exclude: true\nhide: [toc]\n---\n\n# `{place}`\n\n{shown}\n")
         return page
 
     def _listed(self, folder: Path, page: str) -> str:
@@ -108,7 +108,7 @@ class Stage:
         rows = []
         for path in files:
             to = self._page_of_files(path.relative_to(self._root).as_posix())
-            rows.append(f"- [{path.relative_to(folder).as_posix()}]({os.path.relpath(to, posixpath.dirname(page))})")
+            rows.append(f"- [`{path.relative_to(folder).as_posix()}`]({os.path.relpath(to, posixpath.dirname(page))})")
         return "\n".join(rows)
 
     def _write(self, page: str, text: str) -> None:

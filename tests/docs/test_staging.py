@@ -97,8 +97,8 @@ def test_pages_in_english_lead_to_pages_in_chinese_where_there_is_one(root: Path
 def test_files_of_the_repository_are_pages(root: Path) -> None:
     site = staged(root)
     assert site["kafka.md"] == "[the files](files/include.md) and [one](files/include/hidden/a.yaml.md)\n"
-    assert "- [.hidden/a.yaml](include/hidden/a.yaml.md)\n- [b.py](include/b.py.md)\n" in site["files/include.md"]
-    assert "# include/.hidden/a.yaml\n\n````yaml\na: ```\n````\n" in site["files/include/hidden/a.yaml.md"]
+    assert "- [`.hidden/a.yaml`](include/hidden/a.yaml.md)\n- [`b.py`](include/b.py.md)\n" in site["files/include.md"]
+    assert "# `include/.hidden/a.yaml`\n\n````yaml\na: ```\n````\n" in site["files/include/hidden/a.yaml.md"]
     assert "```python\nprint()\n```" in site["files/include/b.py.md"]
 
 
