@@ -43,9 +43,10 @@ def main() -> int:
 
 def _serve(site: Path, port: int) -> int:
     server = LiveReloadServer(builder=lambda: _make_again(site), host="127.0.0.1", port=port, root=str(site))
-    written = (language.readme for language in LANGUAGES)
-    for watched in ("docs", *written, *LANGUAGES[0].project_pages, HERE):
+    pages = [language.readme for language in LANGUAGES]
+    for watched in ("docs", *pages, *LANGUAGES[0].project_pages):
         server.watch(str(ROOT / watched))
+    server.watch(str(HERE))
     logging.getLogger("mkdocs.livereload").setLevel(logging.INFO)  # it says where it serves, and what has changed
     try:
         server.serve()

@@ -42,7 +42,4 @@ def make(into: Path) -> None:
         config.plugins.on_startup(command="build", dirty=False)
         build(config)
         config.plugins.on_shutdown()
-        # Another site's map of nothing.
-        for left in ("sitemap.xml", "sitemap.xml.gz"):
-            (into / language.code / left).unlink(missing_ok=True)
     shutil.copyfile(HERE / "start.html", into / "index.html")
