@@ -37,8 +37,6 @@ def make(into: Path) -> None:
             site_dir=str(into / language.code),
             nav=navigation,
         )
-        # Nobody has said where the site will stand: a page for what is not found and a map would need to know.
-        config.theme.static_templates.clear()
         config.plugins.on_startup(command="build", dirty=False)
         build(config)
         config.plugins.on_shutdown()

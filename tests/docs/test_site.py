@@ -204,6 +204,10 @@ def test_every_page_of_the_repository_is_there(site: Site, language: str) -> Non
     assert shown == set(_sources(language).values())
 
 
+def test_nothing_needs_to_know_where_the_site_stands(site: Site) -> None:
+    assert [path for name in ("404.html", "sitemap*") for path in site.folder.rglob(name)] == []
+
+
 _GITHUB = MarkdownIt("commonmark", {"html": True}).enable("table")
 _SWITCH = re.compile(r"^\[(?:English|简体中文)\]\([^)]+\)\n", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: from each page, the header leads to the same page in the other language."""
+"""What the site has otherwise than MkDocs and its theme would: MkDocs calls these functions by their names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Any
 from documentation.languages import LANGUAGES
 
 
+def on_files(files: Any, *, config: Any) -> Any:
+    """Nobody has said where the site will stand: a page for what is not found, and a map, would need to know."""
+    config.theme.static_templates.clear()
+    return files
+
+
 def on_page_context(context: dict[str, Any], *, page: Any, config: Any, **_: Any) -> dict[str, Any]:
-    """Tell the theme where this page is in each language; it makes the address relative to the page."""
+    """Each page leads to the same one in the other language; the theme makes the address relative to the page."""
     config.extra["alternate"] = [
         {"name": language.name, "lang": language.code, "link": f"../{language.code}/{page.file.url}"}
         for language in LANGUAGES
