@@ -35,6 +35,8 @@ class Deeds:
         """Task and run of each recipient that a trigger has named; nobody is named twice."""
         self.excuses: collections.Counter[tuple[str, str]] = collections.Counter()
         """By run: deeds that may have ended its process between a message and its record."""
+        self.binned: set[tuple[str, str]] = set()
+        """Runs that may have been deleted with their DAG before anybody had looked at them."""
         self.kills = 0
         """The same, for all runs."""
         self.codes = [f"deed-{number:02}" for number in range(tasks)]
@@ -151,6 +153,7 @@ class Deeds:
     def _delete_dag(self, code: str) -> None:
         for run in self._runs[code]:
             self.excuses[code, run] += 1
+            self.binned.add((code, run))
         self._call(f"/api/v2/dags/push__{code}", method="DELETE")
 
     def _pause(self, code: str) -> None:
