@@ -53,6 +53,7 @@ class Unplanned:
         self._sessions = sessions
         self._now = now
         self._watched: dict[int, run_ends.Run] = {}
+        self._alive: set[int] = set()
         self._newest: int | None = None
         self._deletions_from: datetime | None = None
 
@@ -77,9 +78,9 @@ class Unplanned:
             if self._newest is None:
                 found = run_ends.since(session, now - _AT_FIRST)
             else:
-                found = run_ends.beyond(session, self._newest, alive - self._watched.keys())
+                found = run_ends.beyond(session, self._newest, alive - self._alive)
             deleted = run_ends.deleted_unbegun(session, self._deletions_from or now - _AT_FIRST)
-        self._newest = newest
+        self._newest, self._alive = newest, alive
         self._watched |= {run.id: run for run in found}
         return alive, deleted
 
