@@ -15,9 +15,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -252,10 +254,13 @@ class Platform:
             time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The whole platform with its sandbox, on ports of its own."""
-    home = tmp_path_factory.mktemp("platform") / "home"
+@contextlib.contextmanager
+def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
+    """The whole platform with its sandbox, on ports of its own.
+
+    :param home: AIRFLOW_HOME.
+    :param settings: environment variables beside those of this process.
+    """
     api, smtp, http, sms, kafka = free_ports(5)
     env = {
         **os.environ,
@@ -265,6 +270,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         "PUSH_SANDBOX_HTTP_PORT": str(http),
         "PUSH_SANDBOX_SMS_PORT": str(sms),
         "PUSH_SANDBOX_KAFKA_PORT": str(kafka),
+        **settings,
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "sandbox.platform"]
@@ -289,3 +295,16 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         finally:
             process.terminate()
             process.wait(180)
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The platform that most tests share."""
+    with running(tmp_path_factory.mktemp("platform") / "home", {}) as one:
+        yield one
+
+
+@pytest.fixture
+def platform_with(tmp_path: Path) -> Callable[[Mapping[str, str]], AbstractContextManager[Platform]]:
+    """Starts another platform, with environment variables of its own."""
+    return partial(running, tmp_path / "home")
