@@ -94,6 +94,18 @@ class Run(NamedTuple):
     since: datetime
 
 
+def states_of(session: Session, some: Collection[Run]) -> dict[Run, str]:
+    """The states of some runs; those that are gone are left out, also if another one was made under their id."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    query = select(DagRun.id, DagRun.state).where(DagRun.id.in_([run.id for run in some]))
+    found = {key: str(state) for key, state in session.execute(query)}
+    gone = states(session, [(run.code, run.run_id) for run in some if not run.id])
+    each = {run: found.get(run.id) or gone.get((run.code, run.run_id)) for run in some}
+    return {run: state for run, state in each.items() if state}
+
+
 def newest(session: Session) -> int:
     """The highest id of any DAG run; those made later have higher ones."""
     from airflow.models.dagrun import DagRun

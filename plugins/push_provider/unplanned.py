@@ -90,15 +90,14 @@ class Unplanned:
         if not rest:
             return
         with self._sessions() as session:
-            states = run_ends.states(session, [(run.code, run.run_id) for run in rest])
-            well = run_ends.did_their_part(session, rest)
+            states = run_ends.states_of(session, rest)
+            well = run_ends.did_their_part(session, states)
             why = {
                 run: run_ends.why_unplanned(session, run, state)
                 for run in rest
-                if (run.code, run.run_id) not in well
                 # One that somebody has cleared meanwhile goes on, and one that is only to be deleted is watched.
-                and (state := states.get((run.code, run.run_id))) not in run_ends.ALIVE
-                and (run.id or state is None)
+                if (state := states.get(run)) is None
+                or (run.id and state not in run_ends.ALIVE and (run.code, run.run_id) not in well)
             }
         for run, error in why.items():
             if _refuse(engine, run, error):

@@ -107,6 +107,16 @@ def test_a_queued_run_that_is_deleted(platform: Any) -> None:
     platform.push("cancel", "unplanned-deleted")
 
 
+def test_a_queued_run_that_is_deleted_and_made_anew_under_its_id(platform: Any) -> None:
+    apply(platform, "unplanned-anew")
+    path = queued(platform, "unplanned-anew", "mine")
+    look(platform)
+    assert platform.call(path, method="DELETE")[0] in (200, 204)
+    queued(platform, "unplanned-anew", "mine")
+    assert recorded(platform, "unplanned-anew", "mine") == "Anonymous deleted the run before it began"
+    platform.push("cancel", "unplanned-anew")
+
+
 def test_a_dag_that_is_deleted_with_a_queued_run(platform: Any) -> None:
     apply(platform, "unplanned-binned")
     assert platform.call("/api/v2/dags/push__unplanned-binned", {"is_paused": True}, "PATCH")[0] == 200

@@ -68,6 +68,14 @@ def test_a_run_made_anew_can_be_refused_after_an_execution(desk: Desk) -> None:
     assert on_record(desk) == [(None, 1, "failed", closed), ("r", None, "failed", "marked")]
 
 
+def test_the_run_before_one_that_was_made_anew_leaves_that_its_execution(desk: Desk) -> None:
+    desk.apply(execution=LOOP)
+    desk.plan(run_id="r", run_after=LATER)
+    assert executions.without_execution(desk.engine, [(desk.code, "r", NOW)]) == set()
+    refuse(desk, "r", "deleted")
+    assert on_record(desk) == [("r", 1, "planned", None)]
+
+
 def test_runs_without_execution(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     desk.plan(run_id="planned", run_after=NOW)

@@ -291,8 +291,10 @@ def refuse(
     """
     with transaction(engine) as connection:
         row = tasks.locked(connection, code, recipients=False)
-        if _of_run(connection, code, run_id, run_after):
+        known = _existing(connection, code, run_id, None)
+        if known and not _is_earlier(known.snapshot.get("run_after"), run_after):
             return
+        _of_run(connection, code, run_id, run_after)
         _forget_refusal(connection, code, run_id, run_after)
         words = storable(error)
         connection.execute(
@@ -333,6 +335,8 @@ def without_execution(
 ) -> set[tuple[str, str, datetime | None]]:
     """Those of some DAG runs that have no execution, not even one that was refused.
 
+    A run of the same id that was made anew, and has one, leaves no room for the one before.
+
     :param runs: each with its push task, its id, and when it runs after, by which runs of one id are told apart.
     """
     pairs = [(code, run_id) for code, run_id, _ in runs]
@@ -344,7 +348,7 @@ def without_execution(
     return {
         (code, run_id, after)
         for code, run_id, after in runs
-        if (code, run_id) not in known or not _is_same_run(known[code, run_id], after)
+        if (code, run_id) not in known or _is_earlier(known[code, run_id], after)
     }
 
 
@@ -415,6 +419,11 @@ def _is_same_run(before: str | None, run_after: datetime | None) -> bool:
     :param run_after: the other's.
     """
     return before is None or run_after is None or datetime.fromisoformat(before) == run_after
+
+
+def _is_earlier(before: str | None, run_after: datetime | None) -> bool:
+    """Whether the one of two runs of one id was there before the other; parameters as :func:`_is_same_run` has them."""
+    return before is not None and run_after is not None and datetime.fromisoformat(before) < run_after
 
 
 def has_key(engine: Engine, code: str, key: str) -> bool:
