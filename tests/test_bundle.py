@@ -15,9 +15,9 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 
 from push_provider import bundle as bundle_module
 from push_provider.bundle import PushTaskBundle, shard_file
+from push_provider.contract import parse
 from push_provider.ledger import tasks
 from push_provider.ledger.tables import SHARDS, shard_of
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from push_provider.content import Content, File, Rendered, expected_facts, freeze, mail_layout
+from push_provider.channels.email.content import Content, File, Rendered
+from push_provider.content import expected_facts, freeze, mail_layout
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.plain_text import plain_text
 from push_provider.content.workers import Asker, faults
+from push_provider.contract import PushTask, parse
 from push_provider.exceptions import ContentError
-from push_provider.task import PushTask, parse
 
 SHIPPED = Path(__file__).parents[1] / "include"
 SHORT = Limits(seconds=0.3, characters=100_000)
@@ -668,7 +669,7 @@ def test_the_alternative_of_a_simple_template_is_made_once(monkeypatch: pytest.M
     def fail(source: str) -> str:
         raise AssertionError(source)
 
-    monkeypatch.setattr("push_provider.content.compiled.plain_text", fail)
+    monkeypatch.setattr("push_provider.channels.email.content.plain_text", fail)
     one = PAGE_CONTENT.render(TO, {"a": "Li", "b": "茶", "c": {"d": "5"}})
     assert one.text.startswith("Li and 茶\n\nx 茶, 5!\n\n- Li\n- 茶\n")
     with pytest.raises(AssertionError):
@@ -809,7 +810,7 @@ def test_markdown_has_the_text_of_its_html(source: str, text: str, loop: str) ->
 
 def test_the_alternative_of_simple_markdown_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     content = compiled("# {{ a }}\n\n[{{ a }}]({{ u }})", "markdown")
-    monkeypatch.delattr("push_provider.content.compiled.plain_text")
+    monkeypatch.delattr("push_provider.channels.email.content.plain_text")
     assert content.render(TO, {"a": "茶", "u": "https://x.y"}).text == "茶\n\n茶 (https://x.y)"
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from peaks import PEAK
 
-from push_provider.content import Content
-from push_provider.task import parse
+from push_provider.channels.email.content import Content
+from push_provider.contract import parse
 
 SCRIPT = (
     PEAK
     + """
 import json, sys
-from push_provider.content import Content
+from push_provider.channels.email.content import Content
 from push_provider.exceptions import ContentError
-from push_provider.task import parse
+from push_provider.contract import parse
 task = json.load(sys.stdin)
 print("ready", flush=True)
 try:

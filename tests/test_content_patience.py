@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from push_provider.content import Content, Parameters
+from push_provider.channels.email.content import Content
+from push_provider.channels.sms.content import Parameters
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.patience import LOST_SECONDS, Patience
+from push_provider.contract import parse
 from push_provider.exceptions import ContentError, LimitExceeded
-from push_provider.task import parse
 
 SLOW = (
     "{% if slow %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}{{ to }}"

@@ -17,8 +17,8 @@ import pytest
 
 from push_provider.content import workers
 from push_provider.content.workers import Asker, Gone, faults, preview
+from push_provider.contract import PushTask, parse
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
-from push_provider.task import PushTask, parse
 
 # Eats time, and hardly any memory.
 ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
@@ -52,6 +52,7 @@ def test_what_comes_back_is_what_a_recipient_would_get(include: Path) -> None:
         "text": "Ann & Co 3",
         "parameters": None,
         "attachments": [{"name": "leaf.pdf", "size": 5, "type": "application/pdf"}],
+        "message": None,
     }
     with pytest.raises(ContentError, match="the variable 'name' is missing"):
         preview(mail, Asker("a"), "b@example.com", {})

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from push_provider import default_configs
-from push_provider.channels import CHANNELS, get_channel
+from push_provider.channels.registry import get_channel, names
 from push_provider.exceptions import ConfigurationError, UnknownConfig
 from push_provider.hooks.aliyun_sms import CONN_TYPE as SMS
 from push_provider.hooks.email import CONN_TYPE as EMAIL
@@ -98,7 +98,7 @@ def test_channels_name_the_types_that_they_take() -> None:
 def test_without_a_mark_the_known_names_are_the_defaults(airflow: Airflow) -> None:
     airflow.add("push_aliyun_sms_default")
     assert airflow.reconcile() == {}
-    known = {name: get_channel(name).default_connection for name in CHANNELS}
+    known = {name: get_channel(name).default_connection for name in names()}
     assert default_configs.current(airflow.ledger) == known
 
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_provider.content import Content, Parameters, compile_content
+from push_provider.channels.email.content import Content
+from push_provider.channels.sms.content import Parameters
+from push_provider.content import compile_content
 from push_provider.content.workers import Asker, faults
+from push_provider.contract import parse
 from push_provider.exceptions import ContentError
-from push_provider.task import parse
 
 SMS = {"name": "n", "channel": "sms", "schedule": {"kind": "manual"}}
 PUSH = {"code": "c", "execution": 3}

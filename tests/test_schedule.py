@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from push_provider import schedule
+from push_provider.contract import PushTask, parse
 from push_provider.exceptions import InvalidTask
 from push_provider.schedule import Plan
-from push_provider.task import PushTask, parse
 
 SHANGHAI, NEW_YORK, BERLIN = "Asia/Shanghai", "America/New_York", "Europe/Berlin"
 GRACE = timedelta(minutes=5)

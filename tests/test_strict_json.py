@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_provider import strict_json
-from push_provider.task import template_parameters
+from push_provider.channels.sms.task import template_parameters
 
 values = st.recursive(
     st.none()

@@ -19,18 +19,11 @@ from hypothesis import strategies as st
 from peaks import PEAK
 
 from push_provider import strict_yaml, written
+from push_provider.channels.registry import all_fields
+from push_provider.contract import PushTask, dag_id, parse, parse_stored, parse_trigger
+from push_provider.contract.documents import DEPTH_LIMIT
+from push_provider.contract.values import ATTACHMENTS_LIMIT, CONTENT_LIMIT, VARIABLES_LIMIT
 from push_provider.exceptions import InvalidTask
-from push_provider.task import (
-    ATTACHMENTS_LIMIT,
-    CONTENT_LIMIT,
-    DEPTH_LIMIT,
-    VARIABLES_LIMIT,
-    PushTask,
-    dag_id,
-    parse,
-    parse_stored,
-    parse_trigger,
-)
 
 SMALLEST = {"name": "n", "channel": "email", "recipients": ["a@example.com"], "subject": "s", "content": "c"}
 KINDS = "now, at, hourly, daily, cron, manual"
@@ -84,8 +77,6 @@ def test_defaults() -> None:
         "content": "c",
         "content_type": "html",
         "template": None,
-        "template_code": None,
-        "sign_name": None,
         "variables": {},
         "attachments": [],
         "on_unknown": None,
@@ -687,7 +678,7 @@ def test_many_faults_take_little_time_and_memory() -> None:
     documents = "{**SMALLEST, 'recipients': [{'x': 1}] * 300_000}", "{f'f{n}': 1 for n in range(300_000)}"
     program = f"""{PEAK}
 from push_provider.exceptions import InvalidTask
-from push_provider.task import parse
+from push_provider.contract import parse
 SMALLEST = {SMALLEST!r}
 for document in ({", ".join(documents)}):
     try:
@@ -818,11 +809,11 @@ def test_a_spec_reads_back_to_an_equal_task(given_: dict[str, Any]) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
-        st.sampled_from([*PushTask.model_fields, "zzz"]) | st.text(max_size=3),
+        st.sampled_from([*all_fields(), "zzz"]) | st.text(max_size=3),
         JSON | st.lists(JSON),
         max_size=4,
     ),
-    st.sampled_from(sorted(PushTask.model_fields)),
+    st.sampled_from(sorted(all_fields())),
     JSON,
 )
 def test_nothing_but_invalid_task_is_raised(extra: dict[str, Any], field: str, value: Any) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from push_provider.content import Content, freeze
+from push_provider.channels.email.content import Content
+from push_provider.content import freeze
+from push_provider.contract import parse
 from push_provider.exceptions import ContentError, InvalidTask
-from push_provider.task import parse
 
 SECRET = "open sesame"
 WAYS = [

@@ -60,8 +60,8 @@ def begin(
     """
     from push_provider import task_runs
     from push_provider.content import freeze
+    from push_provider.contract import parse_trigger, run_id_of
     from push_provider.ledger import executions, tasks
-    from push_provider.task import parse_trigger, run_id_of
 
     given: dict[str, Any] = {}
     if recipients is not None:

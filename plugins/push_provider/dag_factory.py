@@ -15,15 +15,12 @@ from airflow.sdk import DAG, Param, get_parsing_context
 from airflow.sdk.api.datamodels._generated import DagRunType
 
 from push_provider import parses, schedule, settings
+from push_provider.channels import registry
+from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
 from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.operators.push import (
-    BrokenTaskOperator,
-    EmailPushOperator,
-    SmsPushOperator,
-)
-from push_provider.task import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
+from push_provider.operators.push import BrokenTaskOperator
 from push_provider.timetable import ClosedTimetable
 from push_provider.variable_names import variable_names
 
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OPERATORS = {"email": EmailPushOperator, "sms": SmsPushOperator}
 _MAX_RETRY_DELAY = timedelta(hours=1)
 
 
@@ -97,7 +93,7 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         },
     )
     with dag:
-        _OPERATORS[task.channel](task_id=SEND_TASK_ID, code=task.code)
+        registry.operator_of(task.channel)(task_id=SEND_TASK_ID, code=task.code, channel=task.channel)
     return dag
 
 
@@ -128,7 +124,7 @@ def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
         if row.recipients
         else "This task has none of its own: name at least one."
     )
-    names = ", ".join(variable_names(task.subject, row.excerpt, given=row.variables))
+    names = ", ".join(variable_names(task.headline(), row.excerpt, given=row.variables))
     return {
         "recipients": Param(
             default=[],
@@ -164,7 +160,7 @@ def _params(task: PushTask, row: ShardTask) -> Mapping[str, Any]:
 
 def _description(task: PushTask, row: ShardTask) -> str:
     who = f"{row.recipients} recipient{'s' if row.recipients != 1 else ''}"
-    return f"{task.channel}: {task.subject or task.name} to {who}"[:1000]
+    return f"{task.channel}: {task.headline() or task.name} to {who}"[:1000]
 
 
 def _doc(task: PushTask, row: ShardTask) -> str:
@@ -179,7 +175,7 @@ def _doc(task: PushTask, row: ShardTask) -> str:
         f"| Configuration | {_plain(task.config) if task.config else 'the default one'} |",
         f"| Executions | {task.execution.type}, {'without end' if limit is None else f'at most {limit}'} |",
         f"| Recipients | {row.recipients} of its own |",
-        *([f"| Subject | {_plain(task.subject)} |"] if task.subject else []),
+        *([f"| Subject | {_plain(headline)} |"] if (headline := task.headline()) else []),
         "",
         f"Its log: `airflow push executions --task {task.code}`, `airflow push deliveries --task {task.code}`.",
         "",

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.task import DAG_PREFIX
+from push_provider.contract import DAG_PREFIX
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from push_provider.channels import CHANNELS, get_channel
+from push_provider.channels import registry
 from push_provider.exceptions import ConfigurationError, UnknownConfig
 from push_provider.hooks.fields import Fields, either
 from push_provider.ledger import defaults
@@ -37,13 +37,16 @@ _MARK = "is_default"
 
 def channel_types() -> Mapping[str, str]:
     """Each connection type that messages can be sent through, and its channel."""
-    return {kind: name for name in CHANNELS for kind in get_channel(name).connection_types}
+    return {kind: name for name, channel in registry.channels().items() for kind in channel.connection_types}
 
 
 def current(engine: Engine) -> dict[str, str]:
     """Connection id of each channel's default: the one that is marked, else the one of the known name."""
     marked = defaults.every(engine)
-    return {name: marked[name].config if name in marked else get_channel(name).default_connection for name in CHANNELS}
+    return {
+        name: marked[name].config if name in marked else channel.default_connection
+        for name, channel in registry.channels().items()
+    }
 
 
 def is_marked(connection: Connection) -> bool:
@@ -90,7 +93,7 @@ def reconcile(engine: Engine, sessions: Sessions) -> bool:
         found: dict[str, Default | None] = {}
         with sessions() as session:
             by_channel = _stored(session)
-            for channel in CHANNELS:
+            for channel in registry.channels():
                 same = by_channel[channel]
                 default = found[channel] = _found(same, noted.get(channel))
                 changed |= _mark(same, default.config if default else None)

@@ -17,6 +17,7 @@ from airflow.executors.local_executor import LocalExecutor
 from airflow.utils.state import TaskInstanceState
 
 from push_provider import ending
+from push_provider.channels import registry
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
@@ -28,8 +29,6 @@ _MODULES = (
     "airflow.dag_processing.dagbag",
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.bundles.local",
-    "airflow.providers.smtp.hooks.smtp",
-    "alibabacloud_dysmsapi20170525.client",
     "psycopg_binary",
     "psycopg.types.json",
     "sqlalchemy.dialects.postgresql.psycopg",
@@ -38,10 +37,6 @@ _MODULES = (
     "push_provider.content",
     "push_provider.dag_factory",
     "push_provider.operators.push",
-    "push_provider.channels.email",
-    "push_provider.channels.sms",
-    "push_provider.hooks.aliyun_sms",
-    "push_provider.hooks.email",
     "push_provider.ledger.deliveries",
     "airflow.providers.apache.kafka.hooks.base",
     "push_provider.kafka.drain",
@@ -60,7 +55,7 @@ class WarmLocalExecutor(LocalExecutor):
         """Import, then start as LocalExecutor does."""
         self._under_way: Counter[WorkloadKey] = Counter()
         ending.prepare()
-        for module in _MODULES:
+        for module in (*_MODULES, *registry.modules()):
             # A module that another version has renamed only costs its head start.
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from push_provider import dag_rows, run_ends, runs
+from push_provider.contract import dag_id
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.parses import shard_file
-from push_provider.task import dag_id
 from push_provider.unplanned import Unplanned
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider import run_facts
-from push_provider.task import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution
+from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
 from push_provider.run_ends import ALIVE
-from push_provider.task import DAG_PREFIX, SEND_TASK_ID, dag_id
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel

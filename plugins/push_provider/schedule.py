@@ -21,9 +21,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+from push_provider.contract import At, Cron, Daily, Hourly, Now, PushTask, Schedule
 from push_provider.cron import every_hour, expressions
 from push_provider.exceptions import FieldError, InvalidTask
-from push_provider.task import At, Cron, Daily, Hourly, Now, PushTask, Schedule
 
 if TYPE_CHECKING:
     from push_provider.timetable import PushTimetable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from push_provider.task import dag_id, run_id_of
+from push_provider.contract import dag_id, run_id_of
 
 
 def make(code: str, execution: int, source: str) -> str | None:

@@ -16,10 +16,10 @@ from sqlalchemy.exc import IntegrityError
 
 from push_provider import runs
 from push_provider.content import freeze
+from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
-from push_provider.task import run_id_of
 from push_provider.unforeseen import concerns_all, last_line, traceback_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from push_provider.task import Trigger
+    from push_provider.contract import Trigger
 
 log = logging.getLogger(__name__)
 

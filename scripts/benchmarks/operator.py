@@ -40,9 +40,9 @@ def operator(folder: Path, channel: str, recipients: Sequence[Any], **fields: An
 
 
 def _send(engine: Any, code: str, channel: str, recipients: Sequence[Any], fields: dict[str, Any]) -> float:
+    from push_provider.contract import parse
     from push_provider.ledger import tasks
     from push_provider.operators.push import EmailPushOperator, SmsPushOperator
-    from push_provider.task import parse
 
     task = parse({"code": code, "name": "Bench", "channel": channel, "recipients": list(recipients), **fields})
     tasks.apply(engine, task, now=datetime.now(UTC), default_timezone="UTC")

@@ -71,9 +71,9 @@ class Stage:
 
     def apply(self, **fields: Any) -> float:
         """Create a push task; the moment after its commit."""
+        from push_provider.contract import parse
         from push_provider.ledger import tasks
         from push_provider.ledger.engine import get_engine
-        from push_provider.task import parse
 
         task = parse(
             {"channel": "email", "subject": "Bench", "content_type": "text", "content": "Bench {{ to }}", **fields}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.stage import ROOT, say
 
 if TYPE_CHECKING:
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 _ANYBODY = {"email": "anybody@bench.example", "sms": "+8613800138000"}
 _LARGE = "".join(f"<p>{{{{ name }}}}, line {n}: {{{{ order|upper }}}}</p>\n" for n in range(500))
@@ -48,7 +48,7 @@ def main() -> None:
 def _tasks() -> dict[str, PushTask]:
     """The examples that the platform comes with, and a long template."""
     from push_provider import strict_yaml
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
     documents = {
         path.stem: strict_yaml.loads(path.read_text())[0] for path in sorted((ROOT / "include/tasks").glob("*.yaml"))

@@ -34,7 +34,7 @@ SEEN = {
     "patched": ["Cheaper", 45, 24],
     "previews": ["Cheaper", "New", "Tea costs 9 now."],
     "dry": {"name": "Wei"},
-    "bulk": [[422, ["recipients[0].to"]]],
+    "bulk": [[422, ["recipients[0].to", "subject"]]],
     "csv": "hanmeimei@example.com",
     "refused": [422, ["recipients[0].to"]],
     "deleted": 204,

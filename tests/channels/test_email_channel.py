@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from mail_content import File, Given, Templates
 from smtp_server import At, Do, Server, after_so_many
 
-from push_provider.channels import get_channel
 from push_provider.channels.base import Delivery, Job, Outcome
-from push_provider.channels.email import EmailChannel, EmailSender
-from push_provider.content import Content
+from push_provider.channels.email.content import Content
+from push_provider.channels.email.sender import EmailChannel, EmailSender
+from push_provider.channels.registry import get_channel
+from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.hooks.smtp_config import SmtpConfig, Tls
-from push_provider.task import parse
 
 Serve = Callable[..., Server]
 Account = Callable[..., SmtpConfig]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from push_provider.channels.base import Delivery
-from push_provider.channels.mime import Message
-from push_provider.content import Content
+from push_provider.channels.email.content import Content
+from push_provider.channels.email.mime import Message
+from push_provider.contract import parse
 from push_provider.exceptions import ContentError, InvalidTask
-from push_provider.task import parse
 
 BCC = "Bcc: eve@example.net"
 # What some reader takes for the end of a line, or decodes to one.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mail_content import File, Given, Templates
 
 from push_provider.channels.base import Delivery
-from push_provider.channels.mime import Mail, Message
+from push_provider.channels.email.mime import Mail, Message
 from push_provider.exceptions import ConfigurationError, ContentError
 
 DATE = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=8)))

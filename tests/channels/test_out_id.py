@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_provider.channels.out_id import SPAN, encode, holds
+from push_provider.channels.sms.out_id import SPAN, encode, holds
 
 TOKEN = "0123456789abcdef" * 2
 

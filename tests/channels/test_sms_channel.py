@@ -15,17 +15,18 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import Delivery, Job, Outcome, Result
-from push_provider.channels.out_id import holds
-from push_provider.channels.sms import SmsChannel, SmsSender
-from push_provider.channels.sms_calls import Calls
-from push_provider.channels.sms_numbers import Numbers
-from push_provider.content import Parameters, compile_content
+from push_provider.channels.sms.calls import Calls
+from push_provider.channels.sms.content import Parameters
+from push_provider.channels.sms.numbers import Numbers
+from push_provider.channels.sms.out_id import holds
+from push_provider.channels.sms.sender import SmsChannel, SmsSender
+from push_provider.content import compile_content
+from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
 from push_provider.hooks.aliyun_client import AliyunClient
 from push_provider.hooks.aliyun_codes import CODES, Fault, meaning
 from push_provider.hooks.aliyun_config import TemplateKind
 from push_provider.hooks.aliyun_sms import aliyun_config
-from push_provider.task import parse
 
 JOB = Job(7, "0123456789abcdef" * 2)
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN
@@ -473,7 +474,7 @@ def test_where_everybody_is_refused_calls_are_slow_and_the_rest_stays_for_a_late
 
 
 def test_if_no_later_try_comes_everybody_is_tried(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("push_provider.channels.sms_calls._ENOUGH", 100)
+    monkeypatch.setattr("push_provider.channels.sms.calls._ENOUGH", 100)
     slept: list[float] = []
     with sleepless(aliyun, slept, last=True) as sender:
         outcomes = sorted(sender.send([*refused(200), *people(300, first=201)]))

@@ -18,7 +18,7 @@ from mail_content import File, Templates
 from peaks import PEAK
 
 from push_provider.channels.base import Delivery, Job
-from push_provider.channels.email import EmailSender
+from push_provider.channels.email.sender import EmailSender
 from push_provider.exceptions import ProviderUnavailable
 from push_provider.hooks import email
 from push_provider.hooks.email import PushEmailHook

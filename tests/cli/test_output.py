@@ -15,10 +15,10 @@ import yaml
 from sqlalchemy import text
 
 from push_provider.cli import commands
+from push_provider.contract import parse
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
 from push_provider.kafka import intake, messages
 from push_provider.ledger import executions, tasks
-from push_provider.task import parse
 from push_provider.visible import visible
 
 if TYPE_CHECKING:

@@ -175,8 +175,8 @@ class Platform:
 
         from sqlalchemy import create_engine
 
+        from push_provider.contract import parse
         from push_provider.ledger import tasks as ledger
-        from push_provider.task import parse
 
         engine = create_engine(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"])
         for task in tasks:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from push_provider.contract import parse
 from push_provider.kafka import messages
 from push_provider.ledger.messages import Define, Order, Refused, Start
-from push_provider.task import parse
 
 TASK = {
     "code": "new",

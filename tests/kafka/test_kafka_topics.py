@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import Connection
 
+from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError
 from push_provider.kafka import intake, messages
 from push_provider.ledger import tasks
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

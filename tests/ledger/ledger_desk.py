@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.contract import PushTask, parse
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.task import PushTask, parse
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

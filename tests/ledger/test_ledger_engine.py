@@ -16,10 +16,10 @@ import pytest
 from ledger_desk import NOW, push
 from sqlalchemy import Connection, Engine, create_engine, text
 
+from push_provider.contract import Recipient
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
 from push_provider.ledger import executions, schema, tasks
 from push_provider.ledger.engine import get_engine, transaction
-from push_provider.task import Recipient
 from push_provider.unforeseen import traceback_of
 
 if TYPE_CHECKING:

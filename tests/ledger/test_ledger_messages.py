@@ -22,7 +22,7 @@ from push_provider.ledger.messages import Order, Taken
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 MANUAL: dict[str, Any] = {"schedule": {"kind": "manual"}, "execution": LOOP}
 

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 from ledger_desk import Desk
 
 from push_provider.channels.base import Delivery, Result
+from push_provider.contract import parse_trigger
 from push_provider.exceptions import ExecutionBusy, TaskClosed
 from push_provider.ledger import deliveries, executions, tasks
-from push_provider.task import parse_trigger
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

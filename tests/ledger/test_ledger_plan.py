@@ -15,10 +15,10 @@ from growth import LINEAR, growth
 from ledger_desk import LOOP, NOW, Desk
 
 from push_provider.channels.base import Result
+from push_provider.contract import PushTask, Trigger, parse_trigger
 from push_provider.exceptions import ContentError, InvalidTask, TaskClosed, UnknownExecution, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.executions import Plan
-from push_provider.task import PushTask, Trigger, parse_trigger
 
 
 def trigger(**fields: Any) -> Trigger:

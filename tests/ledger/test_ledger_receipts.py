@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ledger_desk import Desk
 
 from push_provider.channels.base import Delivery, Fate, Outcome, Receipt, Result
+from push_provider.contract import parse
 from push_provider.ledger import executions, receipts, tasks
 from push_provider.ledger.receipts import WAITS, Due, Settled
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

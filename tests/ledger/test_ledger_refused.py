@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ledger_desk import LOOP, NOW
 
+from push_provider.contract import parse_trigger
 from push_provider.exceptions import UnknownTask
 from push_provider.ledger import executions
-from push_provider.task import parse_trigger
 
 if TYPE_CHECKING:
     from datetime import datetime

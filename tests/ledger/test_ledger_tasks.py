@@ -14,10 +14,10 @@ from sqlalchemy import Engine, select, update
 
 from push_provider import written
 from push_provider.channels.base import Result
+from push_provider.contract import parse_stored, parse_trigger
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
-from push_provider.task import parse_stored, parse_trigger
 
 LATER = NOW + timedelta(days=3)
 DAILY = {"kind": "daily", "time": "09:00"}
@@ -47,6 +47,20 @@ def test_a_task_is_created_then_unchanged_then_updated(desk: Desk) -> None:
     assert updated.row.updated_at == LATER
     assert updated.row == desk.row
     assert revision_of(desk) > first
+
+
+def test_what_an_earlier_version_wrote_is_the_same_task(desk: Desk) -> None:
+    desk.apply()
+    earlier = {"template_code": None, "sign_name": None}  # fields of another channel, which all tasks had
+    with desk.engine.begin() as connection:
+        mine = push_task.c.code == desk.code
+        spec = {**desk.row.spec, **earlier}
+        del spec["on_unknown"]  # a field that a later version has added
+        connection.execute(update(push_task).where(mine).values(spec=spec))
+    assert desk.row.task() == push(desk.code)
+    assert desk.apply(now=LATER).action == "unchanged"
+    assert desk.apply(now=LATER, name="Other").action == "updated"
+    assert desk.row.spec.keys() == push(desk.code).spec().keys()
 
 
 def test_numbers_are_kept_as_they_were_written(desk: Desk) -> None:

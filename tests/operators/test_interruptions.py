@@ -18,11 +18,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.timeout import timeout
 from mail_port import mail_port
 
+from push_provider.contract import parse
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import deliveries, executions, tasks
 from push_provider.operators import push
 from push_provider.operators.push import BasePushOperator, EmailPushOperator, SmsPushOperator
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

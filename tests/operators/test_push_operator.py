@@ -17,10 +17,10 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from mail_port import mail_port
 
 from push_provider.content import freeze
+from push_provider.contract import parse
 from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
 from push_provider.ledger import deliveries, executions, tasks
 from push_provider.operators.push import EmailPushOperator
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -11,12 +11,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import text
 
+from push_provider.contract import parse
 from push_provider.exceptions import ProviderUnavailable
 from push_provider.ledger import defaults, deliveries, executions, tasks
 from push_provider.ledger.defaults import Default
 from push_provider.operators.push import SmsPushOperator
 from push_provider.operators.receipts import ReceiptsOperator
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -175,8 +175,8 @@ def test_twenty_bad_numbers_fail_nobody_after_them_nor_when_sent_again(
 def test_more_bad_numbers_than_are_tried_at_a_time_fail_nobody_after_them(
     ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch, retries: bool
 ) -> None:
-    monkeypatch.setattr("push_provider.channels.sms_calls._PACE", 0.0)
-    monkeypatch.setattr("push_provider.channels.sms_calls._ENOUGH", 200)
+    monkeypatch.setattr("push_provider.channels.sms.calls._PACE", 0.0)
+    monkeypatch.setattr("push_provider.channels.sms.calls._ENOUGH", 200)
     aliyun.connect(monkeypatch)
     apply(ledger, recipients=people([*BAD, "13700000001"]))
     if retries:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from push_provider.channels.base import STOPPED, Delivery, Outcome, Result, Sender
-from push_provider.channels.email import EmailChannel
+from push_provider.channels.email.sender import EmailChannel
 from push_provider.content import freeze
+from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.ledger import deliveries, executions, tasks
 from push_provider.sending.loop import Sending, Stop
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -10,8 +10,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import DagResult, ErrorResponse, GetDag, OKResponse, TriggerDagRun
 
 from push_provider.channels.base import Outcome, Result
+from push_provider.contract import parse
 from push_provider.ledger import executions, tasks
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

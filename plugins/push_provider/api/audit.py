@@ -11,7 +11,7 @@ from airflow._shared.secrets_masker import secrets_masker
 from airflow.models.log import Log
 
 from push_provider.api.guards import Caller, sessions
-from push_provider.task import dag_id
+from push_provider.contract import dag_id
 from push_provider.visible import visible
 
 _LONGEST = 100

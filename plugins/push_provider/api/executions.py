@@ -25,11 +25,11 @@ from push_provider.api.models import (
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
 from push_provider.api.problems import broken, invalid
+from push_provider.contract import run_id_of
 from push_provider.exceptions import FieldError, NothingToRedrive
 from push_provider.ledger import executions
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import ExecutionState
-from push_provider.task import run_id_of
 
 router = APIRouter(tags=["Executions"])
 

@@ -28,10 +28,10 @@ from sqlalchemy.orm import Session
 
 from push_provider import default_configs, settings
 from push_provider.api.problems import Problem
+from push_provider.contract import DAG_PREFIX, dag_id
 from push_provider.exceptions import UnknownExecution
 from push_provider.ledger.engine import get_engine
 from push_provider.policy.configurations import EVERY
-from push_provider.task import DAG_PREFIX, dag_id
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod

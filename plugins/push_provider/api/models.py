@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from push_provider import schedule, settings
 from push_provider.api.paging import Page
+from push_provider.contract import PushTask, Schedule, dag_id
 from push_provider.ledger.deliveries import DeliveryRow
 from push_provider.ledger.executions import ExecutionRow
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.ledger.tasks import TaskItem, TaskRow
-from push_provider.task import PushTask, Schedule, dag_id
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -14,8 +14,9 @@ from fastapi.routing import APIRoute
 
 from push_provider.api.guards import declared
 from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
+from push_provider.channels import registry
+from push_provider.contract import CODE_PATTERN, PushTask, Trigger
 from push_provider.exceptions import FieldError
-from push_provider.task import CODE_PATTERN, PushTask, Trigger
 
 _REF = "#/components/schemas/{model}"
 _ERRORS = {
@@ -84,16 +85,7 @@ _FIELDS = {
     "max_active_runs": "Executions of this task at the same time",
     "recipients": "Addresses or mobile numbers, or those with variables of their own. May be empty only for schedule "
     "kind `manual`",
-    "subject": "Email: needed. A Jinja template, too",
-    "content": "Email: the text itself, a Jinja template; either this or `template`. SMS: the parameters of the "
-    "provider's template, a JSON object of texts, each a Jinja template",
-    "content_type": "Email: html and markdown get a plain-text alternative by themselves",
-    "template": "Email: a file below include/templates instead of `content`",
-    "template_code": "SMS: the provider's template, instead of the configuration's",
-    "sign_name": "SMS: the signature, instead of the configuration's",
     "variables": "For the templates. A recipient's win over a trigger's, and those over the task's",
-    "attachments": "Email: paths below include/, in attachments/<app>/ or attachments/shared/, or the files "
-    "themselves; 10 MiB in all",
     "on_unknown": "What the next try does with deliveries that may or may not have arrived",
     "app": "The application that this is for. Over REST, the caller if left out",
     "owner": "The person that this is for. Over REST, the caller if left out",
@@ -202,9 +194,7 @@ def _contract() -> dict[str, Any]:
         schemas.update(schema.pop("$defs", {}))
         return schema
 
-    task = add(PushTask)
-    for name, field in task["properties"].items():
-        field["description"] = _FIELDS[name]
+    task = _all_tasks(add)
     task["examples"] = [TASK_EXAMPLE]
     trigger = add(Trigger)
     del trigger["properties"]["execution"]  # for DAG runs of executions that were planned before
@@ -235,6 +225,34 @@ def _contract() -> dict[str, Any]:
     schemas |= schemas["ProblemDetails"].pop("$defs")
     schemas["Redrive"]["examples"] = [{"unknown": False}]
     return schemas
+
+
+def _all_tasks(add: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """One object with the fields of all channels: a document is flat, and ``channel`` says which of them it may have.
+
+    :param add: gives a model's schema, and keeps those that it refers to.
+    """
+    task = add(PushTask)
+    properties = task["properties"]
+    for name, field in properties.items():
+        field["description"] = _FIELDS[name]
+    properties["channel"] |= {"enum": list(registry.names())}
+    own: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for channel, spec in registry.specs().items():
+        names = registry.own_fields(channel)
+        schema = add(registry.task_model(channel)) if names else {}
+        for name in names:
+            own.setdefault(name, []).append((spec.label, schema["properties"][name]))
+    for name, fields in own.items():
+        said = [f"{label}: {field.pop('description')}" for label, field in fields if "description" in field]
+        kinds: list[dict[str, Any]] = []
+        for _, field in fields:
+            if field not in kinds:
+                kinds.append(field)
+        properties[name] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+        if said:
+            properties[name] = {**properties[name], "description": ". ".join(said)}
+    return task
 
 
 _NULL = {"type": "null"}

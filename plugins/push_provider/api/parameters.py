@@ -9,7 +9,8 @@ from fastapi import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from push_provider.api.models import Id
-from push_provider.task import CODE_PATTERN, moment
+from push_provider.contract import CODE_PATTERN
+from push_provider.contract.values import moment
 
 
 def _storable(text: str) -> str:

@@ -15,12 +15,12 @@ from push_provider.api.problems import broken, invalid
 from push_provider.api.rendering import AskerDep
 from push_provider.content import workers
 from push_provider.content.workers import Asker
+from push_provider.contract import CODE_PATTERN, PushTask, parse, parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
-from push_provider.task import CODE_PATTERN, PushTask, parse, parse_trigger
 
 router = APIRouter(tags=["Tasks"])
 _FIELDS = ("task", "code", "recipients", "variables")
@@ -43,6 +43,7 @@ class PreviewAnswer(Answer):
     text: str | None = Field(description="Email")
     parameters: dict[str, str] | None = Field(description="SMS: the parameters of the provider's template")
     attachments: list[File]
+    message: dict[str, Any] | None = Field(description="All else that a channel of another package sends")
 
 
 @router.post(

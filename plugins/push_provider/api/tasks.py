@@ -37,16 +37,17 @@ from push_provider.api.preview import PreviewAnswer, first_preview
 from push_provider.api.problems import Problem, ProblemDetails, broken, fault, invalid, of_error
 from push_provider.api.rendering import AskerDep
 from push_provider.api.waiting import when_known
+from push_provider.channels import registry
 from push_provider.content import workers
 from push_provider.content.check import same_content
 from push_provider.content.workers import Asker, Gone
+from push_provider.contract import CODE_PATTERN, PushTask, parse
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
 from push_provider.policy.quotas import open_tasks
-from push_provider.task import CODE_PATTERN, PushTask, parse
 from push_provider.unforeseen import Unforeseen, concerns_all
 
 log = logging.getLogger(__name__)
@@ -493,7 +494,7 @@ class _Change:
 
     def _patched(self, spec: Mapping[str, Any]) -> PushTask:
         # A name that no task has is wrong, also where its null would take away what is not there.
-        unknown = {name: None for name in self._patch if name not in PushTask.model_fields}
+        unknown = {name: None for name in self._patch if name not in registry.all_fields()}
         task = parse({**merge_patch(spec, self._patch), **unknown, "code": self._code})
         effects.require(task, self._caller, before=spec)
         return task

@@ -12,14 +12,14 @@ from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings, strict_json, strict_yaml, written
+from push_provider.contract import dag_id, parse_trigger, run_id_of
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
-from push_provider.task import dag_id, parse_trigger, run_id_of
 from push_provider.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from push_provider.task import Trigger
+    from push_provider.contract import Trigger
 
 
 def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
@@ -276,7 +276,7 @@ def default(args: Namespace) -> None:
     from airflow.utils.session import create_session
 
     from push_provider import default_configs
-    from push_provider.channels import get_channel
+    from push_provider.channels.registry import get_channel
     from push_provider.ledger import defaults
     from push_provider.ledger.engine import get_engine
 

@@ -22,7 +22,7 @@ _FILES = Arg(("files",), metavar="FILE", nargs="+", help="YAML or JSON: push tas
 _DRY_RUN = Arg(("--dry-run",), action="store_true", help="Check everything, and change nothing")
 _CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
 _STATUS = Arg(("--status",), help="Only tasks of this status: pending, running, active, finished, failed, cancelled")
-_CHANNEL = Arg(("--channel",), help="Only tasks of this channel: email, sms")
+_CHANNEL = Arg(("--channel",), help="Only tasks of this channel, such as email or sms")
 _APP = Arg(("--app",), help="Only tasks of this application")
 _STATE = Arg(("--state",), help="Only those in this state")
 _TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")
@@ -42,7 +42,9 @@ _RECIPIENTS = Arg(
 _VARIABLES = Arg(("--variables",), metavar="JSON", help='Template variables of this execution: \'{"order": "A-7"}\'')
 _KEY = Arg(("--key",), help="Idempotency key: the same key again begins no second execution")
 
-_CHANNEL_OF_DEFAULT = Arg(("channel",), metavar="CHANNEL", nargs="?", help="Only that of this channel: email, sms")
+_CHANNEL_OF_DEFAULT = Arg(
+    ("channel",), metavar="CHANNEL", nargs="?", help="Only that of this channel, such as email or sms"
+)
 _CONFIG = Arg(("config",), metavar="CONFIG", nargs="?", help="Make this connection the default of the channel")
 
 _MESSAGES = Arg(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.compiled import Content, freeze
-from push_provider.content.for_channel import compile_content, expected_facts
+from push_provider.content.for_channel import compile_content, expected_facts, freeze
 from push_provider.content.jinja_sandbox import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 
 def examine(task: PushTask, *, include: Path | None = None, areas: bool | None = None, limits: Limits = LIMITS) -> None:
@@ -25,9 +24,7 @@ def examine(task: PushTask, *, include: Path | None = None, areas: bool | None =
     """
     templates = freeze(task, include=include, limits=limits)
     where: dict[str, Any] = {"include": include, "areas": areas, "limits": limits}
-    content = compile_content(task, templates, push=expected_facts(task), **where)
-    if isinstance(content, Content):
-        _ = content.attachments
+    compile_content(task, templates, push=expected_facts(task), **where).examine()
 
 
 def same_content(one: PushTask, other: PushTask) -> bool:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.compiled import Content, freeze
+from push_provider.channels import registry
 from push_provider.content.jinja_sandbox import LIMITS, Limits
-from push_provider.content.parameters import Parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from push_provider.task import PushTask
+    from push_provider.content.base import CompiledContent
+    from push_provider.contract import PushTask
 
 
 def facts(task: PushTask, *, number: int = 1, scheduled_for: datetime | None = None) -> dict[str, Any]:
@@ -38,6 +38,11 @@ def expected_facts(task: PushTask) -> dict[str, Any]:
     return facts(task, scheduled_for=due)
 
 
+def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:
+    """Read the files of include/templates that a task names; see :meth:`CompiledContent.freeze`."""
+    return registry.content_of(task.channel).freeze(task, include=include, limits=limits)
+
+
 def compile_content(
     task: PushTask,
     templates: Mapping[str, str],
@@ -47,19 +52,10 @@ def compile_content(
     include: Path | None = None,
     areas: bool | None = None,
     limits: Limits = LIMITS,
-) -> Content | Parameters:
-    """Compile the content of one execution.
-
-    :param templates: what :func:`push_provider.content.freeze` gave when the execution was planned.
-    :param variables: a trigger's.
-    :param push: :func:`facts` of the execution.
-    :param include: the include directory, for attachments; left out, that of the settings.
-    :param areas: whether attachments lie in areas by application; left out, as the settings say.
-    :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
-    """
-    if task.channel == "sms":
-        return Parameters(task, variables=variables, push=push, limits=limits)
-    return Content(task, templates, variables=variables, push=push, include=include, areas=areas, limits=limits)
+) -> CompiledContent:
+    """Compile the content of one execution; for parameters and errors see :class:`CompiledContent`."""
+    content = registry.content_of(task.channel)
+    return content(task, templates, variables=variables, push=push, include=include, areas=areas, limits=limits)
 
 
 def message_for(
@@ -81,11 +77,14 @@ def message_for(
     where: dict[str, Any] = {"include": include, "areas": areas, "limits": limits}
     templates = freeze(task, include=include, limits=limits)
     content = compile_content(task, templates, variables=variables, push=expected_facts(task), **where)
-    if isinstance(content, Parameters):
-        return {**_NOTHING, "to": to, "parameters": content.render(to, own)}
-    message = content.render(to, own)._asdict()
-    files = [{"name": one.name, "size": len(one.content), "type": one.mime_type} for one in content.attachments]
-    return {**_NOTHING, "to": to, **message, "attachments": files}
+    return {**_NOTHING, "to": to, **content.preview(to, own)}
 
 
-_NOTHING: Mapping[str, Any] = {"subject": None, "html": None, "text": None, "parameters": None, "attachments": []}
+_NOTHING: Mapping[str, Any] = {
+    "subject": None,
+    "html": None,
+    "text": None,
+    "parameters": None,
+    "attachments": [],
+    "message": None,
+}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from push_provider.addresses import shown
+from push_provider.contract.values import ATTACHMENTS_LIMIT
 from push_provider.exceptions import ContentError
-from push_provider.task import ATTACHMENTS_LIMIT
 
 
 def include_root(include: Path | None) -> Path:

@@ -28,7 +28,7 @@ from push_provider.exceptions import ContentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 MEMORY = 512 * 1024 * 1024
 """Bytes of address space of the process; with all that it imports it begins with 60 MiB."""
@@ -105,9 +105,14 @@ def main(nice: int) -> None:
 
 def _settle() -> None:
     """Import what the first job would have to wait for, and give away what no job needs."""
+    from push_provider.channels import registry
     from push_provider.content import markdown_body
 
     markdown_body.document("ready")
+    for name in registry.names():
+        with contextlib.suppress(Exception):  # which a job of that channel says
+            registry.task_model(name)
+            registry.content_of(name)
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -36,7 +36,7 @@ from push_provider.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 QUICK = 0.4
 """Seconds of one task in the quick lane. A large template of 3,000 tokens takes 0.15."""

@@ -1,6 +1,6 @@
 """Connecting to a mail server: TCP, greeting, EHLO, TLS and login, by smtplib; and whether it takes the sender.
 
-What follows on the open connection is in :mod:`push_provider.channels.smtp_dialogue`.
+What follows on the open connection is in :mod:`push_provider.channels.email.smtp_dialogue`.
 """
 
 from __future__ import annotations

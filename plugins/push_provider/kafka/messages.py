@@ -17,9 +17,9 @@ from typing import Any
 from uuid import UUID
 
 from push_provider import strict_json, written
+from push_provider.contract import CODE_PATTERN, parse
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask
 from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
-from push_provider.task import CODE_PATTERN, parse
 from push_provider.unforeseen import Unforeseen
 
 log = logging.getLogger(__name__)

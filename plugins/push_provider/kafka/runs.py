@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from push_provider.task import run_id_of
+from push_provider.contract import run_id_of
 from push_provider.task_runs import make
 from push_provider.unforeseen import Unforeseen, concerns_all
 

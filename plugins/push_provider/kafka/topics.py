@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy import Engine
 
+    from push_provider.contract import PushTask
     from push_provider.ledger.messages import Message
-    from push_provider.task import PushTask
 
 _NOTHING = TopicRule(apps=frozenset(), codes=frozenset(), define=False)
 
@@ -63,7 +63,7 @@ class Rules:
 
     def default_config(self, channel: str) -> str:
         """Connection id of the default configuration of a channel."""
-        from push_provider.channels import get_channel
+        from push_provider.channels.registry import get_channel
 
         return defaults.of(self._engine, channel) or get_channel(channel).default_connection
 

@@ -34,6 +34,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from push_provider import written
 from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.contract import PushTask, Trigger, parse_stored
 from push_provider.exceptions import (
     ContentError,
     ExecutionBusy,
@@ -52,7 +53,6 @@ from push_provider.ledger.tables import (
     push_execution,
     push_task,
 )
-from push_provider.task import PushTask, Trigger, parse_stored
 
 _COPY = "COPY push_delivery (execution_id, recipient, variables) FROM STDIN"
 _MADE_ANEW = "Its run was deleted, and another one was made under the same id"

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from push_provider.contract import PushTask, Trigger, parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import push_message, push_rejected, push_task
 from push_provider.ledger.tasks import Action, TaskRow
-from push_provider.task import PushTask, Trigger, parse_trigger
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:

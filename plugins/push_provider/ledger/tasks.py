@@ -30,7 +30,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule, written
-from push_provider.exceptions import LimitReached, TaskBusy, TaskClosed, TaskExists, UnknownTask
+from push_provider.contract import PushTask, parse_stored
+from push_provider.exceptions import InvalidTask, LimitReached, TaskBusy, TaskClosed, TaskExists, UnknownTask
 from push_provider.ledger import answers
 from push_provider.ledger.engine import array_of, explained, transaction
 from push_provider.ledger.tables import (
@@ -44,7 +45,6 @@ from push_provider.ledger.tables import (
     revision,
     shard_of,
 )
-from push_provider.task import PushTask, parse_stored
 
 _APP_LOCK = 0x7061  # "pa": keeps this advisory lock apart from others in the database
 _ADDRESSES: ColumnElement[Any] = literal_column(
@@ -325,8 +325,7 @@ def _update(connection: Connection, before: TaskRow, task: PushTask, *, now: dat
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
     values = _values(task)
-    # Not by ==, for which 1, 1.00 and true are the same.
-    if written.dumps(before.spec, sort_keys=True) == written.dumps(values["spec"], sort_keys=True):
+    if _is_same(before.spec, values["spec"]):
         return Action.UNCHANGED
     if before.spec.get("schedule") != values["spec"]["schedule"]:
         schedule.check_new(task, now, default_timezone)
@@ -338,6 +337,19 @@ def _update(connection: Connection, before: TaskRow, task: PushTask, *, now: dat
     values["status"] = _settled(connection, task.code, after)
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
     return Action.UPDATED
+
+
+def _is_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two specs say the same, also if an earlier version wrote the first with other fields than this one."""
+    # Not by ==, for which 1, 1.00 and true are the same.
+    wanted = written.dumps(after, sort_keys=True)
+    if written.dumps(before, sort_keys=True) == wanted:
+        return True
+    try:
+        read = parse_stored(before).spec()
+    except InvalidTask:
+        return False
+    return written.dumps(read, sort_keys=True) == wanted
 
 
 def delete(engine: Engine, code: str, *, purge: bool) -> None:

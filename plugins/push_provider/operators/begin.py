@@ -26,7 +26,7 @@ class PushExecutionLink(BaseOperatorLink):
         """The run's address; empty before the execution has begun. Airflow asks when the task's process ends."""
         if not isinstance(operator, PushOperator) or operator.begun_run_id is None:
             return ""
-        from push_provider.task import dag_id
+        from push_provider.contract import dag_id
 
         base = conf.get("api", "base_url", fallback="/").rstrip("/")
         return f"{base}/dags/{dag_id(operator.push_task)}/runs/{operator.begun_run_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
@@ -44,17 +44,20 @@ class BasePushOperator(BaseOperator):
     """Sends one execution of a push task. A retried or cleared run sends only what is not sent yet.
 
     :param code: the push task. Everything else is in the ledger, as it was when the execution began.
+    :param channel: the task's; left out, the operator's own.
     """
 
-    channel: ClassVar[str]
+    channel: str
     # Airflow's own templating stays out: a task's content is rendered in a sandbox, for each recipient.
     template_fields: Sequence[str] = ()
     ui_color = "#e0f2f1"
 
-    def __init__(self, *, code: str, **kwargs: Any) -> None:
+    def __init__(self, *, code: str, channel: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AsTheProviderSays())
         super().__init__(**kwargs)
         self.code = code
+        if channel is not None:
+            self.channel = channel
         self._sending: Sending | None = None
         self._killed = False
 
@@ -85,7 +88,7 @@ class BasePushOperator(BaseOperator):
             self._sending.stop()
 
     def _execute(self, context: Context, engine: Engine, plan: Plan) -> dict[str, Any]:
-        from push_provider.channels import get_channel
+        from push_provider.channels.registry import get_channel
         from push_provider.ledger import executions
         from push_provider.sending.loop import Stop
 
@@ -142,9 +145,9 @@ class BasePushOperator(BaseOperator):
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
         from push_provider import content
+        from push_provider.contract import parse_trigger
         from push_provider.ledger import executions
         from push_provider.policy.sizes import check_conf
-        from push_provider.task import parse_trigger
 
         run = context["dag_run"]
         check_conf(run.conf)
@@ -179,8 +182,8 @@ class BasePushOperator(BaseOperator):
     def _show(self, context: Context, engine: Engine) -> dict[str, Any]:
         """Say what would be sent, and to how many, for a test from Airflow's command line; sends and counts nothing."""
         from push_provider.content.for_channel import message_for
+        from push_provider.contract import parse_trigger
         from push_provider.ledger import tasks
-        from push_provider.task import parse_trigger
 
         trigger = parse_trigger(_without_blank_lines(context["dag_run"].conf), channel=self.channel, where="conf")
         task = tasks.get(engine, self.code).task()
@@ -336,6 +339,10 @@ class SmsPushOperator(BasePushOperator):
     """Sends one execution of a push task by SMS."""
 
     channel = "sms"
+
+
+class ChannelPushOperator(BasePushOperator):
+    """Sends one execution of a push task through a channel that has no operator of its own name."""
 
 
 class BrokenTaskOperator(BaseOperator):

@@ -71,7 +71,7 @@ class ReceiptsOperator(BaseOperator):
 
 
 def _read(channel: str, config: str | None, due: Sequence[Due]) -> list[Any]:
-    from push_provider.channels import get_channel
+    from push_provider.channels.registry import get_channel
 
     found = get_channel(channel)
     return found.receipts(found.connection(config)).read([one.question for one in due])

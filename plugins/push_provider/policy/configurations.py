@@ -11,7 +11,7 @@ from push_provider.hooks.fields import Fields
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 EVERY = "*"
 """Stands for every application, and for tasks of none."""
@@ -37,7 +37,7 @@ def serves(connection: Connection | None, task: PushTask) -> bool | None:
     :param connection: None if there is none.
     :returns: None if it names no application at all, or what it says cannot be read; then nothing is sent through it.
     """
-    from push_provider.channels import get_channel
+    from push_provider.channels.registry import get_channel
 
     if connection is None:
         return None

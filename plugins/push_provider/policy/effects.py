@@ -17,7 +17,7 @@ from push_provider.policy.configurations import serves
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from push_provider.task import PushTask
+    from push_provider.contract import PushTask
 
 
 class Effect(StrEnum):

@@ -19,6 +19,7 @@ from kafka_broker import Topic
 from sqlalchemy import text as sql
 
 from push_provider import ending, task_runs
+from push_provider.contract import parse
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
 from push_provider.kafka import intake, messages, producer
 from push_provider.kafka.connection import Topics, consumer_config
@@ -27,7 +28,6 @@ from push_provider.kafka.producer import Outgoing, Place
 from push_provider.kafka.reader import Reader, Record
 from push_provider.ledger import deliveries, executions, rejected, tasks
 from push_provider.ledger import messages as ledger_messages
-from push_provider.task import parse
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

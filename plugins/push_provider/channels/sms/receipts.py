@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from push_provider.channels import out_id
 from push_provider.channels.base import Fate, Question, Receipt, ReceiptReader
+from push_provider.channels.sms import out_id
 from push_provider.hooks.aliyun_client import DETAILS_PAGE, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, meaning
 

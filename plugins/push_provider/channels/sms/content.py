@@ -7,18 +7,20 @@ values, of which each value is a Jinja template; without it they are the variabl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from push_provider.channels.sms.task import SmsTask, template_parameters
+from push_provider.content.base import CompiledContent
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
 from push_provider.content.patience import Patience
 from push_provider.exceptions import ContentError
-from push_provider.task import PushTask, template_parameters
 
 VALUE_LIMIT = 1000
 """Characters of one value: more than any SMS holds (500 with its signature, https://help.aliyun.com/document_detail/55324.html)."""
 
 
-class Parameters:
+class Parameters(CompiledContent):
     """The compiled parameters of one execution.
 
     :param task: what to send.
@@ -29,10 +31,13 @@ class Parameters:
 
     def __init__(
         self,
-        task: PushTask,
+        task: SmsTask,
+        templates: Mapping[str, str] = {},  # noqa: ARG002  (the template is the provider's)
         *,
         variables: Mapping[str, Any] = {},
         push: Mapping[str, Any] = {},
+        include: Path | None = None,  # noqa: ARG002  (nothing is read)
+        areas: bool | None = None,  # noqa: ARG002
         limits: Limits = LIMITS,
     ) -> None:
         self.sign_name = task.sign_name
@@ -48,6 +53,10 @@ class Parameters:
             except ValueError as error:
                 raise ContentError(f"content: {error}") from None
             self._values = {name: _compiled(name, value, limits) for name, value in given.items()}
+
+    def preview(self, to: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of one recipient's SMS."""
+        return {"parameters": self.render(to, own)}
 
     def require(self, names: frozenset[str]) -> None:
         """Say which parameters the provider's template has, once they are known.

@@ -7,7 +7,7 @@ recipient.
 
 Servers say no for reasons that lie in the session and not in the mail: too many mails on this connection, or
 commands that came too early for them. Such a mail is given back, to be sent on another connection or in
-another order, and what that taught is in the server's :class:`~push_provider.channels.smtp_manners.Manners`.
+another order, and what that taught is in the server's :class:`~push_provider.channels.email.smtp_manners.Manners`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from push_provider.hooks.smtp_client import REPLY_LINE, REPLY_LINES
 if TYPE_CHECKING:
     import smtplib
 
-    from push_provider.channels.mime import Mail
-    from push_provider.channels.smtp_manners import Manners
+    from push_provider.channels.email.mime import Mail
+    from push_provider.channels.email.smtp_manners import Manners
 
 _RECEIVE = 65536
 _TOGETHER = 1 << 20

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from push_provider.channels import out_id
 from push_provider.channels.base import Job, Outcome, Result, not_begun
+from push_provider.channels.sms import out_id
 from push_provider.exceptions import ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_client import Answer, NoAnswer, NotSent
 from push_provider.hooks.aliyun_codes import Fault, Meaning, meaning

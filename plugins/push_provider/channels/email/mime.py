@@ -21,7 +21,7 @@ from push_provider.exceptions import ConfigurationError, ContentError
 
 if TYPE_CHECKING:
     from push_provider.channels.base import Delivery
-    from push_provider.content import Content, File
+    from push_provider.channels.email.content import Content, File
 
 _LINE = 900
 """Octets of a line without CRLF. RFC 5322, 2.1.1, allows 998, but Haraka and sendmail's relays (mailer flag L=990) fold

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from push_provider.channels import out_id
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender, not_begun
-from push_provider.channels.sms_calls import Calls, Message
-from push_provider.channels.sms_numbers import Numbers
+from push_provider.channels.sms import out_id
+from push_provider.channels.sms.calls import Calls, Message
+from push_provider.channels.sms.numbers import Numbers
 from push_provider.exceptions import ConfigurationError, ContentError
 from push_provider.hooks.aliyun_client import BATCH, AliyunClient
 from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION, TemplateKind
@@ -22,7 +22,7 @@ from push_provider.unforeseen import Unforeseen
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from push_provider.content import Parameters
+    from push_provider.channels.sms.content import Parameters
     from push_provider.hooks.aliyun_config import AliyunConfig
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class SmsChannel(Channel):
 
         :raises ConfigurationError: the connection is wrong.
         """
-        from push_provider.channels.sms_receipts import SmsReceipts
+        from push_provider.channels.sms.receipts import SmsReceipts
         from push_provider.hooks.aliyun_sms import aliyun_config
 
         return SmsReceipts(AliyunClient(aliyun_config(connection)))

@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 
 from jinja2 import nodes
 
+from push_provider.channels.email.task import EmailTask, InlineAttachment
+from push_provider.content.base import CompiledContent
 from push_provider.content.flatten import Flat, flatten
 from push_provider.content.include_files import attachment_areas, include_root, mime_type, read_file, read_template
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
 from push_provider.content.patience import Patience
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
+from push_provider.contract.values import ATTACHMENTS_LIMIT
 from push_provider.exceptions import ContentError
-from push_provider.task import ATTACHMENTS_LIMIT, InlineAttachment, PushTask
 
 _INLINE = "content"
 _SUBJECT = "subject"
@@ -77,7 +79,7 @@ def _fault_of(field: str) -> Iterator[None]:
 
 
 @_fault_of("template")
-def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:
+def _freeze(task: EmailTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:
     """Read the task's template and all that it extends, includes or imports.
 
     :param include: the include directory; left out, that of the settings.
@@ -129,7 +131,7 @@ def _references(tree: nodes.Template, name: str) -> Iterator[tuple[tuple[str, ..
         yield tuple(names), not getattr(node, "ignore_missing", False), where
 
 
-class Content:
+class Content(CompiledContent):
     """The compiled content of one execution.
 
     :param task: what to send.
@@ -152,7 +154,7 @@ class Content:
 
     def __init__(
         self,
-        task: PushTask,
+        task: EmailTask,
         templates: Mapping[str, str],
         *,
         variables: Mapping[str, Any] = {},
@@ -220,6 +222,20 @@ class Content:
             files.append(File(name, content, mime_type(name)))
         return files
 
+    @staticmethod
+    def freeze(task: EmailTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:  # type: ignore[override]
+        """Read the task's template and all that it extends, includes or imports."""
+        return _freeze(task, include=include, limits=limits)
+
+    def examine(self) -> None:
+        """Read the attachments."""
+        _ = self.attachments
+
+    def preview(self, to: str, own: Mapping[str, Any]) -> dict[str, Any]:
+        """The mail of one recipient."""
+        files = [{"name": one.name, "size": len(one.content), "type": one.mime_type} for one in self.attachments]
+        return {**self.render(to, own)._asdict(), "attachments": files}
+
     def _areas(self) -> list[PurePosixPath] | None:
         by_application = self._by_application
         if by_application is None:
@@ -230,7 +246,7 @@ class Content:
 
     # --- compiling ------------------------------------------------------------------------------------
 
-    def _compile_bodies(self, task: PushTask, templates: Mapping[str, str]) -> None:
+    def _compile_bodies(self, task: EmailTask, templates: Mapping[str, str]) -> None:
         name = task.template if task.template is not None else _INLINE
         sources = dict(templates) if task.template is not None else {_INLINE: _unmarked(task.content)}
         constant = self._check(sources, name)
@@ -356,7 +372,7 @@ def _unmarked(text: str | None) -> str:
     return (text or "").removeprefix("\ufeff")
 
 
-def _kind(task: PushTask) -> str:
+def _kind(task: EmailTask) -> str:
     """The content type; a template file says by its ending when it is not HTML."""
     if task.content_type == "html" and task.template is not None:
         return {".md": "markdown", ".txt": "text"}.get(PurePosixPath(task.template).suffix, "html")

@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
-from push_provider.channels.mime import Mail, Message
-from push_provider.channels.smtp_pool import Pool
+from push_provider.channels.email.mime import Mail, Message
+from push_provider.channels.email.smtp_pool import Pool
 from push_provider.hooks.smtp_config import DEFAULT_CONNECTION, SMTP_CONN_TYPE
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from push_provider.content import Content
+    from push_provider.channels.email.content import Content
     from push_provider.hooks.smtp_config import SmtpConfig
 
 

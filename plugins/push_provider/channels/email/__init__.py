@@ -1,0 +1,1 @@
+"""The email channel: mails over SMTP, each to one recipient."""

@@ -1,0 +1,1 @@
+"""The SMS channel: messages by approved templates, through Aliyun."""

@@ -1,0 +1,91 @@
+"""The SMS channel, in short: its name, its parts, and the form of its accounts at Aliyun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from push_provider.channels.spec import STANDING, ChannelSpec, form_field
+from push_provider.hooks import aliyun_config
+
+
+def _push_aliyun_sms() -> dict[str, Any]:
+    return {
+        "connection-type": "push_aliyun_sms",
+        "hook-class-name": "push_provider.hooks.aliyun_sms.PushAliyunSmsHook",
+        "hook-name": "Push Aliyun SMS",
+        "conn-fields": {
+            "sign_name": form_field(
+                "Signature (签名)",
+                "The approved signature, without 【】. A push task may name another one.",
+                kind="string",
+            ),
+            "template_code": form_field(
+                "Template code (模板 CODE)",
+                "Of the approved template, like SMS_154950909. A push task may name another one.",
+                kind="string",
+            ),
+            "template_kind": form_field(
+                "Kind of the templates (模板类型)",
+                "Only for keys that may not ask Aliyun for a template: 'international' ones are for numbers outside "
+                "mainland China. Empty: what Aliyun says of the template, else mainland.",
+                kind="string",
+                enum=["", *(one.value for one in aliyun_config.TemplateKind)],
+            ),
+            "params_note": form_field(
+                "Note on the parameters (参数说明)",
+                "For people: which parameters the template has and what belongs there.",
+                kind="string",
+            ),
+            "region": form_field(
+                "Region",
+                "Chooses Aliyun's endpoint: cn-hangzhou for mainland China, ap-southeast-1 for Singapore.",
+                kind="string",
+                default=aliyun_config.DEFAULT_REGION,
+            ),
+            "endpoint": form_field(
+                "Endpoint",
+                "Empty: that of the region. Otherwise a host, or https:// and a host.",
+                kind="string",
+            ),
+            "max_connections": form_field(
+                "Calls at the same time",
+                "For one execution. Lower it if Aliyun answers Throttling.",
+                kind="integer",
+                default=aliyun_config.DEFAULT_MAX_CONNECTIONS,
+                minimum=1,
+            ),
+            "timeout": form_field(
+                "Timeout in seconds",
+                "For connecting and for each answer. A call without an answer is never made again by itself.",
+                kind="number",
+                default=int(aliyun_config.DEFAULT_TIMEOUT),
+                minimum=1,
+            ),
+            **STANDING,
+        },
+        "ui-field-behaviour": {
+            "hidden-fields": ["host", "schema", "extra"],
+            "relabeling": {
+                "login": "Access key id (accessKeyId)",
+                "password": "Access key secret (secretAccessKey)",
+                "port": "Port (443; Airflow's test needs one)",
+            },
+            "placeholders": {
+                "login": "LTAI…",
+                "password": "shown once by Aliyun, when the key is made",
+                "port": "443",
+            },
+        },
+    }
+
+
+SMS = ChannelSpec(
+    name="sms",
+    label="SMS",
+    task="push_provider.channels.sms.task:SmsTask",
+    content="push_provider.channels.sms.content:Parameters",
+    sender="push_provider.channels.sms.sender:SmsChannel",
+    operator="push_provider.operators.push:SmsPushOperator",
+    connection_types=(_push_aliyun_sms(),),
+    warm=("alibabacloud_dysmsapi20170525.client", "push_provider.hooks.aliyun_sms"),
+)

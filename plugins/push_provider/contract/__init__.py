@@ -1,0 +1,33 @@
+"""What every push task says, whoever hands it in: REST body, Kafka message, YAML file and, in part, a DAG run's conf.
+
+:func:`parse` and :func:`parse_trigger` are the only ways in: they turn pydantic's errors into
+:class:`~push_provider.exceptions.InvalidTask`, which names each field and what would be right. A channel's own fields
+stand on :class:`PushTask` and lie in the channel's folder.
+"""
+
+from push_provider.contract.ids import CODE_PATTERN, DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution, run_id_of
+from push_provider.contract.reading import parse, parse_stored, parse_trigger
+from push_provider.contract.recipients import Recipient
+from push_provider.contract.task import PushTask, Trigger
+from push_provider.contract.timing import At, Cron, Daily, Hourly, Now, Schedule
+
+__all__ = [
+    "CODE_PATTERN",
+    "DAG_PREFIX",
+    "SEND_TASK_ID",
+    "At",
+    "Cron",
+    "Daily",
+    "Hourly",
+    "Now",
+    "PushTask",
+    "Recipient",
+    "Schedule",
+    "Trigger",
+    "dag_id",
+    "is_of_execution",
+    "parse",
+    "parse_stored",
+    "parse_trigger",
+    "run_id_of",
+]
