@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,19 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
+from push_provider.channels import registry
+from push_provider.channels.email.content import Content
+from push_provider.channels.sms.content import Parameters
 from push_provider.cli import documents
-from push_provider.content import Content, Parameters, compile_content, freeze
+from push_provider.content import compile_content, freeze
+from push_provider.contract import PushTask, Schedule, parse
 from push_provider.hooks.services import find_service
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.provider import get_provider_info
-from push_provider.task import PushTask, Schedule, parse
 from sandbox.sms_faults import NUMBERS
 
 IMAGE_LIMIT = 300 * 1024
-KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini", "python"}
+KNOWN_LANGUAGES = {"bash", "yaml", "json", "text", "ini", "python", "toml"}
 
 # Commands that are neither ours nor Airflow's: each is known here, and a new one must be looked at.
 KNOWN_OTHERS = (
@@ -109,7 +113,7 @@ def test_connections_name_services_that_exist(docs: pages.Pages) -> None:
 
 @each_language
 def test_curl_sends_what_airflow_takes(docs: pages.Pages) -> None:
-    from push_provider.task import parse_trigger
+    from push_provider.contract import parse_trigger
 
     (command,) = [command for command in docs.commands() if "/api/v2/" in command]
     body = json.loads(command.split("-d '", 1)[1].removesuffix("'"))
@@ -121,7 +125,7 @@ def test_curl_sends_what_airflow_takes(docs: pages.Pages) -> None:
 
 @each_language
 def test_curl_sends_what_our_api_takes(docs: pages.Pages) -> None:
-    from push_provider.task import parse_trigger
+    from push_provider.contract import parse_trigger
 
     ours = [command for command in docs.commands() if "-X POST http://127.0.0.1:8080/push/" in command]
     inject, trigger = [json.loads(command.split("-d '", 1)[1].removesuffix("'")) for command in ours]
@@ -169,6 +173,15 @@ def test_yaml_is_a_task_and_renders(docs: pages.Pages) -> None:
     assert blocks
     for block in blocks:
         renders(parse(yaml.safe_load(block)))
+
+
+@each_language
+def test_toml_is_what_the_sample_channel_has(docs: pages.Pages) -> None:
+    sample = tomllib.loads((pages.ROOT / "tests/samples/webhook_channel/pyproject.toml").read_text())
+    blocks = docs.blocks("toml")
+    assert blocks
+    for block in blocks:
+        assert tomllib.loads(block)["project"]["entry-points"] == sample["project"]["entry-points"]
 
 
 @each_language
@@ -263,10 +276,15 @@ def test_kafka_messages_are_understood(docs: pages.Pages) -> None:
 @each_language
 def test_fields_and_defaults(docs: pages.Pages) -> None:
     rows = docs.table("fields")
-    assert [row[0].strip("`") for row in rows] == list(PushTask.model_fields)
-    shown = PushTask.model_construct().model_dump(mode="json", warnings=False)
+    assert sorted(row[0].strip("`") for row in rows) == sorted(registry.all_fields())
+    models = [registry.task_model(name) for name in registry.names()]
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    fields |= PushTask.model_fields
+    shown = {}
+    for model in models:
+        shown |= model.model_construct().model_dump(mode="json", warnings=False)
     for name, default, meaning in rows:
-        field = PushTask.model_fields[name.strip("`")]
+        field = fields[name.strip("`")]
         assert meaning
         if field.default_factory is not None:
             assert default in ("generated", "自动生成"), name
