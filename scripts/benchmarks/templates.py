@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from push_provider.contract import PushTask
 
 _ANYBODY = {"email": "anybody@bench.example", "sms": "+8613800138000"}
+_OWN = dict.fromkeys(("amount", "currency", "dag", "name", "order", "run", "status"), "x") | {
+    "url": "https://bench.example"
+}
 _LARGE = "".join(f"<p>{{{{ name }}}}, line {n}: {{{{ order|upper }}}}</p>\n" for n in range(500))
 
 
@@ -48,7 +51,7 @@ def main() -> None:
 def _tasks() -> dict[str, PushTask]:
     """The examples that the platform comes with, and a long template."""
     from push_provider import strict_yaml
-    from push_provider.contract import PushTask
+    from push_provider.contract import parse
 
     documents = {
         path.stem: strict_yaml.loads(path.read_text())[0] for path in sorted((ROOT / "include/tasks").glob("*.yaml"))
@@ -56,7 +59,7 @@ def _tasks() -> dict[str, PushTask]:
     first = next(document for document in documents.values() if document["channel"] == "email")
     long = {name: value for name, value in first.items() if name not in ("template", "subject", "content_type")}
     documents["1,000 fields"] = long | {"subject": "s", "content": _LARGE, "variables": {"name": "n", "order": "o"}}
-    return {name: PushTask.model_validate(document) for name, document in documents.items()}
+    return {name: parse(document) for name, document in documents.items()}
 
 
 def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float, float]:
@@ -65,7 +68,7 @@ def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float,
     from push_provider.content import workers
     from push_provider.content.worker import Job, answer
 
-    asked: dict[str, Any] = {**given, "own": {}, "variables": {}} if given else {}
+    asked: dict[str, Any] = {**given, "own": _OWN, "variables": {}} if given else {}
     job = Job(task, settings.include_dir(), settings.attachment_areas(), workers.SLOW, **asked)
     asker = workers.Asker()
 
@@ -76,7 +79,7 @@ def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float,
 
     def there() -> None:
         if given:
-            workers.preview(task, asker, given["to"], {})
+            workers.preview(task, asker, given["to"], _OWN)
         elif found := workers.faults(task, asker):
             raise SystemExit(f"{task.code}: {found}")
 
