@@ -70,7 +70,6 @@ def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float,
 
     asked: dict[str, Any] = {**given, "own": _OWN, "variables": {}} if given else {}
     job = Job(task, settings.include_dir(), settings.attachment_areas(), workers.SLOW, **asked)
-    asker = workers.Asker()
 
     def here() -> None:
         said = answer(job)
@@ -79,8 +78,8 @@ def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float,
 
     def there() -> None:
         if given:
-            workers.preview(task, asker, given["to"], _OWN)
-        elif found := workers.faults(task, asker):
+            workers.preview(task, workers.Asker(), given["to"], _OWN)
+        elif found := workers.faults(task, workers.Asker()):
             raise SystemExit(f"{task.code}: {found}")
 
     taken: dict[Callable[[], None], list[float]] = {here: [], there: []}
