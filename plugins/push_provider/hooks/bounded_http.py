@@ -48,8 +48,9 @@ def bounded_session(*, timeout: float, connections: int) -> requests.Session:
     :returns: it raises what requests does, :class:`AnswerTooLong` and :class:`AnswerLeadsElsewhere`.
     """
     session = requests.Session()
+    adapter = _Adapter(timeout, connections)  # one for both: each reads all certificates that are trusted
     for prefix in ("https://", "http://"):
-        session.mount(prefix, _Adapter(timeout, connections))
+        session.mount(prefix, adapter)
     return session
 
 
