@@ -148,6 +148,7 @@ def own_fields(name: str) -> Mapping[str, FieldInfo]:
     return {field: info for field, info in model.model_fields.items() if field not in PushTask.model_fields}
 
 
+@cache
 def all_fields() -> tuple[str, ...]:
     """Every field that push tasks have, of whatever channel: those of all, and then each channel's own."""
     from push_provider.contract.task import PushTask
@@ -160,13 +161,15 @@ def without_others(document: Mapping[str, Any], model: type[PushTask]) -> dict[s
 
     An earlier edition kept and answered all fields for all channels; whoever sends such an answer back means the same.
 
-    :param model: of the document's channel; where it names none, all channels' fields are taken out.
+    :param model: of the document's channel; ``PushTask`` where it names none that is known: all fields of channels are
+        then taken out.
     """
+    from push_provider.contract.task import PushTask
+
     others = _others(model)
     if others.keys().isdisjoint(document):
         return dict(document)
-    channel = document.get("channel")
-    nobodys = not isinstance(channel, str) or channel not in specs()
+    nobodys = model is PushTask
     return {
         name: value
         for name, value in document.items()
