@@ -11,8 +11,6 @@ from push_provider.content.jinja_sandbox import LIMITS, Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from push_provider.contract.task import PushTask
-
 
 class CompiledContent(ABC):
     """The content of one execution.
@@ -41,7 +39,7 @@ class CompiledContent(ABC):
     ) -> None: ...
 
     @staticmethod
-    def freeze(task: PushTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:  # noqa: ARG004
+    def freeze(task: Any, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:  # noqa: ARG004
         """Read what the task names of include/templates, so that an execution sends what was there when it was planned.
 
         :returns: sources by name; empty where a channel has no such files.

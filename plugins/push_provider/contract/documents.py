@@ -11,10 +11,10 @@ from push_provider.contract.base import Broken
 from push_provider.contract.wording import path_of
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors
 
-"""Characters of one set of variables as JSON."""
 DEPTH_LIMIT = 32
 """Levels of lists and mappings in a document."""
 VALUES_LIMIT = 5_000_000
+"""Values in a document, each mention of an alias of YAML counted."""
 MOST_FIELDS = 100
 """Names in a mapping that has fields: more than any has, so that not each of a million is refused by itself."""
 _Way = tuple[int | str, "_Way"] | None

@@ -22,12 +22,12 @@ from push_provider import written
 from push_provider.addresses import shown
 from push_provider.contract.base import is_stored
 
-"""Characters of inline content."""
 ATTACHMENTS_LIMIT = 10 * 1024 * 1024
 """Bytes of all attachments of a task together, before they are encoded."""
 CONTENT_LIMIT = 1024 * 1024
 """Characters of inline content."""
 VARIABLES_LIMIT = 1024 * 1024
+"""Characters of one set of variables as JSON."""
 
 
 def _timezone(name: str) -> str:

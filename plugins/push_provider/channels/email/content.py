@@ -132,16 +132,7 @@ def _references(tree: nodes.Template, name: str) -> Iterator[tuple[tuple[str, ..
 
 
 class Content(CompiledContent):
-    """The compiled content of one execution.
-
-    :param task: what to send.
-    :param templates: what :func:`freeze` gave when the execution was planned.
-    :param variables: a trigger's; they win over the task's, and a recipient's win over both.
-    :param push: facts of the execution, ``{{ push.code }}`` and so on in templates.
-    :param include: the include directory, for attachments; left out, that of the settings.
-    :param areas: whether attachments lie in areas by application; left out, as the settings say.
-    :raises ContentError: a template cannot be compiled, or what is the same for all not be rendered.
-    """
+    """The compiled mail of one execution; for parameters and errors see :class:`CompiledContent`."""
 
     subject: str | None
     """The subject when it is the same for all recipients."""
@@ -222,10 +213,7 @@ class Content(CompiledContent):
             files.append(File(name, content, mime_type(name)))
         return files
 
-    @staticmethod
-    def freeze(task: EmailTask, *, include: Path | None = None, limits: Limits = LIMITS) -> dict[str, str]:  # type: ignore[override]
-        """Read the task's template and all that it extends, includes or imports."""
-        return _freeze(task, include=include, limits=limits)
+    freeze = staticmethod(_freeze)
 
     def examine(self) -> None:
         """Read the attachments."""

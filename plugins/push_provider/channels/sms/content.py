@@ -21,13 +21,7 @@ VALUE_LIMIT = 1000
 
 
 class Parameters(CompiledContent):
-    """The compiled parameters of one execution.
-
-    :param task: what to send.
-    :param variables: a trigger's; they win over the task's, and a recipient's win over both.
-    :param push: facts of the execution, ``{{ push.code }}`` and so on in templates.
-    :raises ContentError: a value cannot be compiled.
-    """
+    """The compiled parameters of one execution; for parameters and errors see :class:`CompiledContent`."""
 
     def __init__(
         self,
