@@ -1,5 +1,5 @@
 """An Airflow DAG file: Kafka messages start executions and inject push tasks."""
 
-from push_provider.kafka.dag import push_kafka
+from push_provider.kafka_dag import push_kafka
 
 push_kafka()

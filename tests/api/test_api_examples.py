@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from api_server import ROOT
 
-from push_provider.kafka import intake, messages
+from push_provider.kafka import admission, messages
 from push_provider.ledger import tasks
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ def test_by_kafka(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     defines = documents("kafka")
     value = json.dumps([{"define": document} for document in defines]).encode()
     orders = messages.read(topic="examples", partition=0, offset=0, value=value)
-    taken = intake.take(server.ledger, orders)
+    taken = admission.take(server.ledger, orders)
     assert (list(taken.rejected), taken.defined) == ([], len(defines))
     kept(server, [document["code"] for document in defines])

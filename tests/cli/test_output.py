@@ -17,7 +17,7 @@ from sqlalchemy import text
 from push_provider.cli import commands
 from push_provider.contract import parse
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
-from push_provider.kafka import intake, messages
+from push_provider.kafka import admission, messages
 from push_provider.ledger import executions, tasks
 from push_provider.visible import visible
 
@@ -44,7 +44,7 @@ def hostile(ledger: Engine) -> Engine:
     plan = executions.plan(ledger, "odd", source="manual", freeze=lambda _: {})
     executions.fail_pending(ledger, plan.id, code="content", reason=HOSTILE)
     executions.finish(ledger, plan.id, final=True, error=HOSTILE)
-    intake.take(ledger, messages.read("t", 0, 0, json.dumps({"task": "odd", HOSTILE: 1}).encode()))
+    admission.take(ledger, messages.read("t", 0, 0, json.dumps({"task": "odd", HOSTILE: 1}).encode()))
     return ledger
 
 

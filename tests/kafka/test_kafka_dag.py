@@ -31,7 +31,7 @@ def test_airflow_finds_one_dag_that_always_has_one_run() -> None:
 def test_reading_it_costs_little() -> None:
     script = (
         "import json, sys; from airflow.sdk import DAG; before = set(sys.modules)\n"
-        "import push_provider.kafka.dag; push_provider.kafka.dag.push_kafka()\n"
+        "import push_provider.kafka_dag; push_provider.kafka_dag.push_kafka()\n"
         "print('RESULT' + json.dumps(sorted({m.split('.')[0] for m in set(sys.modules) - before})))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

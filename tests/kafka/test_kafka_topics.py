@@ -13,7 +13,7 @@ from airflow.sdk import Connection
 
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError
-from push_provider.kafka import intake, messages
+from push_provider.kafka import admission, messages
 from push_provider.ledger import tasks
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Desk:
 
     def take(self, value: Any, topic: str = TOPIC) -> Taken:
         orders = messages.read(topic, 0, next(_offsets), json.dumps(value).encode(), timestamp=1)
-        return intake.take(self.ledger, orders, find=CONNECTIONS.get)
+        return admission.take(self.ledger, orders, find=CONNECTIONS.get)
 
     def refusal(self, value: Any, topic: str = TOPIC) -> str | None:
         """Why a message is refused; None if it is taken."""

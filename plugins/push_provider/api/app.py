@@ -32,9 +32,9 @@ from push_provider.api import (
 from push_provider.api.guards import sessions
 from push_provider.content import workers
 from push_provider.exceptions import PushError
+from push_provider.intake.starter import make_missing_runs
 from push_provider.ledger.engine import get_engine
-from push_provider.reconcile import Reconciler
-from push_provider.triggering import make_missing_runs
+from push_provider.reconciling.reconciler import Reconciler
 from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 
-from push_provider import runs
 from push_provider.api import audit, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
 from push_provider.api.guards import RUN, CallerDep, Right, needs, sessions
@@ -30,6 +29,7 @@ from push_provider.exceptions import FieldError, NothingToRedrive
 from push_provider.ledger import executions
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import ExecutionState
+from push_provider.metadata import runs
 
 router = APIRouter(tags=["Executions"])
 

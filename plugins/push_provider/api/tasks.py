@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection
 
-from push_provider import runs, settings, written
+from push_provider import settings, written
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JSON_TYPE, JsonBody, PatchBody, merge_patch, unknown_fields
 from push_provider.api.configs import senders
@@ -45,6 +45,7 @@ from push_provider.contract import CODE_PATTERN, PushTask, parse
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
+from push_provider.metadata import runs
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
 from push_provider.policy.quotas import open_tasks

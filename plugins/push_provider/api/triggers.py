@@ -17,9 +17,9 @@ from push_provider.api.problems import Problem, invalid
 from push_provider.api.waiting import when_known
 from push_provider.contract import Trigger, dag_id, parse_trigger
 from push_provider.exceptions import DagNotReady, FieldError, TaskClosed
+from push_provider.intake.starter import Started, Starter, note_waiting
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.triggering import Started, Starter, note_waiting
 from push_provider.unforeseen import concerns_all
 
 router = APIRouter(tags=["Tasks"])

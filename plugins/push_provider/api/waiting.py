@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 
-from push_provider import runs
 from push_provider.api.guards import sessions
 from push_provider.exceptions import DagNotReady
+from push_provider.metadata import runs
 
 PATIENCE = 5.0
 """Seconds: some more than the second or two that a new DAG takes."""

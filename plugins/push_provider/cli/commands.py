@@ -166,9 +166,9 @@ def trigger(args: Namespace) -> None:
     from airflow.utils.session import create_session
     from airflow.utils.types import DagRunTriggeredByType
 
+    from push_provider.intake.starter import Starter
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
-    from push_provider.triggering import Starter
 
     engine = get_engine()
     row = tasks.get(engine, args.code, recipients=False)
@@ -361,7 +361,7 @@ def list_rejected(args: Namespace) -> None:
 @_command
 def replay(args: Namespace) -> None:
     """Try rejected messages again."""
-    from push_provider.kafka import intake, messages
+    from push_provider.kafka import admission, messages
     from push_provider.ledger import rejected
     from push_provider.ledger.engine import get_engine
 
@@ -369,7 +369,7 @@ def replay(args: Namespace) -> None:
     rows, left = [], 0
     for number in args.ids:
         message = rejected.get(engine, number)
-        taken = intake.take(engine, messages.orders(message), replay=message.position, find=_find)
+        taken = admission.take(engine, messages.orders(message), replay=message.position, find=_find)
         left += len(taken.rejected)
         rows.append(
             {

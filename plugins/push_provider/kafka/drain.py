@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider import ending, settings
-from push_provider.kafka import dead_letters, intake, messages, runs
+from push_provider.kafka import admission, dead_letters, messages, runs
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
 from push_provider.visible import visible
@@ -75,7 +75,7 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
                     record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp
                 )
             ]
-            taken = intake.take(engine, orders)
+            taken = admission.take(engine, orders)
             total = _add(total, len(records), taken)
             full = len(records) == limit
             if not full or time.monotonic() - made_at > _RUNS_SECONDS:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from push_provider.contract import run_id_of
-from push_provider.task_runs import make
+from push_provider.intake.task_runs import make
 from push_provider.unforeseen import Unforeseen, concerns_all
 
 if TYPE_CHECKING:

@@ -58,8 +58,8 @@ class PushNotifier(BaseNotifier):
 
         :raises PushError: it cannot begin; Airflow writes it to the log of what called back.
         """
-        from push_provider import task_runs
-        from push_provider.beginning import begin
+        from push_provider.intake import task_runs
+        from push_provider.intake.other_dags import begin
         from push_provider.ledger.engine import get_engine
 
         who, moment = _moment(context)

@@ -88,7 +88,7 @@ class PushOperator(BaseOperator):
         :raises TaskPaused: the push task is paused; another try may find it resumed.
         :raises AirflowSkipException: the push task was cancelled while this one waited.
         """
-        from push_provider.beginning import begin
+        from push_provider.intake.other_dags import begin
         from push_provider.ledger.engine import get_engine
 
         instance = context["ti"]

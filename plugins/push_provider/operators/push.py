@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
-from push_provider import run_facts
 from push_provider.exceptions import (
     ConfigurationError,
     ContentError,
@@ -22,6 +21,7 @@ from push_provider.exceptions import (
     TaskClosed,
     UnknownTask,
 )
+from push_provider.intake import run_facts
 from push_provider.operators.retry import AsTheProviderSays, Waits, delay_of
 
 if TYPE_CHECKING:

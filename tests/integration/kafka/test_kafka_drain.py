@@ -18,10 +18,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Topic
 from sqlalchemy import text as sql
 
-from push_provider import ending, task_runs
+from push_provider import ending
 from push_provider.contract import parse
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
-from push_provider.kafka import intake, messages, producer
+from push_provider.intake import task_runs
+from push_provider.kafka import admission, messages, producer
 from push_provider.kafka.connection import Topics, consumer_config
 from push_provider.kafka.drain import Drained, drain
 from push_provider.kafka.producer import Outgoing, Place
@@ -261,7 +262,7 @@ def test_what_was_taken_and_not_committed_is_not_taken_again(
             record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp
         )
     ]
-    intake.take(ledger, orders)  # and here the process dies
+    admission.take(ledger, orders)  # and here the process dies
     drained = run(ledger, connection)
     assert (drained.messages, drained.deliveries, drained.repeated) == (51, 0, 51)
     assert len(recipients(ledger)) == 50
@@ -328,7 +329,7 @@ def test_the_dag_of_an_injected_task_is_waited_for(
 )
 def test_tasks_of_every_channel_are_injected(ledger: Engine, fields: dict[str, Any]) -> None:
     task = {"code": "new", "name": "N", "schedule": {"kind": "manual"}, **fields}
-    taken = intake.take(ledger, messages.read("t", 0, 0, json.dumps({"define": task}).encode(), timestamp=1))
+    taken = admission.take(ledger, messages.read("t", 0, 0, json.dumps({"define": task}).encode(), timestamp=1))
     assert [refused.reason for refused in taken.rejected] == []
     assert tasks.get(ledger, "new").channel == fields["channel"]
 
@@ -418,7 +419,7 @@ def test_the_dead_letter_topic_gets_later_what_it_could_not_get_now(
 ) -> None:
     dead = type(topic)(broker)
     monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
-    intake.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
+    admission.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
     assert len(rejected.to_forward(ledger, 10)) == 1
     run(ledger, connect(topic))
     assert [letter.value() for letter in dead.values(1)] == [b"{"]

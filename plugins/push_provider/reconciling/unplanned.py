@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from push_provider import run_ends
 from push_provider.exceptions import UnknownTask
+from push_provider.intake.run_facts import facts_of
 from push_provider.ledger import executions, tasks
-from push_provider.run_facts import facts_of
+from push_provider.metadata import run_ends
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

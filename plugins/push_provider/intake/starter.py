@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
-from push_provider import runs
 from push_provider.content import freeze
 from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady
 from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
+from push_provider.metadata import runs
 from push_provider.unforeseen import concerns_all, last_line, traceback_of
 
 if TYPE_CHECKING:

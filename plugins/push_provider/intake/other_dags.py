@@ -58,9 +58,9 @@ def begin(
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: recipients or variables break the contract, or nobody is named.
     """
-    from push_provider import task_runs
     from push_provider.content import freeze
     from push_provider.contract import parse_trigger, run_id_of
+    from push_provider.intake import task_runs
     from push_provider.ledger import executions, tasks
 
     given: dict[str, Any] = {}

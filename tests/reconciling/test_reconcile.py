@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger.engine import transaction
-from push_provider.reconcile import Reconciler
+from push_provider.reconciling.reconciler import Reconciler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider import run_facts
 from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution
+from push_provider.intake import run_facts
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -78,7 +78,7 @@ def _deed(session: Session, code: str, run_id: str, state: str | None, *, since:
 
 
 class Run(NamedTuple):
-    """A DAG run of a push task; :func:`push_provider.run_facts.facts_of` takes it.
+    """A DAG run of a push task; :func:`push_provider.intake.run_facts.facts_of` takes it.
 
     :param id: its row's; 0 if it is gone.
     :param since: when it was made; nothing that was done before it has ended it.

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from push_provider import dag_rows, run_ends, runs
 from push_provider.contract import dag_id
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
+from push_provider.metadata import dag_rows, run_ends, runs
 from push_provider.parses import shard_file
-from push_provider.unplanned import Unplanned
+from push_provider.reconciling.unplanned import Unplanned
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

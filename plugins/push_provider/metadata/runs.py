@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
-from push_provider.run_ends import ALIVE
+from push_provider.metadata.run_ends import ALIVE
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
