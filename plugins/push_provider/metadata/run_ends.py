@@ -13,7 +13,7 @@ from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execu
 from push_provider.intake import run_facts
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, CompoundSelect
     from sqlalchemy.orm import Session
 
 ALIVE = frozenset(("queued", "running"))
@@ -116,13 +116,20 @@ def newest(session: Session) -> int:
 
 def alive(session: Session) -> set[int]:
     """The ids of the runs of push tasks that go on."""
+    return set(session.scalars(ids_alive()))
+
+
+def ids_alive(*conditions: ColumnElement[bool]) -> CompoundSelect[tuple[int]]:
+    """Asks for the ids of the runs of push tasks that go on, and of which conditions hold.
+
+    However many runs there are, it reads those that go on alone.
+    """
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select, union_all
 
     # One after the other: there is an index for each of the two states, and none for both.
     ours = DagRun.dag_id.startswith(DAG_PREFIX, autoescape=True)
-    each = [select(DagRun.id).where(DagRun.state == state, ours) for state in sorted(ALIVE)]
-    return set(session.scalars(union_all(*each)))
+    return union_all(*(select(DagRun.id).where(DagRun.state == state, ours, *conditions) for state in sorted(ALIVE)))
 
 
 def since(session: Session, moment: datetime) -> list[Run]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id
 from push_provider.exceptions import DagNotReady, NothingToRedrive, TaskPaused
-from push_provider.metadata.run_ends import ALIVE
+from push_provider.metadata.run_ends import ALIVE, ids_alive
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
@@ -134,12 +134,9 @@ def refuse_future(session: Session) -> list[tuple[str, str]]:
     from airflow.utils.state import DagRunState, State, TaskInstanceState
     from sqlalchemy import select
 
-    waiting = select(DagRun).where(
-        DagRun.dag_id.startswith(DAG_PREFIX, autoescape=True),
-        DagRun.state.in_(ALIVE),
-        DagRun.run_type == "manual",
-        DagRun.logical_date > datetime.now(UTC) + _CLOCKS,
-    )
+    ahead = ids_alive(DagRun.run_type == "manual", DagRun.logical_date > datetime.now(UTC) + _CLOCKS)
+    # The state once more: a run may have ended between being found and being locked.
+    waiting = select(DagRun).where(DagRun.id.in_(ahead), DagRun.state.in_(ALIVE))
     refused = []
     for run in session.scalars(waiting.limit(100).with_for_update(skip_locked=True, of=DagRun)):
         for instance in run.get_task_instances(session=session):
