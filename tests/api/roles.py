@@ -131,6 +131,19 @@ class Setting:
                     assert answer.json["status"] == answer.status
         return found
 
+    def rights_told(self, rights: dict[str, set[str] | None]) -> dict[str, tuple[set[str], set[str]]]:
+        """Role whose rights are not told as they are: those told, and those that it has."""
+        declared = set().union(*(call.rights for call in self.calls.values()))
+        found = {}
+        for role, theirs in rights.items():
+            if theirs is None:
+                continue
+            me = self.server.push("GET", "/me", role=role).json
+            assert me["name"] == role
+            if set(me["rights"]) != theirs & declared:
+                found[role] = set(me["rights"]), theirs & declared
+        return found
+
     def deviations_of_effects(self, rights: dict[str, set[str] | None]) -> dict[tuple[str, str, str], tuple[int, int]]:
         """The same of call, role and what a task does, for all calls that bring tasks in."""
         found = {}

@@ -33,6 +33,7 @@ OPERATIONS = {
     "test_config",
     "list_email_services",
     "get_stats",
+    "get_me",
 }
 INPUTS = (
     "PushTask",

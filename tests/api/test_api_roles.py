@@ -24,6 +24,10 @@ def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
     assert setting.deviations(RIGHTS) == {}
 
 
+def test_every_role_is_told_its_rights(setting: Setting) -> None:
+    assert setting.rights_told(RIGHTS) == {}
+
+
 @pytest.mark.slow
 def test_every_effect_is_allowed_to_those_who_may(setting: Setting) -> None:
     assert setting.deviations_of_effects(RIGHTS) == {}

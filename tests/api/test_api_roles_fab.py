@@ -67,6 +67,10 @@ def test_every_call_answers_every_role_as_it_declares(setting: Setting) -> None:
     assert setting.deviations(FAB_RIGHTS) == {}
 
 
+def test_every_role_is_told_its_rights(setting: Setting) -> None:
+    assert setting.rights_told(FAB_RIGHTS) == {}
+
+
 def test_every_effect_is_allowed_to_those_who_may(setting: Setting) -> None:
     assert setting.deviations_of_effects(FAB_RIGHTS) == {}
 
@@ -144,6 +148,10 @@ def test_lists_hold_what_the_caller_may_see(clerk: Clerk) -> None:
     assert clerk.get("/deliveries", execution=clerk.others_execution)["items"] == []
     assert sum(hour["executions"] for hour in clerk.get("/stats")["items"]) == 1
     assert sum(hour["executions"] for hour in clerk.server.push("GET", "/stats").json["items"]) > 1
+
+
+def test_rights_to_one_task_are_told(clerk: Clerk) -> None:
+    assert clerk.get("/me")["rights"] == ["read", "edit", "run"]
 
 
 def test_the_csv_holds_no_more(clerk: Clerk) -> None:

@@ -22,6 +22,7 @@ from push_provider.api import (
     executions,
     large_bodies,
     limits,
+    me,
     perimeter,
     preview,
     problems,
@@ -52,6 +53,7 @@ _TAGS = {
     "Deliveries": "The recipients of executions: who got what",
     "Configurations": "The accounts that send",
     "Statistics": "Counts over time",
+    "Caller": "Who asks, and what they may do",
 }
 _MISSING_RUNS_SECONDS = 60.0
 _RECONCILE_SECONDS = 2.0
@@ -77,7 +79,7 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     rate = Depends(limits.RateLimit())
-    for module in (tasks, triggers, executions, deliveries, preview, configs, email_services, stats):
+    for module in (tasks, triggers, executions, deliveries, preview, configs, email_services, stats, me):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
     app.include_router(docs.router)
     problems.register(app, login=docs.login)

@@ -166,6 +166,38 @@ class Caller:
         """The caller must be allowed to begin executions of the task."""
         self.require("POST", code, RUN)
 
+    def rights(self) -> list[Right]:
+        """What the caller may do at all: to every push task or to some of them, and to connections."""
+        manager = get_auth_manager()
+
+        def may_connections(*methods: ResourceMethod) -> bool:
+            return all(manager.is_authorized_connection(method=method, user=self.user) for method in methods)
+
+        def may_list(entity: DagAccessEntity | None) -> bool:
+            return manager.is_authorized_dag(method="GET", access_entity=entity, user=self.user)
+
+        held = {
+            Right.READ: may_list(None) and may_list(RUN),
+            Right.EDIT: self._may_some("PUT"),
+            Right.RUN: self._may_some("POST", RUN),
+            Right.DELETE: self._may_some("DELETE"),
+            Right.READ_CONFIGS: may_connections("GET"),
+            Right.EDIT_CONFIGS: may_connections("PUT"),
+            Right.TEST_CONFIGS: may_connections("GET", "POST"),
+        }
+        return [right for right in Right if held[right]]
+
+    def _may_some(self, method: ResourceMethod, entity: DagAccessEntity | None = None) -> bool:
+        """Whether the caller may do this to every push task, or else to one that there is."""
+        manager = get_auth_manager()
+        every = DagDetails(id=_UNNAMED)
+        if manager.is_authorized_dag(method=method, access_entity=entity, details=every, user=self.user):
+            return True
+        # Auth managers list DAGs by what may be done to the DAG itself; creating its runs takes to edit it, too.
+        ids = manager.get_authorized_dag_ids(user=self.user, method="PUT" if entity else method)
+        own = (one.removeprefix(DAG_PREFIX) for one in ids if one.startswith(DAG_PREFIX))
+        return any(entity is None or self.may(method, code, entity) for code in own)
+
     def may_begin(self, code: str) -> bool:
         """Whether the caller may begin executions of the task."""
         return self.may("POST", code, RUN)

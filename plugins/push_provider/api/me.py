@@ -1,0 +1,30 @@
+"""Who asks, and what they may do: so that a page offers nothing that would be refused."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from push_provider.api import openapi
+from push_provider.api.guards import CallerDep, Right, needs
+from push_provider.api.models import Answer
+
+router = APIRouter(tags=["Caller"])
+
+
+class Me(Answer):
+    """Whoever is logged in."""
+
+    name: str = Field(description="As the audit log has it", examples=["lilei"])
+    id: str
+    rights: list[Right] = Field(
+        description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, the others "
+        "to sender configurations. The words are those of each call's `x-rights`"
+    )
+
+
+@router.get("/me", responses=openapi.errors(401, 429))
+@needs()
+def get_me(caller: CallerDep) -> Me:
+    """Who the caller is, and what they may do at all. Whether they may do it to a certain task is told when they do."""
+    return Me(name=caller.name, id=caller.id, rights=caller.rights())
