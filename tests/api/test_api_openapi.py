@@ -34,6 +34,7 @@ OPERATIONS = {
     "list_email_services",
     "get_stats",
     "get_me",
+    "list_channels",
 }
 INPUTS = (
     "PushTask",

@@ -103,6 +103,14 @@ def test_its_fields_are_described(server: ApiServer) -> None:
     assert "event" not in task["required"]
 
 
+def test_pages_show_its_form(server: ApiServer) -> None:
+    (channel,) = [one for one in server.push("GET", "/channels").json["items"] if one["name"] == "webhook"]
+    assert [(field["name"], field["required"]) for field in channel["fields"]] == [("event", True), ("data", False)]
+    (kind,) = channel["connection_types"]
+    assert kind["label"] == "Push Webhook"
+    assert {"password", "note", "enabled", "is_default", "apps"} <= {field["name"] for field in kind["fields"]}
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "words"),
     [

@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from push_provider import __version__, default_configs
 from push_provider.api import (
     access_log,
+    channels,
     configs,
     deliveries,
     docs,
@@ -52,6 +53,7 @@ _TAGS = {
     "Executions": "The times that a push task is carried out",
     "Deliveries": "The recipients of executions: who got what",
     "Configurations": "The accounts that send",
+    "Channels": "How messages reach people, and what each channel's forms ask for",
     "Statistics": "Counts over time",
     "Caller": "Who asks, and what they may do",
 }
@@ -79,7 +81,7 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     rate = Depends(limits.RateLimit())
-    for module in (tasks, triggers, executions, deliveries, preview, configs, email_services, stats, me):
+    for module in (tasks, triggers, executions, deliveries, preview, configs, email_services, channels, stats, me):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
     app.include_router(docs.router)
     problems.register(app, login=docs.login)

@@ -18,8 +18,8 @@ class Me(Answer):
     name: str = Field(description="As the audit log has it", examples=["lilei"])
     id: str
     rights: list[Right] = Field(
-        description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, the others "
-        "to sender configurations. The words are those of each call's `x-rights`"
+        description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, the "
+        "others to sender configurations. The words are those of each call's `x-rights`"
     )
 
 

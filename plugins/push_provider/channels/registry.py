@@ -149,6 +149,33 @@ def own_fields(name: str) -> Mapping[str, FieldInfo]:
 
 
 @cache
+def field_schemas(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """The JSON schemas of :func:`own_fields`, each whole by itself."""
+    if not (fields := own_fields(name)):
+        return {}
+    schema = task_model(name).model_json_schema()
+    parts: Mapping[str, Any] = schema.get("$defs", {})
+    return {field: _with_parts(schema["properties"][field], parts) for field in fields}
+
+
+def _with_parts(schema: Mapping[str, Any], parts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with the parts that it refers to, and those that they do."""
+    named: dict[str, Any] = {}
+    waiting: list[Any] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, Mapping):
+            waiting += node.values()
+            part = str(node.get("$ref", "")).removeprefix("#/$defs/")
+            if part in parts and part not in named:
+                named[part] = parts[part]
+                waiting.append(parts[part])
+    return {**schema, "$defs": named} if named else schema
+
+
+@cache
 def all_fields() -> tuple[str, ...]:
     """Every field that push tasks have, of whatever channel: those of all, and then each channel's own."""
     from push_provider.contract.task import PushTask

@@ -55,6 +55,9 @@ class PushTask(Contract):
     instead: ClassVar[Mapping[str, str]] = {}
     """For fields of other channels, what to write in their place."""
 
+    needed: ClassVar[frozenset[str]] = frozenset()
+    """Fields that may be left out for the model, but not for :meth:`faults`, so that forms mark them."""
+
     code: str = Field(default_factory=_code, pattern=CODE_PATTERN)
     name: Name
     channel: str

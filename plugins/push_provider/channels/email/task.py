@@ -66,6 +66,8 @@ class EmailTask(PushTask):
         "attachments[]": {"mapping": "must be a path below include/, or {name, content_base64}"},
     }
 
+    needed: ClassVar[frozenset[str]] = frozenset({"subject"})
+
     channel: Literal["email"]
     subject: Line | None = Field(default=None, max_length=1000, description="needed. A Jinja template, too")
     content: str | None = Field(
