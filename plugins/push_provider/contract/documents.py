@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from push_provider import written
 from push_provider.addresses import shown
 from push_provider.contract.base import Broken
-from push_provider.contract.wording import path_of
+from push_provider.contract.wording import path_of, unknown_field
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 DEPTH_LIMIT = 32
 """Levels of lists and mappings in a document."""
@@ -61,6 +64,17 @@ def storable(data: Any) -> Any:
                 errors.append(FieldError(path_of(_loc(way)), message))
     if errors:
         raise Broken(FieldErrors(errors, broken - len(errors)))
+    return data
+
+
+def with_few_unknown(model: type[BaseModel], data: Any) -> Any:
+    """Refuse a document of a hundred fields and more, before each that is none is refused by itself."""
+    if isinstance(data, dict) and len(data) > MOST_FIELDS:
+        unknown = [name for name in data if name not in model.model_fields]
+        listed: set[type[BaseModel]] = set()
+        first = map(str, unknown[:MOST_ERRORS])
+        errors = [FieldError(path_of((name,)), unknown_field(name, model, listed)) for name in first]
+        raise Broken(FieldErrors(errors, len(unknown) - len(errors)))
     return data
 
 

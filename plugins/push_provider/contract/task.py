@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     Field,
     StringConstraints,
     ValidationInfo,
@@ -18,13 +17,12 @@ from pydantic import (
 )
 
 from push_provider.contract.base import Broken, Contract, is_stored
-from push_provider.contract.documents import MOST_FIELDS, storable
+from push_provider.contract.documents import storable, with_few_unknown
 from push_provider.contract.ids import CODE_PATTERN, dag_id
 from push_provider.contract.recipients import Recipient, Recipients, normalise
 from push_provider.contract.timing import Execution, Now, Once, Schedule
 from push_provider.contract.values import Name, Number, Seconds, Variables, name
-from push_provider.contract.wording import path_of, unknown_field
-from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors
+from push_provider.exceptions import FieldError
 
 
 def _code() -> str:
@@ -97,7 +95,7 @@ class PushTask(Contract):
     @model_validator(mode="before")
     @classmethod
     def _can_be_kept(cls, data: Any) -> Any:
-        return _with_few_unknown(cls, storable(data))
+        return with_few_unknown(cls, storable(data))
 
     @field_validator("channel")
     @classmethod
@@ -164,20 +162,9 @@ class Trigger(Contract):
     @model_validator(mode="before")
     @classmethod
     def _can_be_kept(cls, data: Any) -> Any:
-        return _with_few_unknown(cls, storable(data))
+        return with_few_unknown(cls, storable(data))
 
     @field_validator("recipients")
     @classmethod
     def _addresses(cls, recipients: list[Recipient] | None, info: ValidationInfo) -> list[Recipient] | None:
         return None if recipients is None else _normal(recipients, info)
-
-
-def _with_few_unknown(model: type[BaseModel], data: Any) -> Any:
-    """Refuse a document of a hundred fields and more, before each that is none is refused by itself."""
-    if isinstance(data, dict) and len(data) > MOST_FIELDS:
-        unknown = [name for name in data if name not in model.model_fields]
-        listed: set[type[BaseModel]] = set()
-        first = map(str, unknown[:MOST_ERRORS])
-        errors = [FieldError(path_of((name,)), unknown_field(name, model, listed)) for name in first]
-        raise Broken(FieldErrors(errors, len(unknown) - len(errors)))
-    return data
