@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from push_provider import schedule
-from push_provider.contract import PushTask, parse
+from push_provider.contract import Outlook, PushTask, parse, parse_outlook
+from push_provider.contract.timing import Loop
 from push_provider.exceptions import InvalidTask
 from push_provider.schedule import Plan
 
@@ -227,6 +228,33 @@ def test_due_times(
     since = moment(zone, created)
     assert wall(zone, *due_times(task, since, len(expected))) == expected
     assert wall(zone, *airflow_runs(schedule.plan(task, since), since, len(expected))) == expected
+    outlook = Outlook(schedule=task.schedule, execution=Loop(type="loop"), count=len(expected))
+    assert wall(zone, *schedule.upcoming(outlook, since).moments) == expected
+
+
+@pytest.mark.parametrize(
+    ("when", "execution", "count", "found", "ends"),
+    [
+        ({"kind": "now"}, {"type": "once"}, 5, 1, True),
+        ({"kind": "now"}, {"type": "loop"}, 5, 1, True),
+        ({"kind": "manual"}, {"type": "loop"}, 5, 0, True),
+        ({"kind": "at", "at": "2026-07-01T09:00:00"}, {"type": "once"}, 5, 1, True),
+        ({"kind": "hourly", "minute": 45}, {"type": "once"}, 5, 1, True),
+        ({"kind": "hourly", "minute": 45}, {"type": "loop"}, 5, 5, False),
+        ({"kind": "hourly", "minute": 45}, {"type": "loop", "max_executions": 4}, 5, 4, True),
+        ({"kind": "hourly", "minute": 45}, {"type": "loop", "max_executions": 5}, 5, 5, True),
+        ({"kind": "hourly", "minute": 45}, {"type": "loop", "max_executions": 6}, 5, 5, False),
+        ({"kind": "cron", "cron": "0 9 29 2 *"}, {"type": "loop"}, 20, 20, False),
+    ],
+)
+def test_how_many_are_to_come(
+    when: dict[str, Any], execution: dict[str, Any], count: int, found: int, *, ends: bool
+) -> None:
+    outlook = parse_outlook({"schedule": when, "execution": execution, "count": count})
+    upcoming = schedule.upcoming(outlook, datetime(2026, 6, 1, tzinfo=UTC), SHANGHAI)
+    assert (len(upcoming.moments), upcoming.ends, upcoming.timezone) == (found, ends, SHANGHAI)
+    assert all(before < later for before, later in pairwise(upcoming.moments))
+    assert {moment.utcoffset() for moment in upcoming.moments} <= {timedelta(hours=8)}
 
 
 def test_the_day_and_the_hour_are_those_of_the_zone_whatever_zone_the_moment_is_in() -> None:

@@ -17,11 +17,13 @@ When clocks change, in the schedule's time zone:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from push_provider.contract import At, Cron, Daily, Hourly, Now, PushTask, Schedule
+from push_provider.contract import At, Cron, Daily, Hourly, Now, Outlook, PushTask, Schedule
 from push_provider.cron import every_hour, expressions
 from push_provider.exceptions import FieldError, InvalidTask
 
@@ -56,6 +58,19 @@ class Standing(Protocol):
     @property
     def schedule_since(self) -> datetime:
         """When the schedule came into force."""
+
+
+class Upcoming(NamedTuple):
+    """The next times at which a schedule is due.
+
+    :param moments: on the schedule's clock.
+    :param timezone: that clock.
+    :param ends: whether none follows.
+    """
+
+    moments: Sequence[datetime]
+    timezone: str
+    ends: bool
 
 
 class Plan(NamedTuple):
@@ -121,6 +136,19 @@ def next_due(task: Scheduled, since: datetime, after: datetime, default_timezone
     return _following(_cron(task), _zone(task, default_timezone), after.astimezone(UTC))
 
 
+def upcoming(outlook: Outlook, now: datetime, default_timezone: str = "UTC") -> Upcoming:
+    """When a push task with this schedule would be due if it were created now.
+
+    :raises InvalidTask: it never would, as for :func:`check_new`.
+    """
+    check_new(outlook, now, default_timezone)
+    zone, limit = _zone(outlook, default_timezone), outlook.execution.limit
+    wanted = outlook.count + 1  # the one more tells whether any follows
+    due = list(islice(_times(outlook, now, default_timezone), wanted if limit is None else min(wanted, limit)))
+    moments = [moment.astimezone(zone) for moment in due[: outlook.count]]
+    return Upcoming(moments, zone.key, ends=len(due) <= outlook.count)
+
+
 def next_execution(
     task: Scheduled, standing: Standing, now: datetime, default_timezone: str = "UTC"
 ) -> datetime | None:
@@ -135,7 +163,7 @@ def next_execution(
     return next_due(task, standing.schedule_since, now, default_timezone)
 
 
-def check_new(task: PushTask, now: datetime, default_timezone: str = "UTC") -> None:
+def check_new(task: Scheduled, now: datetime, default_timezone: str = "UTC") -> None:
     """Refuse a schedule that will never be due; asked when a task is created or its schedule changes.
 
     :raises InvalidTask: ``at`` has passed, or the cron expression never matches.
@@ -193,6 +221,14 @@ def is_superseded(
         return False
     later = next_due(task, since, scheduled_for, default_timezone)
     return later is not None and later <= began
+
+
+def _times(task: Scheduled, since: datetime, default_timezone: str) -> Iterator[datetime]:
+    cron, zone = _cron(task), _zone(task, default_timezone)
+    due = first_due(task, since, default_timezone)
+    while due is not None:
+        yield due
+        due = _following(cron, zone, due)
 
 
 def _zone(task: Scheduled, default_timezone: str) -> ZoneInfo:

@@ -193,6 +193,8 @@ class Setting:
             body = {"subject": "Other"}
         elif "preview" in path:
             body = {"code": self.code}
+        elif "next-executions" in path:
+            body = {}
         headers = {"Accept": "text/csv"} if "csv" in name else {}
         return self.server.call(method, path, body, role=None if role == "nobody" else role, headers=headers)
 

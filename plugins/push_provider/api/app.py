@@ -24,6 +24,7 @@ from push_provider.api import (
     large_bodies,
     limits,
     me,
+    next_executions,
     perimeter,
     preview,
     problems,
@@ -81,7 +82,19 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
     )
     rate = Depends(limits.RateLimit())
-    for module in (tasks, triggers, executions, deliveries, preview, configs, email_services, channels, stats, me):
+    for module in (
+        tasks,
+        triggers,
+        executions,
+        deliveries,
+        preview,
+        next_executions,
+        configs,
+        email_services,
+        channels,
+        stats,
+        me,
+    ):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
     app.include_router(docs.router)
     problems.register(app, login=docs.login)

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from push_provider.api.guards import declared
 from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
 from push_provider.channels import registry
-from push_provider.contract import CODE_PATTERN, PushTask, Trigger
+from push_provider.contract import CODE_PATTERN, Outlook, PushTask, Trigger
 from push_provider.exceptions import FieldError
 
 _REF = "#/components/schemas/{model}"
@@ -200,10 +200,16 @@ def _contract() -> dict[str, Any]:
     del trigger["properties"]["execution"]  # for DAG runs of executions that were planned before
     trigger["description"] = "Recipients and variables of this execution; left out, the task's own."
     trigger["examples"] = [TRIGGER_EXAMPLE]
-    for model in (*schemas.values(), task, trigger):
+    outlook = add(Outlook)
+    for name in ("schedule", "execution"):
+        outlook["properties"][name]["description"] = _FIELDS[name]
+    outlook["properties"]["count"]["description"] = "How many times are wanted"
+    outlook["examples"] = [{"schedule": TASK_EXAMPLE["schedule"], "execution": TASK_EXAMPLE["execution"]}]
+    for model in (*schemas.values(), task, trigger, outlook):
         _say_defaults(model)
     schemas["JsonValue"] = {"description": "Any JSON"}
     schemas["Schedule"] = _lift(task["properties"], "schedule")
+    _lift(outlook["properties"], "schedule")
     schemas |= {
         "PushTask": task,
         "PushTasks": _object(
@@ -213,6 +219,7 @@ def _contract() -> dict[str, Any]:
         "ExecutionPatch": _partial(_variants(schemas, task["properties"]["execution"]), "type"),
         "SchedulePatch": _partial(_variants(schemas, schemas["Schedule"]), "kind"),
         "Trigger": trigger,
+        "Outlook": outlook,
         "PreviewOfTask": _object({"task": _ref("PushTask"), **deepcopy(trigger["properties"])}, "task"),
         "PreviewOfCode": _object({"code": _CODE, **deepcopy(trigger["properties"])}, "code"),
         "PreviewRequest": {

@@ -1,12 +1,13 @@
 """What every push task says, whoever hands it in: REST body, Kafka message, YAML file and, in part, a DAG run's conf.
 
-:func:`parse` and :func:`parse_trigger` are the only ways in: they turn pydantic's errors into
+:func:`parse`, :func:`parse_trigger` and :func:`parse_outlook` are the only ways in: they turn pydantic's errors into
 :class:`~push_provider.exceptions.InvalidTask`, which names each field and what would be right. A channel's own fields
 stand on :class:`PushTask` and lie in the channel's folder.
 """
 
 from push_provider.contract.ids import CODE_PATTERN, DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution, run_id_of
-from push_provider.contract.reading import parse, parse_stored, parse_trigger
+from push_provider.contract.outlook import Outlook
+from push_provider.contract.reading import parse, parse_outlook, parse_stored, parse_trigger
 from push_provider.contract.recipients import Recipient
 from push_provider.contract.task import PushTask, Trigger
 from push_provider.contract.timing import At, Cron, Daily, Hourly, Now, Schedule
@@ -20,6 +21,7 @@ __all__ = [
     "Daily",
     "Hourly",
     "Now",
+    "Outlook",
     "PushTask",
     "Recipient",
     "Schedule",
@@ -27,6 +29,7 @@ __all__ = [
     "dag_id",
     "is_of_execution",
     "parse",
+    "parse_outlook",
     "parse_stored",
     "parse_trigger",
     "run_id_of",
