@@ -14,10 +14,10 @@ from sqlalchemy import create_engine, delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from push_provider import default_configs
+from push_provider.channels.email.account import CONN_TYPE as EMAIL
 from push_provider.channels.registry import get_channel, names
+from push_provider.channels.sms.aliyun_account import CONN_TYPE as SMS
 from push_provider.exceptions import ConfigurationError, UnknownConfig
-from push_provider.hooks.aliyun_sms import CONN_TYPE as SMS
-from push_provider.hooks.email import CONN_TYPE as EMAIL
 from push_provider.ledger import defaults
 from push_provider.ledger.defaults import Default
 

@@ -14,8 +14,8 @@ LOOKED_UP = {
         (),
         {
             *("channels", "channels.email", "channels.email.spec", "channels.registry", "channels.sms"),
-            *("channels.sms.spec", "channels.spec", "exceptions", "visible"),
-            *("hooks", "hooks.aliyun_config", "hooks.services", "hooks.smtp_config", "provider"),
+            *("channels.email.services", "channels.email.smtp_config", "channels.sms.aliyun_config"),
+            *("channels.sms.spec", "channels.spec", "exceptions", "provider", "visible"),
         },
     ),
     "push_provider.plugin": (("airflow.plugins_manager",), {"plugin"}),

@@ -16,8 +16,8 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 
 from push_provider import provider, settings
-from push_provider.hooks.email import email_config
-from push_provider.hooks.services import find_service
+from push_provider.channels.email.account import email_config
+from push_provider.channels.email.services import find_service
 
 AIRFLOW = Path(airflow.__file__).parent
 INFO = provider.get_provider_info()

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from push_provider.channels import registry
+from push_provider.connections.fields import Fields, either
 from push_provider.exceptions import ConfigurationError, UnknownConfig
-from push_provider.hooks.fields import Fields, either
 from push_provider.ledger import defaults
 from push_provider.ledger.defaults import Default
 from push_provider.ledger.engine import get_engine

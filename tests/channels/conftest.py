@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
 
 # With --import-mode=importlib the modules beside the tests are not importable otherwise.
 sys.path.insert(0, str(Path(__file__).parent))

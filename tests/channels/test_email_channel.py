@@ -25,10 +25,10 @@ from smtp_server import At, Do, Server, after_so_many
 from push_provider.channels.base import Delivery, Job, Outcome
 from push_provider.channels.email.content import Content
 from push_provider.channels.email.sender import EmailChannel, EmailSender
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
 from push_provider.channels.registry import get_channel
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
 
 Serve = Callable[..., Server]
 Account = Callable[..., SmtpConfig]

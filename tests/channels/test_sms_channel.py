@@ -15,6 +15,10 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import Delivery, Job, Outcome, Result
+from push_provider.channels.sms.aliyun_account import aliyun_config
+from push_provider.channels.sms.aliyun_client import AliyunClient
+from push_provider.channels.sms.aliyun_codes import CODES, Fault, meaning
+from push_provider.channels.sms.aliyun_config import TemplateKind
 from push_provider.channels.sms.calls import Calls
 from push_provider.channels.sms.content import Parameters
 from push_provider.channels.sms.numbers import Numbers
@@ -23,10 +27,6 @@ from push_provider.channels.sms.sender import SmsChannel, SmsSender
 from push_provider.content import compile_content
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
-from push_provider.hooks.aliyun_client import AliyunClient
-from push_provider.hooks.aliyun_codes import CODES, Fault, meaning
-from push_provider.hooks.aliyun_config import TemplateKind
-from push_provider.hooks.aliyun_sms import aliyun_config
 
 JOB = Job(7, "0123456789abcdef" * 2)
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN

@@ -19,11 +19,11 @@ from peaks import PEAK
 
 from push_provider.channels.base import Delivery, Job
 from push_provider.channels.email.sender import EmailSender
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
+from push_provider.channels.email.smtp_session import connect
 from push_provider.exceptions import ProviderUnavailable
 from push_provider.hooks import email
 from push_provider.hooks.email import PushEmailHook
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
-from push_provider.hooks.smtp_session import connect
 
 Account = Callable[..., SmtpConfig]
 Serve = Callable[[socket.socket], None]
@@ -141,8 +141,8 @@ def test_an_endless_reply_takes_no_memory() -> None:
         + """
 import sys
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
-from push_provider.hooks.smtp_session import connect
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
+from push_provider.channels.email.smtp_session import connect
 before = peak()
 try:
     connect(SmtpConfig(connection="c", host="127.0.0.1", port=int(sys.argv[1]), tls=Tls.NONE, from_email="a@b.cn"))

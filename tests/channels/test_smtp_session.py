@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from smtp_server import At, Do, Server
 
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
+from push_provider.channels.email.smtp_session import connect
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
-from push_provider.hooks.smtp_session import connect
 
 Serve = Callable[..., Server]
 Account = Callable[..., SmtpConfig]

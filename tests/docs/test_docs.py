@@ -24,11 +24,11 @@ from pydantic_core import PydanticUndefined
 
 from push_provider.channels import registry
 from push_provider.channels.email.content import Content
+from push_provider.channels.email.services import find_service
 from push_provider.channels.sms.content import Parameters
 from push_provider.cli import documents
 from push_provider.content import compile_content, freeze
 from push_provider.contract import PushTask, Schedule, parse
-from push_provider.hooks.services import find_service
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.provider import get_provider_info
 from sandbox.sms_faults import NUMBERS
@@ -340,7 +340,7 @@ def test_environment_variables(docs: pages.Pages) -> None:
 
 @each_language
 def test_47_services(docs: pages.Pages) -> None:
-    from push_provider.hooks.services import service_names
+    from push_provider.channels.email.services import service_names
 
     assert re.search(rf"\b{len(service_names())}\b", docs.text())
 

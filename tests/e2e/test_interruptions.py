@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS
+from push_provider.channels.email.smtp_config import DEFAULT_MAX_CONNECTIONS
 
 ALL = 60
 """Slow recipients: three seconds each, and as many at a time as there are connections."""

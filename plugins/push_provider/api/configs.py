@@ -20,9 +20,9 @@ from push_provider.api import audit, openapi, places
 from push_provider.api.guards import Caller, CallerDep, Right, SessionDep, needs, sessions
 from push_provider.api.models import Answer
 from push_provider.api.problems import Problem
+from push_provider.channels.email.smtp_config import SMTP_CONN_TYPE
+from push_provider.connections.fields import Fields
 from push_provider.exceptions import ConfigurationError
-from push_provider.hooks.fields import Fields
-from push_provider.hooks.smtp_config import SMTP_CONN_TYPE
 from push_provider.ledger.engine import get_engine
 from push_provider.provider import get_provider_info
 

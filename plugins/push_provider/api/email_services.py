@@ -8,7 +8,7 @@ from pydantic import Field
 from push_provider.api import openapi
 from push_provider.api.guards import CallerDep, needs
 from push_provider.api.models import Answer
-from push_provider.hooks.services import find_service, service_names
+from push_provider.channels.email.services import find_service, service_names
 
 router = APIRouter(tags=["Configurations"])
 

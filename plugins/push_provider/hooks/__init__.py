@@ -1,1 +1,1 @@
-"""Sender configurations as Airflow connections: one module a connection type, and what they share."""
+"""Airflow's hooks of sender configurations: one module a connection type, named by its form."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from push_provider.connections.fields import Fields
 from push_provider.exceptions import ConfigurationError
-from push_provider.hooks.fields import Fields
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -85,7 +85,7 @@ class WebhookSender(Sender):
     """Posts the documents one after the other."""
 
     def __init__(self, connection: Connection, content: WebhookContent, job: Job) -> None:
-        from push_provider.hooks.bounded_http import bounded_session
+        from push_provider.connections.bounded_http import bounded_session
 
         self._session = bounded_session(timeout=10, connections=1)
         self._session.headers["Authorization"] = f"Bearer {connection.password}"
@@ -149,7 +149,7 @@ class WebhookChannel(Channel):
 
     def connection(self, config: str | None, default: str | None = None) -> Connection:
         """The connection of this id, or the default."""
-        from push_provider.hooks.lookup import get_connection
+        from push_provider.connections.lookup import get_connection
 
         return get_connection(
             config, default=default or self.default_connection, form="Push Webhook", options="--conn-type push_webhook"

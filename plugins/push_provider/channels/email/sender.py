@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Sender
 from push_provider.channels.email.mime import Mail, Message
+from push_provider.channels.email.smtp_config import DEFAULT_CONNECTION, SMTP_CONN_TYPE
 from push_provider.channels.email.smtp_pool import Pool
-from push_provider.hooks.smtp_config import DEFAULT_CONNECTION, SMTP_CONN_TYPE
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from push_provider.channels.email.content import Content
-    from push_provider.hooks.smtp_config import SmtpConfig
+    from push_provider.channels.email.smtp_config import SmtpConfig
 
 
 class EmailChannel(Channel):
@@ -36,7 +36,7 @@ class EmailChannel(Channel):
 
         :raises ConfigurationError: there is no such connection.
         """
-        from push_provider.hooks.email import get_email_connection
+        from push_provider.channels.email.account import get_email_connection
 
         return get_email_connection(config, default)
 
@@ -47,7 +47,7 @@ class EmailChannel(Channel):
         :raises ContentError: the subject or a file name cannot be a header field.
         """
         # The hook brings the SMTP provider, which no other use of this module needs.
-        from push_provider.hooks.email import email_config
+        from push_provider.channels.email.account import email_config
 
         return EmailSender(email_config(connection), content, job)
 

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from push_provider.channels.base import Result
-from push_provider.hooks.smtp_client import REPLY_LINE, REPLY_LINES
+from push_provider.channels.email.smtp_client import REPLY_LINE, REPLY_LINES
 
 if TYPE_CHECKING:
     import smtplib
@@ -118,7 +118,7 @@ class Dialogue:
     The owner calls :meth:`advance` when there may be work, :meth:`readable` and :meth:`writable` when the
     socket is, and :meth:`drop` when one of them raised an error or the deadline has passed.
 
-    :param client: as :func:`push_provider.hooks.smtp_session.connect` gives it; owned from now on.
+    :param client: as :func:`push_provider.channels.email.smtp_session.connect` gives it; owned from now on.
     :param sender: envelope sender.
     :param desk: see :class:`Desk`.
     :param manners: what is known of the server.

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 from push_provider.channels.base import Outcome, Result, not_begun
 from push_provider.channels.email.smtp_dialogue import Dialogue, Dropped, LoginRequired
 from push_provider.channels.email.smtp_manners import Manners
+from push_provider.channels.email.smtp_session import connect
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable, PushError
-from push_provider.hooks.smtp_session import connect
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from push_provider.channels.base import Delivery
     from push_provider.channels.email.mime import Mail
-    from push_provider.hooks.smtp_config import SmtpConfig
+    from push_provider.channels.email.smtp_config import SmtpConfig
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from push_provider.channels.email.services import service_names
+from push_provider.channels.email.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
-from push_provider.hooks.services import service_names
-from push_provider.hooks.smtp_config import DEFAULT_MAX_CONNECTIONS, DEFAULT_TIMEOUT
 
 
 def _push_email() -> dict[str, Any]:
@@ -102,5 +102,5 @@ EMAIL = ChannelSpec(
     sender="push_provider.channels.email.sender:EmailChannel",
     operator="push_provider.operators.push:EmailPushOperator",
     connection_types=(_push_email(),),
-    warm=("airflow.providers.smtp.hooks.smtp", "push_provider.hooks.email"),
+    warm=("push_provider.channels.email.account",),
 )

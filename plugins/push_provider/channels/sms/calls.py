@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Job, Outcome, Result, not_begun
 from push_provider.channels.sms import out_id
+from push_provider.channels.sms.aliyun_client import Answer, NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_codes import Fault, Meaning, meaning
 from push_provider.exceptions import ProviderUnavailable, PushError
-from push_provider.hooks.aliyun_client import Answer, NoAnswer, NotSent
-from push_provider.hooks.aliyun_codes import Fault, Meaning, meaning
 
 if TYPE_CHECKING:
-    from push_provider.hooks.aliyun_client import AliyunClient
+    from push_provider.channels.sms.aliyun_client import AliyunClient
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class Calls:
             self._answered = True
             return _all(batch, Result.UNKNOWN, answer.code, text)
         if says.fault is Fault.ACCOUNT:
-            from push_provider.hooks.aliyun_sms import refusal
+            from push_provider.channels.sms.aliyun_account import refusal
 
             self._halt_all(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
             return _all(batch, Result.FAILED, answer.code, text)

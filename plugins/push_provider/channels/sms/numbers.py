@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from push_provider.channels.base import Result
-from push_provider.hooks.aliyun_config import TemplateKind
+from push_provider.channels.sms.aliyun_config import TemplateKind
 
 
 class Numbers(NamedTuple):

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from push_provider.channels.base import Fate, Question, Receipt, ReceiptReader
 from push_provider.channels.sms import out_id
-from push_provider.hooks.aliyun_client import DETAILS_PAGE, NoAnswer, NotSent
-from push_provider.hooks.aliyun_codes import Fault, meaning
+from push_provider.channels.sms.aliyun_client import DETAILS_PAGE, NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_codes import Fault, meaning
 
 if TYPE_CHECKING:
-    from push_provider.hooks.aliyun_client import AliyunClient
+    from push_provider.channels.sms.aliyun_client import AliyunClient
 
 _BEIJING = ZoneInfo("Asia/Shanghai")
 """The clock of Aliyun's dates."""
@@ -78,7 +78,7 @@ class SmsReceipts(ReceiptReader):
                     break
 
     def _page(self, to: str, date: str, biz_id: str | None, page: int) -> Sequence[Any]:
-        from push_provider.hooks.aliyun_sms import refusal
+        from push_provider.channels.sms.aliyun_account import refusal
 
         try:
             answer = self._client.details(to, date, biz_id=biz_id, page=page)

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender, not_begun
 from push_provider.channels.sms import out_id
+from push_provider.channels.sms.aliyun_client import BATCH, AliyunClient
+from push_provider.channels.sms.aliyun_config import DEFAULT_CONNECTION, TemplateKind
 from push_provider.channels.sms.calls import Calls, Message
 from push_provider.channels.sms.numbers import Numbers
 from push_provider.exceptions import ConfigurationError, ContentError
-from push_provider.hooks.aliyun_client import BATCH, AliyunClient
-from push_provider.hooks.aliyun_config import DEFAULT_CONNECTION, TemplateKind
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from push_provider.channels.sms.aliyun_config import AliyunConfig
     from push_provider.channels.sms.content import Parameters
-    from push_provider.hooks.aliyun_config import AliyunConfig
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class SmsChannel(Channel):
 
         :raises ConfigurationError: there is no such connection.
         """
-        from push_provider.hooks.aliyun_sms import get_sms_connection
+        from push_provider.channels.sms.aliyun_account import get_sms_connection
 
         return get_sms_connection(config, default)
 
@@ -57,7 +57,7 @@ class SmsChannel(Channel):
         :raises ContentError: the content does not fit the template.
         :raises ProviderUnavailable: Aliyun cannot be reached.
         """
-        from push_provider.hooks.aliyun_sms import aliyun_config
+        from push_provider.channels.sms.aliyun_account import aliyun_config
 
         config = aliyun_config(connection)
         sign = _needed(content.sign_name or config.sign_name, "sign_name", config)
@@ -71,8 +71,8 @@ class SmsChannel(Channel):
 
         :raises ConfigurationError: the connection is wrong.
         """
+        from push_provider.channels.sms.aliyun_account import aliyun_config
         from push_provider.channels.sms.receipts import SmsReceipts
-        from push_provider.hooks.aliyun_sms import aliyun_config
 
         return SmsReceipts(AliyunClient(aliyun_config(connection)))
 
@@ -96,8 +96,8 @@ def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Num
     :raises ContentError: the content has other parameters.
     :raises ProviderUnavailable: there is no answer.
     """
-    from push_provider.hooks.aliyun_codes import Fault, is_permission, meaning
-    from push_provider.hooks.aliyun_sms import APPROVED_TEMPLATE, ask, placeholders, refusal, template_kind
+    from push_provider.channels.sms.aliyun_account import APPROVED_TEMPLATE, ask, placeholders, refusal, template_kind
+    from push_provider.channels.sms.aliyun_codes import Fault, is_permission, meaning
 
     config = client.config
     answer = ask(client, client.template, code)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from push_provider.channels.sms import aliyun_config
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
-from push_provider.hooks import aliyun_config
 
 
 def _push_aliyun_sms() -> dict[str, Any]:
@@ -87,5 +87,5 @@ SMS = ChannelSpec(
     sender="push_provider.channels.sms.sender:SmsChannel",
     operator="push_provider.operators.push:SmsPushOperator",
     connection_types=(_push_aliyun_sms(),),
-    warm=("alibabacloud_dysmsapi20170525.client", "push_provider.hooks.aliyun_sms"),
+    warm=("alibabacloud_dysmsapi20170525.client", "push_provider.channels.sms.aliyun_account"),
 )

@@ -15,11 +15,12 @@ import pytest
 from airflow.sdk import Connection
 from raw_http import endless, serving, whole
 
+from push_provider.channels.sms import aliyun_check
+from push_provider.channels.sms.aliyun_account import aliyun_config, placeholders
+from push_provider.channels.sms.aliyun_client import AliyunClient, NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_config import AliyunConfig, TemplateKind
 from push_provider.exceptions import ConfigurationError
-from push_provider.hooks import aliyun_sms
-from push_provider.hooks.aliyun_client import AliyunClient, NoAnswer, NotSent
-from push_provider.hooks.aliyun_config import AliyunConfig, TemplateKind
-from push_provider.hooks.aliyun_sms import PushAliyunSmsHook, aliyun_config, placeholders
+from push_provider.hooks.aliyun_sms import PushAliyunSmsHook
 from sandbox.sms_account import Sign, Template
 
 SECRET = "a-secret-that-nobody-sees"
@@ -221,7 +222,7 @@ def test_pages_of_signatures_have_an_end(
     monkeypatch.setattr(Endless, "pages", 0)
     monkeypatch.setattr(Endless, "pause", pause)
     if pause:
-        monkeypatch.setattr(aliyun_sms, "_TEST_SECONDS", 0.5)
+        monkeypatch.setattr(aliyun_check, "_TEST_SECONDS", 0.5)
     with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
         server.daemon_threads = True
         server.block_on_close = False  # the account keeps its connection open

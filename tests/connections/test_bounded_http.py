@@ -9,7 +9,7 @@ import pytest
 import requests
 from raw_http import Server, endless, serving, whole
 
-from push_provider.hooks.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong, bounded_session
+from push_provider.connections.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong, bounded_session
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BOMB = gzip.compress(b"\0" * (ANSWER_BYTES * 8))

@@ -2,7 +2,7 @@
 
 ``email_services.json`` is the data as the platform was given it, in the form of nodemailer's list
 (https://nodemailer.com/smtp/well-known-services): kept whole and in its order, so that a newer list can
-take its place. What an entry leaves out is None here; :mod:`push_provider.hooks.email` decides what holds
+take its place. What an entry leaves out is None here; :mod:`push_provider.channels.email.account` decides what holds
 then.
 """
 

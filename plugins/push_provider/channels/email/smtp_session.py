@@ -13,9 +13,9 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from push_provider.channels.email.smtp_client import Client
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
-from push_provider.hooks.smtp_client import Client
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
 
 _LOGIN_REMEDY = (
     "Check login and password of the connection. QQ, 163, 126 and most Chinese mailboxes: use the "

@@ -17,9 +17,9 @@ from airflow.models.connection import Connection as StoredConnection  # noqa: TI
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
+from push_provider.channels.email.smtp_config import Tls
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.hooks.email import PushEmailHook
-from push_provider.hooks.smtp_config import Tls
 
 USER, PASSWORD = "shop@example.com", "fzqyxwvutsrqponm"
 WRONG = "wrong-but-secret"

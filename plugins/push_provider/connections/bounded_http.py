@@ -22,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ReadTimeoutError
 
-from push_provider.hooks.dial import dial
+from push_provider.connections.dial import dial
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -16,7 +16,7 @@ from push_provider.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from alibabacloud_dysmsapi20170525.client import Client
 
-    from push_provider.hooks.aliyun_config import AliyunConfig
+    from push_provider.channels.sms.aliyun_config import AliyunConfig
 
 OK = "OK"
 BATCH = 100
@@ -45,7 +45,7 @@ class NoAnswer(Exception):
 class Answer(NamedTuple):
     """Aliyun's answer to a call.
 
-    :param code: ``OK``, or an error code; :mod:`~push_provider.hooks.aliyun_codes` knows what it means.
+    :param code: ``OK``, or an error code; :mod:`~push_provider.channels.sms.aliyun_codes` knows what it means.
     :param message: Aliyun's words.
     :param body: the SDK's model of the answer; None if the gateway refused the call.
     :param retry_after: seconds after which Aliyun wants to be asked again, if it said so.
@@ -96,7 +96,7 @@ class AliyunClient:
         from darabonba.core import DaraCore
         from darabonba.request import DaraRequest
 
-        from push_provider.hooks.bounded_http import bounded_session
+        from push_provider.connections.bounded_http import bounded_session
 
         config = self.config
         scheme = "https" if config.secure else "http"
@@ -205,7 +205,7 @@ class AliyunClient:
         import requests
         from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError
 
-        from push_provider.hooks.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong
+        from push_provider.connections.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong
 
         # The SDK makes a RetryError of every OSError, in its handler: the cause is the context.
         cause = error.__context__ if isinstance(error.__context__, OSError) else error

@@ -11,7 +11,7 @@ import smtplib
 import time
 from typing import TYPE_CHECKING, Any
 
-from push_provider.hooks.dial import dial
+from push_provider.connections.dial import dial
 
 if TYPE_CHECKING:
     import ssl

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from push_provider.hooks.services import (
+from push_provider.channels.email.services import (
     Service,
     find_service,
     service_for_address,

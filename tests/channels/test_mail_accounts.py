@@ -13,11 +13,11 @@ import pytest
 from airflow.sdk import Connection
 from raw_http import endless, serving
 
+from push_provider.channels.email import account
+from push_provider.channels.email.account import email_config, get_email_connection
+from push_provider.channels.email.services import service_names
+from push_provider.channels.email.smtp_config import SmtpConfig, Tls
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from push_provider.hooks import email
-from push_provider.hooks.email import email_config, get_email_connection
-from push_provider.hooks.services import service_names
-from push_provider.hooks.smtp_config import SmtpConfig, Tls
 
 PASSWORD = "fzqyxwvutsrqponm"
 TOKEN = "ya29.token-of-nobody"
@@ -528,7 +528,7 @@ def test_an_oauth2_server_out_of_reach_is_tried_again(msal: Any) -> None:
 
 
 def test_an_oauth2_server_that_never_ends_is_given_up(msal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(email, "_TOKEN_SECONDS", 0.3)
+    monkeypatch.setattr(account, "_TOKEN_SECONDS", 0.3)
     with serving(endless(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"x", 0.05)) as (url, asked):
         msal(f"return self.given['http_client'].post({url!r}, data=dict()).json()")
         with pytest.raises(ProviderUnavailable, match=r"OAuth 2 server \(ReadTimeout\)"):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ports import free_port
 
-from push_provider.hooks.dial import ADDRESSES, dial
+from push_provider.connections.dial import ADDRESSES, dial
 
 
 @pytest.fixture
