@@ -117,6 +117,7 @@ def test_parameters_that_make_no_sense(server: ApiServer, query: dict[str, Any],
         ({"state": "failed"}, 0),
         ({"source": "rest"}, 1),
         ({"source": "kafka"}, 0),
+        ({"run": "rest__0"}, 0),
         ({"from": "2020-01-01T00:00:00+08:00"}, 1),
         ({"to": "2020-01-01T00:00:00Z"}, 0),
     ],
@@ -124,6 +125,15 @@ def test_parameters_that_make_no_sense(server: ApiServer, query: dict[str, Any],
 def test_filters_of_executions(shelf: Shelf, filters: dict[str, str], count: int) -> None:
     page = shelf.server.push("GET", "/executions", task=shelf.codes["plain"], **filters).json
     assert (len(page["items"]), page["total_entries"]) == (count, count)
+
+
+def test_the_execution_of_a_run(shelf: Shelf) -> None:
+    task = shelf.codes["plain"]
+    (execution,) = shelf.server.push("GET", "/executions", task=task).json["items"]
+    found = shelf.server.push("GET", "/executions", task=task, run=execution["run_id"]).json
+    assert [one["id"] for one in found["items"]] == [execution["id"]]
+    refused = shelf.server.push("GET", "/executions", run=execution["run_id"])
+    assert (refused.status, refused.fields) == (422, ["task"])
 
 
 @pytest.mark.parametrize(

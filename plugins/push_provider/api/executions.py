@@ -22,7 +22,7 @@ from push_provider.api.models import (
     execution_answer,
 )
 from push_provider.api.paging import RangeDep, page
-from push_provider.api.parameters import CodeFilter, ExecutionId, Moment
+from push_provider.api.parameters import CodeFilter, ExecutionId, Moment, Text
 from push_provider.api.problems import broken, invalid
 from push_provider.contract import run_id_of
 from push_provider.exceptions import FieldError, NothingToRedrive
@@ -54,16 +54,20 @@ def list_executions(
     task: CodeFilter = None,
     state: ExecutionState | None = None,
     source: Source | None = None,
+    run: Annotated[Text | None, Query(description="Of this DAG run; with `task`, whose run it is")] = None,
     begun_from: Annotated[Moment | None, Query(alias="from", description="Begun at this moment or later")] = None,
     begun_to: Annotated[Moment | None, Query(alias="to", description="Begun before this moment")] = None,
 ) -> ExecutionPage:
     """Executions of push tasks that the caller may see, newest first."""
     caller.require_any_read(RUN)
+    if run is not None and task is None:  # runs of two DAGs may have one name
+        raise invalid(FieldError("task", "name the push task whose run it is"))
     filters: dict[str, Any] = {
         "codes": caller.readable(),
         "task": task,
         "state": state,
         "source": source,
+        "run": run,
         "begun_from": begun_from,
         "begun_to": begun_to,
     }

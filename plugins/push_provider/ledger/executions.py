@@ -676,6 +676,7 @@ class ExecutionFilter(NamedTuple):
     """Which executions are wanted: those that match everything given.
 
     :param codes: only those of these push tasks; what a caller may see.
+    :param run: of this DAG run, of the push task that ``task`` names.
     :param begun_from: that began at this moment or later.
     :param begun_to: that began before this moment.
     """
@@ -684,6 +685,7 @@ class ExecutionFilter(NamedTuple):
     task: str | None = None
     state: str | None = None
     source: str | None = None
+    run: str | None = None
     begun_from: datetime | None = None
     begun_to: datetime | None = None
 
@@ -724,6 +726,8 @@ def matching(wanted: ExecutionFilter, *columns: ColumnElement[Any]) -> Select[An
         clauses.append(push_execution.c.task_code == any_(array_of(wanted.codes)))
     if wanted.source is not None:
         clauses.append(push_execution.c.source == wanted.source)
+    if wanted.run is not None:
+        clauses.append(push_execution.c.run_id == wanted.run)
     if wanted.begun_from is not None:
         clauses.append(push_execution.c.created_at >= wanted.begun_from)
     if wanted.begun_to is not None:
