@@ -144,6 +144,31 @@ def test_a_smallest_task(desk: Desk) -> None:
     assert (seen.max_active_runs, seen.catchup) == (1, False)
     task = seen.task_dict["send"]
     assert (task.owner, task.retries, task.retry_delay) == ("push", 3, timedelta(minutes=1))
+    assert (task.pool, task.priority_weight) == ("default_pool", 1)
+
+
+def test_marketing_has_a_pool_of_its_own_and_comes_after_service(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lane(code: str, **fields: Any) -> tuple[str, int, bool]:
+        seen = stored(desk.dag(code, **fields))
+        task = seen.task_dict["send"]
+        return task.pool, task.priority_weight, "push:marketing" in seen.tags
+
+    assert lane("later", category="marketing") == ("push_marketing", 0, True)
+    assert lane("changed", category="marketing") == ("push_marketing", 0, True)
+    assert lane("changed", category="service") == ("default_pool", 1, False)
+    monkeypatch.setenv("AIRFLOW__PUSH__MARKETING_POOL", "slow")
+    monkeypatch.setenv("AIRFLOW__PUSH__SERVICE_POOL", "urgent")
+    assert lane("later", category="marketing") == ("slow", 0, True)
+    assert lane("changed", category="service") == ("urgent", 1, False)
+
+
+def test_a_task_of_an_earlier_version_is_a_service(desk: Desk) -> None:
+    desk.apply("old")
+    with desk.engine.begin() as connection:
+        connection.execute(update(push_task).values(spec=push_task.c.spec.op("-")("category")))
+        tasks.changed(connection, "old")
+    task = stored(desk.load("old").dags["push__old"]).task_dict["send"]
+    assert (task.pool, task.priority_weight) == ("default_pool", 1)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +428,7 @@ def test_text_of_users_is_shown_and_nothing_more(desk: Desk) -> None:
         assert seen.dag_display_name == text.strip()
         check_harmless(seen, text, text)
         cells = [cell for cell in shown(seen.doc_md).split("\n") if cell]
-        assert len(cells) == 1 + 2 * 6 + 3  # the heading, the table's rows, the last lines
+        assert len(cells) == 1 + 2 * 7 + 3  # the heading, the table's rows, the last lines
 
 
 def test_a_configuration_of_many_lines_stays_one_cell(desk: Desk) -> None:

@@ -164,7 +164,7 @@ def test_settings_read_the_options_that_are_described(monkeypatch: pytest.Monkey
     assert read == list(OPTIONS)
 
 
-_READERS = ("_get", "_number", "_flag", "_rules")
+_READERS = ("_get", "_number", "_count", "_flag", "_rules")
 
 
 def test_no_option_is_left_undescribed() -> None:
@@ -185,7 +185,8 @@ def test_no_option_is_left_undescribed() -> None:
 def test_a_described_default_is_the_default() -> None:
     assert settings.missed_grace().total_seconds() == float(OPTIONS["missed_grace"]["default"])
     assert settings.receipt_days().days == float(OPTIONS["receipt_days"]["default"])
-    for name in ("kafka_conn_id", "kafka_topics", "kafka_batch_size", "kafka_linger", "dead_letter_topic"):
+    names = "kafka_conn_id kafka_topics kafka_batch_size kafka_linger dead_letter_topic"
+    for name in (*names.split(), "service_pool", "marketing_pool", "marketing_slots"):
         default = OPTIONS[name]["default"]
         assert getattr(settings, name)() == type(getattr(settings, name)())(default), name
     for name in ("max_body_size", "max_recipients", "max_open_tasks", "request_rate_limit"):

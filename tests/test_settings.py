@@ -167,11 +167,12 @@ def test_rules_of_topics_that_are_none(monkeypatch: pytest.MonkeyPatch, value: s
         settings.kafka_rules()
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１"])
-def test_a_batch_that_is_no_size_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    option(monkeypatch, "kafka_batch_size", value)
-    with pytest.raises(ConfigurationError, match=r"\[push\] kafka_batch_size is .*whole number"):
-        settings.kafka_batch_size()
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１", "9999999999"])
+@pytest.mark.parametrize("key", ["kafka_batch_size", "marketing_slots"])
+def test_a_number_that_is_no_count_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
+    option(monkeypatch, key, value)
+    with pytest.raises(ConfigurationError, match=rf"\[push\] {key} is .*whole number"):
+        getattr(settings, key)()
 
 
 @pytest.mark.parametrize("value", ["-1", "3601", "nan", "soon"])

@@ -21,6 +21,7 @@ from push_provider.exceptions import PushError
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.operators.push import BrokenTaskOperator
+from push_provider.policy.lanes import MARKETING, lane_of
 from push_provider.timetable import ClosedTimetable
 from push_provider.variable_names import variable_names
 
@@ -66,7 +67,10 @@ def _build(row: ShardTask) -> DAG:
 
 def _dag(task: PushTask, row: ShardTask) -> DAG:
     plan = schedule.plan(task, row.schedule_since, settings.default_timezone())
+    lane = lane_of(task.category)
     tags = ["push", task.channel, *([f"app:{task.app}"[:100]] if task.app else [])]
+    if task.category == MARKETING:
+        tags.append("push:marketing")
     if not row.open:
         tags.append("push:cancelled" if row.cancelled else "push:finished")
     dag = DAG(
@@ -86,6 +90,8 @@ def _dag(task: PushTask, row: ShardTask) -> DAG:
         allowed_run_types=None if row.open else [DagRunType.SCHEDULED, DagRunType.OPERATOR_TRIGGERED],
         default_args={
             "owner": _owner(task.owner) or _owner(task.app) or "push",
+            "pool": lane.pool,
+            "priority_weight": lane.priority,
             "retries": task.retries,
             "retry_delay": task.retry_delay,
             "retry_exponential_backoff": 2.0,
@@ -172,6 +178,7 @@ def _doc(task: PushTask, row: ShardTask) -> str:
         "|---|---|",
         f"| Push task | `{task.code}` |",
         f"| Channel | {task.channel} |",
+        f"| Category | {task.category} |",
         f"| Configuration | {_plain(task.config) if task.config else 'the default one'} |",
         f"| Executions | {task.execution.type}, {'without end' if limit is None else f'at most {limit}'} |",
         f"| Recipients | {row.recipients} of its own |",

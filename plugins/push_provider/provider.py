@@ -94,6 +94,22 @@ def _options() -> dict[str, Any]:
             default="300",
             example="600",
         ),
+        "service_pool": _option(
+            "Airflow pool that push tasks of category service run in. If it is not there, it is made, with 128 slots.",
+            default="default_pool",
+            example="push_service",
+        ),
+        "marketing_pool": _option(
+            "Airflow pool that push tasks of category marketing run in. If it is not there, it is made.",
+            default="push_marketing",
+            example="push_later",
+        ),
+        "marketing_slots": _option(
+            "Slots that the pool of category marketing is made with. It is resized in Airflow, under Admin, Pools.",
+            kind="integer",
+            default="8",
+            example="4",
+        ),
         "receipt_days": _option(
             "Days after a message was sent for which its receipt is asked for, of channels that have receipts. "
             "Aliyun itself gives a message up after 3 days.",

@@ -91,6 +91,24 @@ def missed_grace() -> timedelta:
     return timedelta(seconds=_number("missed_grace", 300, what="a number of seconds"))
 
 
+def service_pool() -> str:
+    """The Airflow pool of push tasks of category ``service``."""
+    return _get("service_pool", "default_pool")
+
+
+def marketing_pool() -> str:
+    """The Airflow pool of push tasks of category ``marketing``."""
+    return _get("marketing_pool", "push_marketing")
+
+
+def marketing_slots() -> int:
+    """How many executions of category ``marketing`` may run at a time, where nobody has resized their pool.
+
+    :raises ConfigurationError: it is not a whole number above zero.
+    """
+    return _count("marketing_slots", 8)
+
+
 def receipt_days() -> timedelta:
     """How long after a message was sent its receipt is asked for.
 
@@ -153,10 +171,7 @@ def kafka_batch_size() -> int:
 
     :raises ConfigurationError: it is not a whole number above zero.
     """
-    text = _get("kafka_batch_size", "5000")
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ConfigurationError(f"[push] kafka_batch_size is {text!r}; it takes a whole number above zero")
-    return int(text)
+    return _count("kafka_batch_size", 5000)
 
 
 def kafka_linger() -> float:
@@ -258,6 +273,17 @@ def _flag(key: str, default: str) -> bool:
 
 _TRUE = frozenset({"true", "t", "1", "yes", "on"})
 _FALSE = frozenset({"false", "f", "0", "no", "off"})
+
+
+def _count(key: str, default: int) -> int:
+    """An option that is a whole number above zero, and fits into a column of a database.
+
+    :raises ConfigurationError: it is none.
+    """
+    text = _get(key, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0):
+        raise ConfigurationError(f"[push] {key} is {text!r}; it takes a whole number above zero")
+    return int(text)
 
 
 def _number(key: str, default: float, *, least: float = 0, most: float = 1e12, what: str = "a number") -> float:

@@ -180,6 +180,8 @@ def test_a_key_is_free_again_after_a_day(server: ApiServer) -> None:
         ({"app": None}, {"app": None}),
         ({"variables": {"a": None, "c": 3}}, {"variables": {"b": 2, "c": 3}}),
         ({"retries": None}, {"retries": 3}),
+        ({"category": "marketing"}, {"category": "marketing"}),
+        ({"category": None}, {"category": "service"}),
         ({"recipients": ["c@example.com"]}, {"recipients": [{"to": "c@example.com", "variables": {}}]}),
         ({"execution": {"max_executions": 5}}, {"execution": {"type": "loop", "max_executions": 5}}),
         ({}, {}),

@@ -86,6 +86,8 @@ _FIELDS = {
     "recipients": "Addresses or mobile numbers, or those with variables of their own. May be empty only for schedule "
     "kind `manual`",
     "variables": "For the templates. A recipient's win over a trigger's, and those over the task's",
+    "category": "`service`: somebody waits for it. `marketing`: it may wait, and runs in a pool of its own, so that "
+    "the others never wait for it",
     "on_unknown": "What the next try does with deliveries that may or may not have arrived",
     "app": "The application that this is for. Over REST, the caller if left out",
     "owner": "The person that this is for. Over REST, the caller if left out",

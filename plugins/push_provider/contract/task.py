@@ -66,6 +66,7 @@ class PushTask(Contract):
     max_active_runs: Number = Field(default=1, ge=1, le=1000)
     recipients: Recipients = Field(default=[])
     variables: Variables = Field(default={})
+    category: Literal["service", "marketing"] = "service"
     on_unknown: Literal["resend", "hold"] | None = None
     app: Name | None = None
     owner: Name | None = None

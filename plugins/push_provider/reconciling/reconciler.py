@@ -10,6 +10,7 @@ the ledger are each told such things once, if at all. So the API server looks at
   was, paused if it was paused. So do the platform's own DAGs.
 * A run with a logical date in the future, which would hold up all others until then, fails with that reason.
 * A DAG that Airflow still takes for full, after one of its runs was marked, takes runs again.
+* A pool that push tasks run in, and that is not there, is made: Airflow runs nothing of it until then.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from sqlalchemy import text
 from push_provider.contract import dag_id
 from push_provider.ledger import executions, tasks
 from push_provider.ledger.engine import transaction
-from push_provider.metadata import dag_rows, run_ends, runs
+from push_provider.metadata import dag_rows, pools, run_ends, runs
 from push_provider.parses import shard_file
+from push_provider.policy import lanes
 from push_provider.reconciling.unplanned import Unplanned
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ class Reconciler:
             partial(self._bring_back_tasks, engine),
             self._bring_back_system,
             self._free,
+            self._bring_pools,
         )
 
     def _refuse_future(self) -> None:
@@ -115,6 +118,12 @@ class Reconciler:
         with self._sessions() as session:
             for dag in dag_rows.free(session):
                 log.warning("DAG %s takes runs again: one of its runs was marked from outside", dag)
+
+    def _bring_pools(self) -> None:
+        wanted = lanes.pools()
+        with self._sessions() as session:
+            for pool in pools.bring_about(session, wanted):
+                log.info("Pool %s was not there: it is made, with %s slots", pool, wanted[pool].slots)
 
     # --- executions -----------------------------------------------------------------------------------
 
