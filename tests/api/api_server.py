@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.parse
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -220,6 +221,20 @@ class ApiServer:
         if known:
             self.await_dag(code)
         return code
+
+    def reject(self, value: Any, code: str | None = None, **columns: Any) -> int:
+        """Put a message into the ledger that could not be used; its id.
+
+        :param value: JSON, or bytes as they came.
+        :param code: the push task that it speaks of, if that can be told.
+        """
+        data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+        row = {"position": uuid.uuid4(), "topic": "orders", "partition": 0, "offset": 7, "reason": "no", **columns}
+        row |= {"task_code": code, "value": data}
+        names = ", ".join(f'"{name}"' for name in row)
+        values = ", ".join(f":{name}" for name in row)
+        (found,) = self.rows(f"INSERT INTO push_rejected ({names}) VALUES ({values}) RETURNING id", **row)
+        return int(found.id)
 
     def await_dag(self, code: str) -> None:
         deadline = time.monotonic() + 180

@@ -105,6 +105,7 @@ class Setting:
 
     :param code: a task whose DAG is known, with an execution under way.
     :param execution: that execution.
+    :param message: a rejected message that starts one.
     :param calls: all calls by their names, as the API declares them.
     """
 
@@ -114,6 +115,7 @@ class Setting:
         begun = server.push("POST", f"/tasks/{self.code}/trigger")
         assert begun.status == 202, begun
         self.execution = begun.json["execution"]
+        self.message = server.reject({"task": self.code}, self.code)
         for connection in CONNECTIONS:
             server.call("POST", "/api/v2/connections", connection)
         self.calls = _declared(server)
@@ -172,6 +174,9 @@ class Setting:
             body = {"tasks": [body]}
         elif "preview" in path:
             body = {"task": body}
+        elif "{message}" in path:
+            defined = {**body, "app": "shop", "owner": role, **fields}
+            path, body = path.format(message=self.server.reject({"define": defined}, body["code"])), None
         answer = self.server.push(method, path, body, role=role)
         if "bulk" in path and (status := answer.json["items"][0]["status"]) != 201:
             return int(status)
@@ -183,7 +188,7 @@ class Setting:
             path = f"/push/v1{path}"
         alone = ("PATCH", "DELETE", "cancel")
         code = self.server.create(app="shop") if any(word in name for word in alone) else self.code
-        path = path.format(code=code, execution=self.execution, config="push_email_default")
+        path = path.format(code=code, execution=self.execution, config="push_email_default", message=self.message)
         body: Any = None
         if path.startswith("/push/v1/tasks/bulk"):
             body = {"tasks": [task()]}

@@ -35,6 +35,9 @@ OPERATIONS = {
     "list_email_services",
     "get_stats",
     "get_me",
+    "list_rejected",
+    "get_rejected",
+    "replay_rejected",
     "list_channels",
 }
 INPUTS = (

@@ -161,6 +161,17 @@ def test_the_csv_holds_no_more(clerk: Clerk) -> None:
     assert all(f",{OWN}," in line for line in lines)
 
 
+def test_messages_are_those_of_the_caller_s_tasks(clerk: Clerk) -> None:
+    own, others, nobodys = (clerk.server.reject({"task": code}, code) for code in (OWN, clerk.others, None))
+    assert {item["task"] for item in clerk.get("/rejected")["items"]} == {OWN}
+    assert clerk.get(f"/rejected/{own}")["task"] == OWN
+    for message in (others, nobodys):
+        assert clerk.status("GET", f"/rejected/{message}") == 404
+        assert clerk.status("POST", f"/rejected/{message}/replay") == 404
+        assert clerk.server.push("GET", f"/rejected/{message}").status == 200
+    assert clerk.status("POST", f"/rejected/{own}/replay") == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "own", "others"),
     [

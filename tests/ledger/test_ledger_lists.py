@@ -157,11 +157,35 @@ def test_a_page_of_ordered_tasks(crowded: Engine, order: str) -> None:
     assert pages_read(crowded, lambda: tasks.find(crowded, limit=20, order_by=order)) < FEW
 
 
-@pytest.mark.parametrize("filters", [{}, {"task": "crowd-7"}, {"task": "crowd-7", "replayed": True}])
-def test_rejected_messages(crowded: Engine, filters: dict[str, Any]) -> None:
-    found = rejected.find(crowded, limit=20, **filters)
-    assert len(found) == (5 if filters.get("replayed") else 1 if filters else 20)
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, 20),
+        ({"replayed": True}, 20),
+        ({"replayed": None}, 20),
+        ({"task": "crowd-7"}, 1),
+        ({"task": "crowd-7", "replayed": True}, 4),
+        ({"task": "crowd-7", "replayed": None}, 5),
+        ({"codes": {"crowd-7", "crowd-8"}, "replayed": None}, 10),
+        ({"rejected_from": OLD, "rejected_to": NOW - timedelta(days=1), "replayed": None}, 0),
+        ({"rejected_from": NOW + timedelta(days=1)}, 0),
+        ({"rejected_to": OLD}, 0),
+        ({"rejected_from": NOW - timedelta(days=1), "replayed": None}, 20),
+    ],
+)
+def test_rejected_messages(crowded: Engine, filters: dict[str, Any], found: int) -> None:
+    rows = rejected.find(crowded, limit=20, **filters)
+    assert len(rows) == found
+    assert [row.id for row in rows] == sorted((row.id for row in rows), reverse=True)
+    assert rejected.count(crowded, cap=20, **filters) == found
     assert pages_read(crowded, lambda: rejected.find(crowded, limit=20, **filters)) < FEW
+    assert pages_read(crowded, lambda: rejected.count(crowded, cap=20, **filters)) < FEW
+
+
+@pytest.mark.parametrize("filters", [{"codes": {"crowd-7", "crowd-8"}, "task": "crowd-9"}, {"codes": frozenset()}])
+def test_rejected_messages_that_nobody_may_see(crowded: Engine, filters: dict[str, Any]) -> None:
+    assert rejected.find(crowded, replayed=None, **filters) == []
+    assert rejected.count(crowded, cap=20, replayed=None, **filters) == 0
 
 
 @pytest.mark.parametrize("code", ["crowd-7", "crowd-8", "nobody"])

@@ -28,6 +28,7 @@ from push_provider.api import (
     perimeter,
     preview,
     problems,
+    rejected,
     stats,
     tasks,
     triggers,
@@ -54,6 +55,7 @@ _TAGS = {
     "Executions": "The times that a push task is carried out",
     "Deliveries": "The recipients of executions: who got what",
     "Configurations": "The accounts that send",
+    "Rejected messages": "Kafka messages that could not be used",
     "Channels": "How messages reach people, and what each channel's forms ask for",
     "Statistics": "Counts over time",
     "Caller": "Who asks, and what they may do",
@@ -92,6 +94,7 @@ def create_app() -> FastAPI:
         configs,
         email_services,
         channels,
+        rejected,
         stats,
         me,
     ):

@@ -336,7 +336,8 @@ def list_rejected(args: Namespace) -> None:
     from push_provider.ledger import rejected
     from push_provider.ledger.engine import get_engine
 
-    rows = rejected.find(get_engine(), task=args.task, replayed=args.all, limit=args.limit, offset=args.offset)
+    replayed = None if args.all else False
+    rows = rejected.find(get_engine(), task=args.task, replayed=replayed, limit=args.limit, offset=args.offset)
     _print(
         [
             {

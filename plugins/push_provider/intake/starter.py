@@ -8,7 +8,7 @@ from time to time. The run's id follows from the execution's, so nobody can make
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from push_provider.content import freeze
 from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady
-from push_provider.ledger import answers, executions
+from push_provider.ledger import answers, executions, messages
 from push_provider.ledger.engine import transaction
 from push_provider.metadata import runs
 from push_provider.unforeseen import concerns_all, last_line, traceback_of
@@ -184,17 +184,32 @@ def make_missing_runs(starter: Starter) -> int:
     """
     made = 0
     for waiting in executions.waiting(starter.engine, sources=SOURCES, age=_ABANDONED, limit=_AT_ONCE):
-        theirs = starter._replace(source=waiting.source, user=waiting.triggered_by)
-        try:
-            theirs.make_run(waiting.task_code, waiting.id, run_id_of(waiting.source, waiting.id))
-        except DagNotReady:
-            continue  # it is asked for again
-        except Exception as error:
-            if concerns_all(error):
-                raise
-            words = "Execution %s of push task %s got no DAG run:\n%s"
-            log.error(words, waiting.id, waiting.task_code, traceback_of(error))
-        else:
+        if _make(starter, waiting):
             made += 1
             log.warning("Made the DAG run of execution %s, whose process had died before", waiting.id)
     return made
+
+
+def make_runs_of_messages(starter: Starter, codes: Collection[str]) -> None:
+    """Make the runs of executions that messages of these push tasks have begun.
+
+    Those that cannot be made now, the DAG ``push_kafka`` makes, as all others of messages.
+    """
+    for waiting in executions.waiting(starter.engine, sources=(messages.SOURCE,)):
+        if waiting.task_code in codes:
+            _make(starter, waiting)
+
+
+def _make(starter: Starter, waiting: executions.Waiting) -> bool:
+    theirs = starter._replace(source=waiting.source, user=waiting.triggered_by)
+    try:
+        theirs.make_run(waiting.task_code, waiting.id, run_id_of(waiting.source, waiting.id))
+    except DagNotReady:
+        return False  # it is asked for again
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        words = "Execution %s of push task %s got no DAG run:\n%s"
+        log.error(words, waiting.id, waiting.task_code, traceback_of(error))
+        return False
+    return True

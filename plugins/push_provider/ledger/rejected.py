@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import ColumnElement, Engine, any_, func, select, update
 
 from push_provider.exceptions import UnknownMessage
-from push_provider.ledger.engine import transaction
+from push_provider.ledger.engine import array_of, transaction
 from push_provider.ledger.messages import Message
 from push_provider.ledger.tables import push_rejected
 
@@ -50,21 +50,62 @@ _LISTED = [
 _MESSAGE = [push_rejected.c[name] for name in Message._fields]
 
 
-def find(
-    engine: Engine, *, task: str | None = None, replayed: bool = False, limit: int = 100, offset: int = 0
-) -> list[RejectedRow]:
-    """Rejected messages, newest first.
+class RejectedFilter(NamedTuple):
+    """Which rejected messages are wanted: those that match everything given.
 
+    :param codes: only those that speak of these push tasks; what a caller may see.
     :param task: only those that speak of this push task.
-    :param replayed: also those that a replay took after all.
+    :param replayed: whether a replay took them after all; None for both.
+    :param rejected_from: rejected at this moment or later.
+    :param rejected_to: rejected before this moment.
     """
-    query = select(*_LISTED).order_by(push_rejected.c.id.desc())
-    if task is not None:
-        query = query.where(push_rejected.c.task_code == task)
-    if not replayed:
-        query = query.where(push_rejected.c.replayed_at.is_(None))
+
+    codes: Collection[str] | None = None
+    task: str | None = None
+    replayed: bool | None = False
+    rejected_from: datetime | None = None
+    rejected_to: datetime | None = None
+
+
+def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -> list[RejectedRow]:
+    """Rejected messages, newest first, that match; ``filters`` are those of :class:`RejectedFilter`."""
+    query = (
+        select(*_LISTED)
+        .where(*_matching(RejectedFilter(**filters)))
+        .order_by(push_rejected.c.rejected_at.desc(), push_rejected.c.id.desc())
+    )
     with transaction(engine) as connection:
         return [RejectedRow(*row) for row in connection.execute(query.limit(limit).offset(offset))]
+
+
+def count(engine: Engine, *, cap: int, **filters: Any) -> int:
+    """How many rejected messages match; not counted beyond ``cap``."""
+    some = select(push_rejected.c.id).where(*_matching(RejectedFilter(**filters))).limit(cap).subquery()
+    with transaction(engine) as connection:
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _matching(wanted: RejectedFilter) -> list[ColumnElement[bool]]:
+    columns = push_rejected.c
+    clauses: list[ColumnElement[bool]] = []
+    if wanted.codes is not None:
+        clauses.append(columns.task_code == any_(array_of(wanted.codes)))
+    if wanted.task is not None:
+        clauses.append(columns.task_code == wanted.task)
+    if wanted.replayed is not None:
+        clauses.append(columns.replayed_at.is_not(None) if wanted.replayed else columns.replayed_at.is_(None))
+    if wanted.rejected_from is not None:
+        clauses.append(columns.rejected_at >= wanted.rejected_from)
+    if wanted.rejected_to is not None:
+        clauses.append(columns.rejected_at < wanted.rejected_to)
+    return clauses
+
+
+def listed(engine: Engine, rejected: int) -> RejectedRow | None:
+    """A rejected message, as lists show it; None if there is none of this id."""
+    with transaction(engine) as connection:
+        row = connection.execute(select(*_LISTED).where(push_rejected.c.id == rejected)).first()
+    return None if row is None else RejectedRow(*row)
 
 
 def get(engine: Engine, rejected: int) -> Message:

@@ -298,8 +298,10 @@ push_rejected = Table(
     Column("forward_to", Text, comment="The dead-letter topic, if one was set"),
     Column("forwarded_at", DateTime(timezone=True)),
     UniqueConstraint("position"),
-    Index(None, "task_code", "id"),
-    Index(None, "id", postgresql_where=text("replayed_at IS NULL")),
+    Index(None, "rejected_at", "id"),
+    Index(None, "task_code", "rejected_at", "id"),
+    Index("push_rejected_left_ix", "rejected_at", "id", postgresql_where=text("replayed_at IS NULL")),
+    Index("push_rejected_replayed_ix", "rejected_at", "id", postgresql_where=text("replayed_at IS NOT NULL")),
     Index(None, "forward_to", "id", postgresql_where=text("forward_to IS NOT NULL AND forwarded_at IS NULL")),
     comment="Messages that could not become an execution or a task, with the reason",
 )
