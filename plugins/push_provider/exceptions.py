@@ -16,6 +16,7 @@
     │   ├── KeyReused           an idempotency key came again with something else
     │   ├── NothingToRedrive    nothing of the execution can be sent again
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
+    │   ├── RunRefused          Airflow refuses the DAG run of an execution
     │   ├── UnknownMessage      no rejected message has this id
     │   ├── UnknownConfig       no connection has this id, or no message can be sent through it
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
@@ -182,6 +183,10 @@ class NothingToRedrive(PermanentError):
 
 class UnknownExecution(PermanentError):
     """No execution has this id, or it belongs to another push task."""
+
+
+class RunRefused(PermanentError):
+    """Airflow refuses the DAG run of an execution, which has failed with that."""
 
 
 class UnknownMessage(PermanentError):

@@ -226,9 +226,9 @@ from airflow.models.dagbag import DBDagBag
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunTriggeredByType
 from push_provider.ledger.engine import get_engine
-from push_provider.intake.starter import Starter, make_missing_runs
-starter = Starter(get_engine(), create_session, DBDagBag(), "rest", DagRunTriggeredByType.REST_API, None)
-print("MADE", make_missing_runs(starter))
+from push_provider.intake.server_runs import ServerRuns, make_missing_runs
+runs = ServerRuns(create_session, DBDagBag(), DagRunTriggeredByType.REST_API)
+print("MADE", make_missing_runs(get_engine(), runs))
 """
 
 

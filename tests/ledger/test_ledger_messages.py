@@ -57,6 +57,11 @@ class Stream:
         """Oldest first."""
         return executions.find(self.desk.engine, task=self.desk.code)[::-1]
 
+    def waiting(self) -> list[int]:
+        """Executions that wait for their DAG run."""
+        found = executions.waiting(self.desk.engine, sources=[messages.SOURCE])
+        return [one.id for one in found if one.task_code == self.desk.code]
+
     def variables(self, execution: int) -> list[tuple[str, Any]]:
         with self.desk.engine.connect() as connection:
             query = "SELECT recipient, variables FROM push_delivery WHERE execution_id = :id ORDER BY id"
@@ -252,13 +257,10 @@ def test_batches_and_senders_at_once_lose_nobody(stream: Stream) -> None:
         for number in range(25):
             lane.take(lane.start(f"{lane.name}-{number}@example.com"))
 
-    def waiting() -> list[int]:
-        return [execution for execution, code in messages.waiting(stream.desk.engine) if code == stream.desk.code]
-
     def send() -> int:
         sent = 0
-        while not all(lane.done() for lane in producing) or waiting():
-            for execution in waiting():
+        while not all(lane.done() for lane in producing) or stream.waiting():
+            for execution in stream.waiting():
                 with stream.desk.sending(plan := stream.plan(execution)):
                     claimed = stream.desk.claim(plan, 1000)
                     stream.desk.record(claimed, *[Result.SENT] * len(claimed))
@@ -295,7 +297,7 @@ def test_a_cancelled_task_takes_nothing(stream: Stream) -> None:
     tasks.cancel(stream.desk.engine, stream.desk.code)
     assert "is cancelled" in reasons(stream.take(stream.start("b@example.com")))[0]
     assert stream.executions()[0].cancelled == 1
-    assert not [code for _, code in messages.waiting(stream.desk.engine) if code == stream.desk.code]
+    assert stream.waiting() == []
 
 
 @pytest.mark.parametrize(
@@ -445,10 +447,10 @@ def test_executions_wait_for_their_run_until_it_is_noted(stream: Stream) -> None
     stream.desk.apply(**MANUAL, recipients=[])
     stream.take(stream.start("a@example.com"))
     (execution,) = stream.executions()
-    assert (execution.id, stream.desk.code) in messages.waiting(stream.desk.engine)
+    assert stream.waiting() == [execution.id]
     executions.note_run(stream.desk.engine, execution.id, "kafka__1")
     executions.note_run(stream.desk.engine, execution.id, "kafka__other")
-    assert (execution.id, stream.desk.code) not in messages.waiting(stream.desk.engine)
+    assert stream.waiting() == []
     assert stream.executions()[0].run_id == "kafka__1"
     assert executions.close(stream.desk.engine, execution.id, error="killed")
     assert stream.executions()[0].state == "failed"

@@ -36,7 +36,7 @@ from push_provider.api import (
 from push_provider.api.guards import sessions
 from push_provider.content import workers
 from push_provider.exceptions import PushError
-from push_provider.intake.starter import make_missing_runs
+from push_provider.intake.server_runs import make_missing_runs
 from push_provider.ledger.engine import get_engine
 from push_provider.reconciling.reconciler import Reconciler
 from push_provider.unforeseen import traceback_of
@@ -116,7 +116,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     def missing_runs() -> None:
         """Of executions whose process died before it could make them."""
-        make_missing_runs(triggers.starter(app, None))
+        make_missing_runs(get_engine(), triggers.runs(app))
 
     upkeep = (
         _repeat(_MISSING_RUNS_SECONDS, "Executions that wait for a DAG run", missing_runs),

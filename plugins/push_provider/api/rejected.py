@@ -18,11 +18,11 @@ from push_provider.api.parameters import CodeFilter, Flag, Moment
 from push_provider.api.problems import Problem
 from push_provider.contract import CODE_PATTERN
 from push_provider.exceptions import NotAllowed, UnknownTask
-from push_provider.intake.starter import make_runs_of_messages
+from push_provider.intake.starter import make_waiting
 from push_provider.kafka import admission, messages
 from push_provider.ledger import rejected, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.ledger.messages import Define, Order, Refused, Taken
+from push_provider.ledger.messages import SOURCE, Define, Order, Refused, Taken
 from push_provider.ledger.rejected import RejectedRow
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
@@ -133,7 +133,8 @@ def replay_rejected(request: Request, caller: CallerDep, message: MessageId) -> 
     for order in orders:
         _require(caller, order)
     taken = admission.take(engine, orders, replay=given.position, find=caller.connection)
-    make_runs_of_messages(triggers.starter(request.app, caller.name), _codes(orders))
+    # Those that cannot be made now, push_kafka makes.
+    make_waiting(get_engine(), triggers.runs(request.app), (SOURCE,), codes=_codes(orders))
     return Replayed(
         id=message,
         action=_action(taken),

@@ -16,7 +16,8 @@ from push_provider.api.parameters import Code, IdempotencyKey
 from push_provider.api.problems import Problem, invalid
 from push_provider.api.waiting import when_known
 from push_provider.contract import Trigger, dag_id, parse_trigger
-from push_provider.exceptions import DagNotReady, FieldError, TaskClosed
+from push_provider.exceptions import DagNotReady, FieldError, RunRefused, TaskClosed
+from push_provider.intake.server_runs import ServerRuns
 from push_provider.intake.starter import Started, Starter, note_waiting
 from push_provider.ledger import answers, tasks
 from push_provider.ledger.engine import get_engine
@@ -25,12 +26,9 @@ from push_provider.unforeseen import concerns_all
 router = APIRouter(tags=["Tasks"])
 
 
-def starter(app: FastAPI, user: str | None) -> Starter:
-    """Begins executions in this process.
-
-    :param user: in whose name.
-    """
-    return Starter(get_engine(), sessions, app.state.dag_bag, "rest", DagRunTriggeredByType.REST_API, user)
+def runs(app: FastAPI) -> ServerRuns:
+    """Makes DAG runs in this process."""
+    return ServerRuns(sessions, app.state.dag_bag, DagRunTriggeredByType.REST_API)
 
 
 @router.post(
@@ -85,7 +83,7 @@ def _asked_for(request: Request, caller: Caller, code: str, body: Body, key: str
     document = body.mapping(optional=True)
     audit.write(caller, "push_trigger_task", code, said=document)
     ask = bodies.ask(caller, request, key, document)
-    return _Beginning(starter(request.app, caller.name), code, document, ask)
+    return _Beginning(Starter(get_engine(), runs(request.app), "rest", caller.name), code, document, ask)
 
 
 class _Beginning:
@@ -108,7 +106,7 @@ class _Beginning:
             self.started = self._planned()
         try:
             self._starter.ensure_run(self._code, self.started)
-        except ValueError as error:
+        except RunRefused as error:
             raise Problem(409, "run-refused", f"Airflow refuses the run: {error}") from None
         return self.started
 

@@ -12,14 +12,15 @@ from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings, strict_json, strict_yaml, written
-from push_provider.contract import dag_id, parse_trigger, run_id_of
-from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError
+from push_provider.contract import dag_id, parse_trigger
+from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError, RunRefused
 from push_provider.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from push_provider.contract import Trigger
+    from push_provider.intake.server_runs import ServerRuns
 
 
 def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
@@ -162,10 +163,6 @@ def _dump(document: Mapping[str, Any], output: str) -> None:
 @_command
 def trigger(args: Namespace) -> None:
     """Begin an execution of a push task now."""
-    from airflow.models.dagbag import DBDagBag
-    from airflow.utils.session import create_session
-    from airflow.utils.types import DagRunTriggeredByType
-
     from push_provider.intake.starter import Starter
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
@@ -173,10 +170,9 @@ def trigger(args: Namespace) -> None:
     engine = get_engine()
     row = tasks.get(engine, args.code, recipients=False)
     asked = _asked(args, row.channel)
-    starter = Starter(engine, create_session, DBDagBag(), "cli", DagRunTriggeredByType.CLI, None)
     try:
-        started = starter.begin(args.code, asked, key=args.key)
-    except ValueError as error:
+        started = Starter(engine, _server_runs(), "cli").begin(args.code, asked, key=args.key)
+    except RunRefused as error:
         sys.exit(f"The execution failed: no DAG run could be created: {error}")
     _print([{**started._asdict(), "dag_id": dag_id(args.code)}], args)
 
@@ -389,27 +385,19 @@ def replay(args: Namespace) -> None:
 
 def _make_runs() -> None:
     """Make the DAG runs of executions that messages have begun; those that cannot be made now, push_kafka makes."""
-    from airflow.api.common.trigger_dag import trigger_dag
-    from airflow.exceptions import DagRunAlreadyExists
-    from airflow.sdk.exceptions import AirflowException
-    from airflow.utils.types import DagRunTriggeredByType, DagRunType
-
-    from push_provider.ledger import executions, messages
+    from push_provider.intake.starter import make_waiting
     from push_provider.ledger.engine import get_engine
+    from push_provider.ledger.messages import SOURCE
 
-    engine = get_engine()
-    for execution, code in messages.waiting(engine):
-        run_id = run_id_of(messages.SOURCE, execution)
-        try:
-            trigger_dag(
-                dag_id(code),
-                triggered_by=DagRunTriggeredByType.CLI,
-                run_type=DagRunType.OPERATOR_TRIGGERED,
-                run_id=run_id,
-                conf={"execution": execution},
-            )
-        except DagRunAlreadyExists:
-            pass
-        except (AirflowException, ValueError):
-            continue
-        executions.note_run(engine, execution, run_id)
+    make_waiting(get_engine(), _server_runs(), (SOURCE,))
+
+
+def _server_runs() -> ServerRuns:
+    """Makes DAG runs in this process."""
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunTriggeredByType
+
+    from push_provider.intake.server_runs import ServerRuns
+
+    return ServerRuns(create_session, DBDagBag(), DagRunTriggeredByType.CLI)

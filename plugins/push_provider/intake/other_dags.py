@@ -7,32 +7,16 @@ the run within a minute.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from push_provider.exceptions import TaskPaused
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Engine
 
-log = logging.getLogger(__name__)
+    from push_provider.intake.starter import Started
+
 SOURCE = "dag"
-
-
-class Begun(NamedTuple):
-    """An execution that has begun.
-
-    :param execution: its number in the ledger.
-    :param run_id: of its DAG run.
-    :param new: False if the same key began it before.
-    """
-
-    execution: int
-    run_id: str
-    recipients: int
-    new: bool
 
 
 def begin(
@@ -44,7 +28,7 @@ def begin(
     key: str,
     triggered_by: str,
     in_task: bool = True,
-) -> Begun:
+) -> Started:
     """Begin an execution of a push task; the same key again gives the first.
 
     :param recipients: one address or mobile number, or some, or mappings of ``to`` and ``variables``; None for the
@@ -58,10 +42,10 @@ def begin(
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: recipients or variables break the contract, or nobody is named.
     """
-    from push_provider.content import freeze
-    from push_provider.contract import parse_trigger, run_id_of
-    from push_provider.intake import task_runs
-    from push_provider.ledger import executions, tasks
+    from push_provider.contract import parse_trigger
+    from push_provider.intake.starter import Starter
+    from push_provider.intake.task_runs import TaskRuns
+    from push_provider.ledger import tasks
 
     given: dict[str, Any] = {}
     if recipients is not None:
@@ -70,16 +54,4 @@ def begin(
         given["variables"] = dict(variables)
     channel = tasks.get(engine, code, recipients=False).channel
     trigger = parse_trigger(given, channel=channel, where=f"push task {code!r}")
-    if in_task and not executions.has_key(engine, code, key) and task_runs.is_paused(code):
-        raise TaskPaused(f"Push task {code!r} is paused: it takes no execution. Resume it first.")
-    plan = executions.plan(
-        engine, code, source=SOURCE, freeze=freeze, trigger=trigger, key=key, triggered_by=triggered_by
-    )
-    run_id = run_id_of(SOURCE, plan.id)
-    if in_task and (plan.new or executions.bound_run(engine, plan.id) is None):
-        refusal = task_runs.make(code, plan.id, SOURCE)
-        if refusal is None:
-            executions.note_run(engine, plan.id, run_id)
-        else:
-            log.info("Execution %s of push task %s waits for its DAG run: %s", plan.id, code, refusal)
-    return Begun(plan.id, run_id, plan.total, plan.new)
+    return Starter(engine, TaskRuns() if in_task else None, SOURCE, triggered_by).begin(code, trigger, key=key)

@@ -1,44 +1,51 @@
-"""Begin executions: plan in the ledger, then make the DAG run; for the REST API and the command line.
+"""Begins executions: plans them in the ledger, then makes their DAG runs.
 
 A process may die between the two. The execution then waits in the ledger without a run; the same request with the
-same idempotency key makes the run that is missing, and so does :func:`make_missing_runs`, which the API server calls
-from time to time. The run's id follows from the execution's, so nobody can make a second one.
+same idempotency key makes the run that is missing, and so does :func:`make_waiting`, which is called from time
+to time. The run's id follows from the execution's, so nobody can make a second one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from sqlalchemy.exc import IntegrityError
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from push_provider.content import freeze
 from push_provider.contract import run_id_of
-from push_provider.exceptions import DagNotReady
-from push_provider.ledger import answers, executions, messages
+from push_provider.exceptions import DagNotReady, RunRefused
+from push_provider.ledger import answers, executions
 from push_provider.ledger.engine import transaction
-from push_provider.metadata import runs
-from push_provider.unforeseen import concerns_all, last_line, traceback_of
+from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from airflow.models.dagbag import DBDagBag
-    from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
     from push_provider.contract import Trigger
+    from push_provider.ledger.executions import Waiting
 
 log = logging.getLogger(__name__)
+_unforeseen = Unforeseen(log)
 
-SOURCES = ("rest", "cli", "dag")
-"""The sources of executions whose runs are made here; those of tasks only where they could not be made there."""
-_ABANDONED = timedelta(seconds=30)
-"""After which nobody can be about to make a run any more."""
-_AT_ONCE = 100
+
+class Runs(Protocol):
+    """How DAG runs of push tasks are made, where this process is."""
+
+    def check(self, code: str) -> None:
+        """Make sure that a run of a push task would begin.
+
+        :raises DagNotReady: Airflow does not know its DAG yet.
+        :raises TaskPaused: its DAG is paused.
+        """
+
+    def make(self, code: str, run_id: str, execution: int, user: str | None) -> None:
+        """Make the run of an execution that was planned, unless it is there.
+
+        :param user: the name of who began it.
+        :raises DagNotReady: Airflow makes none just now.
+        :raises RunRefused: Airflow refuses it, and would refuse it for ever.
+        """
 
 
 class Started(NamedTuple):
@@ -54,33 +61,40 @@ class Started(NamedTuple):
     new: bool
 
 
+class Made(NamedTuple):
+    """What became of executions that waited for their DAG run.
+
+    :param runs: the executions whose run was made.
+    :param waiting: how many still wait.
+    """
+
+    runs: list[Waiting]
+    waiting: int
+
+
 class Starter(NamedTuple):
     """Who begins executions, and by what means.
 
     :param engine: the ledger's.
-    :param sessions: opens a session on Airflow's database, which is committed at its end.
-    :param dag_bag: Airflow's DAGs.
-    :param source: ``rest`` or ``cli``.
-    :param triggered_by: what Airflow shows as the trigger.
-    :param user: the name of who triggers.
+    :param runs: makes the DAG runs; None where Airflow cannot be asked for one, and the API server makes them.
+    :param source: of the executions: ``rest``, ``cli``, ``kafka`` or ``dag``.
+    :param user: the name of who begins them.
     """
 
     engine: Engine
-    sessions: Callable[[], AbstractContextManager[Session]]
-    dag_bag: DBDagBag
+    runs: Runs | None
     source: str
-    triggered_by: DagRunTriggeredByType
-    user: str | None
+    user: str | None = None
 
-    def begin(self, code: str, trigger: Trigger, *, key: str | None = None, ask: answers.Ask | None = None) -> Started:
+    def begin(self, code: str, trigger: Trigger, *, key: str | None = None) -> Started:
         """Begin an execution of a push task: :meth:`plan` it, and make its run.
 
-        Once it is planned it has begun: a run that cannot be made just now is made by :func:`make_missing_runs`.
+        Once it is planned it has begun: a run that cannot be made just now is made by :func:`make_waiting`.
 
-        :raises ValueError: Airflow refuses the run; the execution has failed.
+        :raises RunRefused: Airflow refuses the run; the execution has failed.
         :raises PushError: what :meth:`plan` raises; nothing has begun.
         """
-        started = self.plan(code, trigger, key=key, ask=ask)
+        started = self.plan(code, trigger, key=key)
         try:
             self.ensure_run(code, started)
         except Exception as error:
@@ -100,19 +114,19 @@ class Starter(NamedTuple):
         """
         started = self._again(ask) if ask else None
         if started is None:
-            with self.sessions() as session:
-                runs.check_ready(session, code)
+            if self.runs and not (key and executions.has_key(self.engine, code, key)):
+                self.runs.check(code)
             started = self._plan(code, trigger, key, ask)
         return started
 
     def ensure_run(self, code: str, started: Started) -> None:
         """Make the DAG run of an execution that has begun, unless it has been made.
 
-        :raises DagNotReady: Airflow does not know the DAG just now.
-        :raises ValueError: Airflow refuses the run; the execution has failed.
+        :raises DagNotReady: Airflow makes none just now.
+        :raises RunRefused: Airflow refuses the run; the execution has failed.
         """
-        if started.new or executions.bound_run(self.engine, started.execution) is None:
-            self.make_run(code, started.execution, started.run_id)
+        if self.runs and (started.new or executions.bound_run(self.engine, started.execution) is None):
+            _make_run(self.engine, self.runs, code, started.execution, started.run_id, self.user)
 
     def _again(self, ask: answers.Ask) -> Started | None:
         with transaction(self.engine) as connection:
@@ -138,33 +152,67 @@ class Starter(NamedTuple):
                 answers.keep(connection, ask, _answer(code, started))
             return started
 
-    def make_run(self, code: str, execution: int, run_id: str) -> None:
-        """Make the DAG run of an execution that was planned, unless it is there.
 
-        :raises ValueError: Airflow refuses the run; the execution has failed.
-        """
+def make_waiting(
+    engine: Engine,
+    runs: Runs,
+    sources: Collection[str],
+    *,
+    codes: Collection[str] | None = None,
+    age: timedelta | None = None,
+    limit: int | None = None,
+) -> Made:
+    """Make the runs of executions of these sources that have none.
+
+    A process that dies between making a run and noting it makes it again, and Airflow says that it is there.
+
+    :param codes: only of executions of these push tasks.
+    :param age: only of executions that have waited for so long.
+    :param limit: of at most so many.
+    """
+    made: list[Waiting] = []
+    waiting = 0
+    not_now: set[str] = set()
+    for one in executions.waiting(engine, sources=sources, codes=codes, age=age, limit=limit):
+        if one.task_code in not_now:  # it would hear the same as the other of its DAG
+            waiting += 1
+            continue
         try:
-            with self.sessions() as session:
-                runs.create(
-                    session,
-                    self.dag_bag,
-                    code,
-                    run_id=run_id,
-                    execution=execution,
-                    triggered_by=self.triggered_by,
-                    user=self.user,
-                )
-        except IntegrityError:
-            pass  # it is there: the same request was faster, or died before it could note it
-        except ValueError as error:  # Airflow refuses the run, and would refuse it for ever
-            executions.finish(self.engine, execution, final=True, error=f"No DAG run could be made: {error}")
-            raise
-        executions.note_run(self.engine, execution, run_id)
+            _make_run(engine, runs, one.task_code, one.id, run_id_of(one.source, one.id), one.triggered_by)
+        except RunRefused as error:
+            log.error("Execution %s of push task %s gets no DAG run: %s", one.id, one.task_code, error)
+        except Exception as error:  # noqa: BLE001  (what is not this run's alone is raised again)
+            log.info(_WAITS, one.id, one.task_code, _why_waiting(error, one.id))
+            not_now.add(one.task_code)
+            waiting += 1
+        else:
+            made.append(one)
+    return Made(made, waiting)
 
 
 def note_waiting(code: str, started: Started, error: Exception) -> None:
     """Log that an execution has begun and its run could not be made yet."""
-    log.warning("Execution %s of push task %s waits for its DAG run: %s", started.execution, code, last_line(error))
+    log.warning(_WAITS, started.execution, code, error if isinstance(error, DagNotReady) else last_line(error))
+
+
+_WAITS = "Execution %s of push task %s waits for its DAG run: %s"
+
+
+def _why_waiting(error: Exception, execution: int) -> str:
+    if isinstance(error, DagNotReady):
+        return str(error)
+    if concerns_all(error):
+        raise error
+    return _unforeseen.told(error, f"The DAG run of execution {execution}")
+
+
+def _make_run(engine: Engine, runs: Runs, code: str, execution: int, run_id: str, user: str | None) -> None:
+    try:
+        runs.make(code, run_id, execution, user)
+    except RunRefused as error:
+        executions.finish(engine, execution, final=True, error=f"No DAG run could be made: {error}")
+        raise
+    executions.note_run(engine, execution, run_id)
 
 
 def _answer(code: str, started: Started) -> dict[str, Any]:
@@ -175,41 +223,3 @@ def _answer(code: str, started: Started) -> dict[str, Any]:
 
 def _started(answer: Mapping[str, Any]) -> Started:
     return Started(**{name: answer[name] for name in Started._fields if name != "new"}, new=False)
-
-
-def make_missing_runs(starter: Starter) -> int:
-    """Make the runs of executions whose process died before it could; returns how many.
-
-    :param starter: its source and user are those of each execution.
-    """
-    made = 0
-    for waiting in executions.waiting(starter.engine, sources=SOURCES, age=_ABANDONED, limit=_AT_ONCE):
-        if _make(starter, waiting):
-            made += 1
-            log.warning("Made the DAG run of execution %s, whose process had died before", waiting.id)
-    return made
-
-
-def make_runs_of_messages(starter: Starter, codes: Collection[str]) -> None:
-    """Make the runs of executions that messages of these push tasks have begun.
-
-    Those that cannot be made now, the DAG ``push_kafka`` makes, as all others of messages.
-    """
-    for waiting in executions.waiting(starter.engine, sources=(messages.SOURCE,)):
-        if waiting.task_code in codes:
-            _make(starter, waiting)
-
-
-def _make(starter: Starter, waiting: executions.Waiting) -> bool:
-    theirs = starter._replace(source=waiting.source, user=waiting.triggered_by)
-    try:
-        theirs.make_run(waiting.task_code, waiting.id, run_id_of(waiting.source, waiting.id))
-    except DagNotReady:
-        return False  # it is asked for again
-    except Exception as error:
-        if concerns_all(error):
-            raise
-        words = "Execution %s of push task %s got no DAG run:\n%s"
-        log.error(words, waiting.id, waiting.task_code, traceback_of(error))
-        return False
-    return True

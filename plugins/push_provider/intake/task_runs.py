@@ -1,4 +1,4 @@
-"""Asks Airflow from within a task about DAGs of push tasks, and for their runs.
+"""DAG runs of executions, asked of Airflow from within a task.
 
 The one place that uses Airflow's task-to-supervisor protocol for it, as TriggerDagRunOperator does, which makes one run
 and ends. It is no public API: Airflow is pinned, and a test holds it to what is used here.
@@ -8,42 +8,40 @@ from __future__ import annotations
 
 import os
 
-from push_provider.contract import dag_id, run_id_of
+from push_provider.contract import dag_id
+from push_provider.exceptions import DagNotReady, TaskPaused
 
 
-def make(code: str, execution: int, source: str) -> str | None:
-    """Make the run of an execution that was planned, unless it is there.
+class TaskRuns:
+    """Makes the runs; see :class:`~push_provider.intake.starter.Runs`."""
 
-    :param source: of the execution.
-    :returns: why not; None if it is there.
-    """
-    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+    def check(self, code: str) -> None:
+        """Make sure that a run would begin; it would if there is no DAG yet, or Airflow cannot say just now."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import DagResult, GetDag
 
-    # No logical date: two runs with one would be the same to Airflow, and the second a message that is lost.
-    run = run_id_of(source, execution)
-    asked = TriggerDagRun(dag_id=dag_id(code), run_id=run, conf={"execution": execution})
-    try:
-        answer = task_runner.SUPERVISOR_COMMS.send(asked)
-    except AirflowRuntimeError as error:
-        return _reason(error)
-    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
-        return f"{answer.error.value}: {answer.detail}"
-    return None
+        try:
+            answer = task_runner.SUPERVISOR_COMMS.send(GetDag(dag_id=dag_id(code)))
+        except AirflowRuntimeError:
+            return  # making the run tells what is wrong
+        if isinstance(answer, DagResult) and answer.is_paused:
+            raise TaskPaused(f"Push task {code!r} is paused: it takes no execution. Resume it first.")
 
+    def make(self, code: str, run_id: str, execution: int, user: str | None) -> None:  # noqa: ARG002  (Airflow knows)
+        """Make the run of an execution, unless it is there."""
+        from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+        from airflow.sdk.execution_time import task_runner
+        from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
-def is_paused(code: str) -> bool:
-    """Whether the DAG of a push task is paused; False also if there is none, or Airflow cannot say just now."""
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import DagResult, GetDag
-
-    try:
-        answer = task_runner.SUPERVISOR_COMMS.send(GetDag(dag_id=dag_id(code)))
-    except AirflowRuntimeError:
-        return False  # making the run tells what is wrong
-    return isinstance(answer, DagResult) and answer.is_paused
+        # No logical date: two runs with one would be the same to Airflow, and the second a message that is lost.
+        asked = TriggerDagRun(dag_id=dag_id(code), run_id=run_id, conf={"execution": execution})
+        try:
+            answer = task_runner.SUPERVISOR_COMMS.send(asked)
+        except AirflowRuntimeError as error:
+            raise DagNotReady(_reason(error)) from None
+        if isinstance(answer, ErrorResponse) and answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
+            raise DagNotReady(f"{answer.error.value}: {answer.detail}")
 
 
 def in_task() -> bool:

@@ -11,9 +11,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider import ending, settings
-from push_provider.kafka import admission, dead_letters, messages, runs
+from push_provider.intake.starter import make_waiting
+from push_provider.intake.task_runs import TaskRuns
+from push_provider.kafka import admission, dead_letters, messages
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
+from push_provider.ledger.messages import SOURCE
 from push_provider.visible import visible
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     :raises ConfigurationError: the connection or an option has to be changed.
     """
     limit, linger = settings.kafka_batch_size(), settings.kafka_linger()
-    total = Drained(0, 0, 0, 0, 0, 0, runs.make_waiting(engine))
+    total = Drained(0, 0, 0, 0, 0, 0, _make_runs(engine))
     dead_letters.forward(engine, connection)
     made_at = time.monotonic()
     with Reader(connection, Topics(settings.kafka_topics())) as reader:
@@ -79,7 +82,7 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
             total = _add(total, len(records), taken)
             full = len(records) == limit
             if not full or time.monotonic() - made_at > _RUNS_SECONDS:
-                total = total._replace(waiting=runs.make_waiting(engine))
+                total = total._replace(waiting=_make_runs(engine))
                 made_at = time.monotonic()
             reader.commit()
             _log(len(records), taken)
@@ -91,9 +94,14 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
         reader.commit()
     # A task that has just been injected is a DAG in about a second: worth a moment's wait.
     patience = time.monotonic() + _DAG_SECONDS
-    while (waiting := runs.make_waiting(engine)) and total.defined and time.monotonic() < min(patience, until):
+    while (waiting := _make_runs(engine)) and total.defined and time.monotonic() < min(patience, until):
         time.sleep(0.3)
     return total._replace(waiting=waiting)
+
+
+def _make_runs(engine: Engine) -> int:
+    """Make the DAG runs of executions that messages have begun; returns how many still wait."""
+    return make_waiting(engine, TaskRuns(), (SOURCE,)).waiting
 
 
 def _add(total: Drained, read: int, taken: Taken) -> Drained:

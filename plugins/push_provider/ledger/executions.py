@@ -766,10 +766,16 @@ class Waiting(NamedTuple):
 
 
 def waiting(
-    engine: Engine, *, sources: Collection[str], age: timedelta | None = None, limit: int | None = None
+    engine: Engine,
+    *,
+    sources: Collection[str],
+    codes: Collection[str] | None = None,
+    age: timedelta | None = None,
+    limit: int | None = None,
 ) -> list[Waiting]:
     """Executions of these sources that wait for a DAG run, oldest first.
 
+    :param codes: only those of these push tasks.
     :param age: only those that have waited for so long.
     :param limit: at most so many; None for all.
     """
@@ -783,6 +789,8 @@ def waiting(
         .order_by(push_execution.c.id)
         .limit(limit)
     )
+    if codes is not None:
+        query = query.where(push_execution.c.task_code == any_(array_of(codes)))
     if age is not None:
         query = query.where(push_execution.c.created_at < func.now() - age)
     with transaction(engine) as connection:

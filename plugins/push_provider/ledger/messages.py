@@ -215,11 +215,6 @@ def _take(
     return Taken(batch.deliveries, batch.begun, batch.defined, len(orders) - len(fresh), rejected)
 
 
-def waiting(engine: Engine) -> list[tuple[int, str]]:
-    """Executions that messages began and that no DAG run has been made for: id and task, oldest first."""
-    return [(one.id, one.task_code) for one in executions.waiting(engine, sources=(SOURCE,))]
-
-
 class _Batch:
     """The orders of one transaction, task by task."""
 

@@ -58,8 +58,8 @@ class PushNotifier(BaseNotifier):
 
         :raises PushError: it cannot begin; Airflow writes it to the log of what called back.
         """
-        from push_provider.intake import task_runs
         from push_provider.intake.other_dags import begin
+        from push_provider.intake.task_runs import in_task
         from push_provider.ledger.engine import get_engine
 
         who, moment = _moment(context)
@@ -70,7 +70,7 @@ class PushNotifier(BaseNotifier):
             variables=self.variables,
             key=f"notify:{moment}:{_digest((self.recipients, self.variables))}",
             triggered_by=who,
-            in_task=task_runs.in_task(),
+            in_task=in_task(),
         )
         self.log.info("Execution %s of push task %s tells of it", begun.execution, self.push_task)
 

@@ -20,15 +20,14 @@ from sqlalchemy import text as sql
 
 from push_provider import ending
 from push_provider.contract import parse
-from push_provider.exceptions import BrokerUnavailable, ConfigurationError
-from push_provider.intake import task_runs
+from push_provider.exceptions import BrokerUnavailable, ConfigurationError, DagNotReady
+from push_provider.intake.task_runs import TaskRuns
 from push_provider.kafka import admission, messages, producer
 from push_provider.kafka.connection import Topics, consumer_config
 from push_provider.kafka.drain import Drained, drain
 from push_provider.kafka.producer import Outgoing, Place
 from push_provider.kafka.reader import Reader, Record
 from push_provider.ledger import deliveries, executions, rejected, tasks
-from push_provider.ledger import messages as ledger_messages
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -295,7 +294,8 @@ def test_an_execution_waits_while_its_dag_is_not_there(
     supervisor.refuse = AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
     drained = run(ledger, connection)
     assert (drained.deliveries, drained.waiting) == (1, 1)
-    assert task_runs.make("t", 1, "kafka") == "Dag not found"
+    with pytest.raises(DagNotReady, match=r"^Dag not found$"):
+        TaskRuns().make("t", "kafka__1", 1, None)
     supervisor.refuse = None
     assert run(ledger, connection) == Drained(0, 0, 0, 0, 0, 0, 0)
     assert list(supervisor.runs) == ["kafka__1"]
@@ -604,4 +604,4 @@ def test_producing_without_a_broker_says_so(connect: Callable[..., Any], monkeyp
 def test_only_executions_that_messages_began_wait_for_this(ledger: Engine) -> None:
     apply(ledger, recipients=["a@example.com"])
     executions.plan(ledger, "t", source="cli", freeze=lambda _: {})
-    assert ledger_messages.waiting(ledger) == []
+    assert executions.waiting(ledger, sources=["kafka"]) == []
