@@ -126,6 +126,8 @@ def _lists() -> None:
         ("tasks", tasks, {}),
         ("tasks, by status", tasks, {"status": "failed"}),
         ("tasks, by recipient", tasks, {"recipient": "r77@example.com"}),
+        ("tasks, by part of a recipient", tasks, {"search": "r77@exam"}),
+        ("tasks, by part of all", tasks, {"search": "example"}),
         ("tasks, by part of the name", tasks, {"name": "no. 777"}),
         ("tasks, by application", tasks, {"app": "app-3"}),
         ("tasks, the delayed", tasks, {"delayed": True}),

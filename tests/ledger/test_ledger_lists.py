@@ -97,6 +97,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "the default sender of a channel that none has": {"sender": ["nobody"], "default_of": ["sms"]},
     "a few": {"codes": {"crowd-5", "crowd-9"}},
     "a recipient": {"recipient": "r77@example.com"},
+    "part of a recipient": {"search": "R77@exam"},
+    "part of a name": {"search": "no. 777"},
+    "part of nothing": {"search": "no such thing"},
+    "part of a sender": {"search": "shop@", "search_senders": ["account-7"]},
 }
 DELIVERIES: dict[str, dict[str, Any]] = {
     **{name: filters for name, filters in EXECUTIONS.items() if "state" not in filters},
@@ -235,6 +239,53 @@ def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:
     assert [item.code for item in tasks.find(crowded, recipient="r77@example.com")] == ["crowd-77"]
     assert pages_read(crowded, lambda: tasks.find(crowded, recipient="r77@example.com")) < 50
     assert pages_read(crowded, lambda: tasks.count(crowded, cap=CAP, recipient="r77@example.com")) < 50
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("r777@", {"crowd-777"}),
+        ("CROWD-777", {"crowd-777"}),
+        ("no. 777", {"crowd-777"}),
+        ("77@example.com", {f"crowd-{n}" for n in range(1, 1001) if n % 100 == 77}),
+        ("%", set()),
+        ("_", set()),
+        ("/", set()),
+        ('["', set()),
+    ],
+)
+def test_what_a_search_finds(crowded: Engine, text: str, found: set[str]) -> None:
+    assert {item.code for item in tasks.find(crowded, search=text)} == found
+
+
+def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Engine) -> None:
+    """Also of a task that many addresses are searched of: PostgreSQL rewrites its row in place (HOT)."""
+    with crowded.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(_MANY_ADDRESSES)
+        connection.execute(text("VACUUM push_task"))
+
+        def updates() -> Any:
+            connection.execute(text("SELECT pg_stat_force_next_flush()"))
+            query = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'push_task'")
+            return connection.execute(query).one()
+
+        before = updates()
+        for number in range(20):
+            connection.execute(
+                text("UPDATE push_task SET executions = :n, last_execution_at = now() WHERE code = 'crowd-addresses'"),
+                {"n": number},
+            )
+        after = updates()
+    assert after.n_tup_upd - before.n_tup_upd == 20
+    assert after.n_tup_hot_upd - before.n_tup_hot_upd >= 18
+
+
+_MANY_ADDRESSES = text("""
+    INSERT INTO push_task (code, name, channel, spec, execution_type, schedule_since, shard, revision)
+    SELECT 'crowd-addresses', 'Addresses', 'email', jsonb_build_object('schedule', CAST('{"kind": "manual"}' AS jsonb),
+           'recipients', jsonb_agg(jsonb_build_object('to', 'x' || n || '@many.example'))), 'loop', now(), 0, 0
+    FROM generate_series(1, 10000) AS n
+""")
 
 
 def test_statistics_of_a_day_read_that_day(crowded: Engine) -> None:

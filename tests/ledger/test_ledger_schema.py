@@ -114,6 +114,8 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
     schema.migrate(empty)
     postgres.create_database(name := f"made_{uuid.uuid4().hex[:12]}")
     made = create_engine(postgres.url(name))
+    with made.begin() as connection:
+        connection.execute(text("CREATE EXTENSION pg_trgm"))
     metadata.create_all(made)
     query = text(
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text LIKE 'push\\_%'"
@@ -141,6 +143,21 @@ def test_downgrade_leaves_nothing(empty: Engine) -> None:
         assert inspect(connection).get_table_names() == ["push_alembic_version"]
         assert inspect(connection).get_sequence_names() == []
     assert schema.migrate(empty) == (None, HEAD)
+
+
+def test_a_role_that_may_create_nothing_is_told_what_to_do(empty: Engine) -> None:
+    """The tables' schema is the role's, but the database is another's, which an extension takes."""
+    role = f"role_{uuid.uuid4().hex[:12]}"
+    with empty.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        connection.execute(text(f"GRANT ALL ON SCHEMA public TO {role}"))
+    theirs = create_engine(empty.url.set(username=role))
+    with pytest.raises(LedgerUnavailable, match=r"permission denied .*pg_trgm.*run 'CREATE EXTENSION pg_trgm'"):
+        schema.migrate(theirs)
+    with empty.begin() as connection:
+        connection.execute(text("CREATE EXTENSION pg_trgm"))
+    assert schema.migrate(theirs) == (None, HEAD)
+    theirs.dispose()
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(empty: Engine) -> None:

@@ -165,6 +165,21 @@ def senders(session: Session, sender: str, caller: Caller) -> dict[str, Any]:
     return {"sender": ids, "default_of": [name for name, default in defaults.items() if default in ids]}
 
 
+def senders_with(session: Session, text: str, caller: Caller) -> dict[str, Any]:
+    """What a search for part of a sender adds: configurations whose address has it, of those that the caller may see.
+
+    Which tasks name a configuration whose id has it, the ledger knows by itself; but not which one is the default.
+    """
+    types = list(default_configs.channel_types())
+    query = select(Connection.conn_id).where(
+        Connection.login.icontains(text, autoescape=True), Connection.conn_type.in_(types)
+    )
+    ids = {conn_id for conn_id in session.scalars(query) if caller.may_read_connection(conn_id)}
+    defaults = default_configs.current(get_engine()).items()
+    default_of = [name for name, default in defaults if default in ids or text.lower() in default.lower()]
+    return {"search_senders": ids, "search_default_of": default_of}
+
+
 def _types() -> Mapping[str, Mapping[str, Any]]:
     """The forms of the push types by their names."""
     return {form["connection-type"]: form for form in get_provider_info()["connection-types"]}

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from push_provider import settings, written
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JSON_TYPE, JsonBody, PatchBody, merge_patch, unknown_fields
-from push_provider.api.configs import senders
+from push_provider.api.configs import senders, senders_with
 from push_provider.api.guards import Caller, CallerDep, Right, needs, sessions
 from push_provider.api.models import (
     PAUSED,
@@ -107,6 +107,14 @@ def list_tasks(
     ] = None,
     recipient: Annotated[Text | None, Query(description="An address among the task's own recipients")] = None,
     name: Annotated[Text | None, Query(description="Text in its name, in capitals or not")] = None,
+    search: Annotated[
+        Text | None,
+        Query(
+            description="Text in its name or code, in an address among its own recipients, or in the address or "
+            "connection id of its sender, in capitals or not",
+            examples=["lilei@"],
+        ),
+    ] = None,
     app: Text | None = None,
     owner: Text | None = None,
     last_run_from: Annotated[Moment | None, Query(description="Last execution at this moment or later")] = None,
@@ -122,6 +130,8 @@ def list_tasks(
     with sessions() as session:
         paused = runs.paused_codes(session)
         senders_of = senders(session, sender, caller) if sender is not None else {}
+        if search is not None:
+            senders_of |= senders_with(session, search, caller)
     filters: dict[str, Any] = {
         "codes": codes,
         "status": status,
@@ -130,6 +140,7 @@ def list_tasks(
         "delayed": delayed,
         "recipient": recipient,
         "name": name,
+        "search": search,
         "app": app,
         "owner": owner,
         "last_run_from": last_run_from,

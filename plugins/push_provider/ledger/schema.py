@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger.engine import explained
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _MIGRATION_LOCK = 0x7075_7368  # "push": one migration at a time, whoever starts it
+_EXTENSION = "pg_trgm"
 
 
 def _config() -> Config:
@@ -29,7 +31,8 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
     """Bring the tables to the newest version; two at once wait for each other.
 
     :returns: the version before and after.
-    :raises LedgerUnavailable: the database cannot be reached, or its tables are newer than this package.
+    :raises LedgerUnavailable: the database cannot be reached, its tables are newer than this package, or the role may
+        not create the extension that searches need.
     """
     from alembic import command
     from alembic.runtime.migration import MigrationContext
@@ -47,6 +50,14 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
             raise LedgerUnavailable(
                 f"The ledger's tables are at version {before}, newer than this package; update the package"
             ) from error
+        except DBAPIError as error:
+            words = str(error.orig).partition("\n")[0]
+            if _EXTENSION not in words:
+                raise
+            raise LedgerUnavailable(
+                f"{words}. Searches need this extension, which is part of PostgreSQL (postgresql-contrib). Have an "
+                f"administrator run 'CREATE EXTENSION {_EXTENSION}' in the ledger's database, and migrate again"
+            ) from None
         after = MigrationContext.configure(connection, opts=options).get_current_revision()
     if after is None:
         raise RuntimeError("alembic applied no revision")

@@ -110,6 +110,11 @@ _NOW = text("now()")
 revision = Sequence("push_revision", metadata=metadata)
 """Numbers every change of a push task that its DAG must follow."""
 
+# Written as PostgreSQL shows it, as below. Of the recipients' list the addresses alone are left, a line each.
+_SEARCHED = """lower((((((((code)::text || chr(10)) || name) || chr(10)) || COALESCE(config, ''::text)) || chr(10)) ||
+    btrim(replace((jsonb_path_query_array(spec, '$."recipients"[*]."to"'::jsonpath))::text, '", "'::text, chr(10)),
+    '["]'::text)))"""
+
 push_task = Table(
     "push_task",
     metadata,
@@ -134,6 +139,8 @@ push_task = Table(
     Column("schedule", JSONB, Computed("spec -> 'schedule'", persisted=True)),
     Column("subject", Text, Computed("spec ->> 'subject'", persisted=True)),
     Column("recipients", Integer, Computed("jsonb_array_length(spec -> 'recipients')", persisted=True)),
+    # What a search for part of a word looks through. It changes as rarely as the spec does.
+    Column("searched", Text, Computed(_SEARCHED, persisted=True)),
     _one_of("status", TaskStatus),
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
     # Nothing that changes with each execution (status, executions, last_execution_at, updated_at) is in an index: one
@@ -151,6 +158,13 @@ push_task = Table(
         "push_task_addresses_ix",
         text('jsonb_path_query_array(spec, \'$."recipients"[*]."to"\'::jsonpath)'),
         postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    ),
+    Index(
+        None,
+        "searched",
+        postgresql_using="gin",
+        postgresql_ops={"searched": "gin_trgm_ops"},
         postgresql_with={"fastupdate": "off"},
     ),
     comment="One push task; spec is the contract as JSON",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -421,6 +422,10 @@ class TaskFilter(NamedTuple):
     :param default_of: with ``sender``, also tasks of these channels that name no configuration.
     :param recipient: has this address among its own.
     :param name: has this text in its name, in capitals or not.
+    :param search: has this text in its name, code or configuration's id, or in an address among its own recipients,
+        in capitals or not.
+    :param search_senders: with ``search``, also tasks of these connection ids.
+    :param search_default_of: with ``search``, also tasks of these channels that name no configuration.
     """
 
     codes: Collection[str] | None = None
@@ -433,6 +438,9 @@ class TaskFilter(NamedTuple):
     default_of: Collection[str] = ()
     recipient: str | None = None
     name: str | None = None
+    search: str | None = None
+    search_senders: Collection[str] = ()
+    search_default_of: Collection[str] = ()
     app: str | None = None
     owner: str | None = None
     last_run_from: datetime | None = None
@@ -483,18 +491,39 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
         at_once = push_task.c.schedule["kind"].astext.in_(("now", "manual"))
         clauses.append(not_(at_once) if wanted.delayed else at_once)
     if wanted.sender is not None:
-        named = push_task.c.config == any_(array_of(wanted.sender))
-        default = and_(push_task.c.config.is_(None), push_task.c.channel.in_(wanted.default_of))
-        clauses.append(or_(named, default) if wanted.default_of else named)
+        clauses.append(_sent_through(wanted.sender, wanted.default_of))
     if wanted.recipient is not None:
         clauses.append(_ADDRESSES.op("@>")(cast([wanted.recipient], JSONB)))
     if wanted.name is not None:
         clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
+    if wanted.search is not None:
+        # The index knows no column but this one; what is searched for is made small by what made that small.
+        found = push_task.c.searched.like(func.lower(_part(wanted.search)), escape="/")
+        by_sender = wanted.search_senders or wanted.search_default_of
+        clauses.append(
+            or_(found, _sent_through(wanted.search_senders, wanted.search_default_of)) if by_sender else found
+        )
     if wanted.last_run_from is not None:
         clauses.append(push_task.c.last_execution_at >= wanted.last_run_from)
     if wanted.last_run_to is not None:
         clauses.append(push_task.c.last_execution_at < wanted.last_run_to)
     return query.where(*clauses)
+
+
+def _part(text: str) -> str:
+    """The pattern of LIKE that finds a text anywhere."""
+    return f"%{re.sub('([/%_])', _ESCAPED, text)}%"
+
+
+_ESCAPED = r"/\1"
+
+
+def _sent_through(configs: Collection[str], default_of: Collection[str]) -> ColumnElement[bool]:
+    """Tasks of these sender configurations, and those of these channels that name none."""
+    named = push_task.c.config == any_(array_of(configs))
+    if not default_of:
+        return named
+    return or_(named, and_(push_task.c.config.is_(None), push_task.c.channel.in_(default_of)))
 
 
 def cancel(engine: Engine, code: str) -> int:
