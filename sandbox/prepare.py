@@ -112,7 +112,7 @@ def apply_examples(folder: Path) -> None:
     from push_provider import settings
     from push_provider.cli import documents
     from push_provider.exceptions import UnknownTask
-    from push_provider.ledger import tasks
+    from push_provider.ledger import definitions, tasks
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
@@ -120,7 +120,7 @@ def apply_examples(folder: Path) -> None:
         try:
             tasks.get(engine, task.code)
         except UnknownTask:
-            tasks.apply(engine, task, now=datetime.now(UTC), default_timezone=settings.default_timezone())
+            definitions.apply(engine, task, now=datetime.now(UTC), default_timezone=settings.default_timezone())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from push_provider import bundle as bundle_module
 from push_provider.bundle import PushTaskBundle, shard_file
 from push_provider.contract import parse
-from push_provider.ledger import tasks
+from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import SHARDS, shard_of
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def apply(ledger: Engine) -> Callable[..., None]:
     def apply(*codes: str, **fields: Any) -> None:
         for code in codes:
             task = {"code": code, "name": "Bundle", "channel": "email", "subject": "s", "content": "c", **fields}
-            tasks.apply(
+            definitions.apply(
                 ledger,
                 parse({"recipients": ["a@example.com"], **task}),
                 now=datetime(2026, 7, 1, tzinfo=UTC),
@@ -79,8 +79,8 @@ def apply(ledger: Engine) -> Callable[..., None]:
 def build(engine: Engine, *codes: str) -> None:
     """What the DAG processor does to the shards of these tasks."""
     for shard in {shard_of(code) for code in codes}:
-        revision, _ = tasks.shard_tasks(engine, shard)
-        tasks.mark_built(engine, {shard: revision})
+        revision, _ = shards.shard_tasks(engine, shard)
+        shards.mark_built(engine, {shard: revision})
 
 
 def files(folder: Path) -> list[str]:
@@ -304,9 +304,9 @@ def test_a_change_during_a_parse_is_not_lost(
     apply("one")
     bundle.initialize()
     bundle.refresh()
-    revision, _ = tasks.shard_tasks(ledger, shard_of("one"))  # the parse begins
+    revision, _ = shards.shard_tasks(ledger, shard_of("one"))  # the parse begins
     apply("one", subject="another")
-    tasks.mark_built(ledger, {shard_of("one"): revision})  # and ends
+    shards.mark_built(ledger, {shard_of("one"): revision})  # and ends
     age(folder)
     assert bundle.refresh_interval == 0
     bundle.refresh()

@@ -21,7 +21,7 @@ from push_provider import parses
 from push_provider.bundle import PushTaskBundle, shard_file
 from push_provider.cli import documents
 from push_provider.contract import parse
-from push_provider.ledger import tasks
+from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import push_task, shard_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Desk:
     def apply(self, code: str, **fields: Any) -> None:
         smallest = {"code": code, "name": code, "channel": "email", "subject": "s", "content": SECRET_CONTENT}
         task = parse({"recipients": [SECRET_ADDRESS], **smallest, **fields})
-        tasks.apply(self.engine, task, now=NOW, default_timezone="UTC")
+        definitions.apply(self.engine, task, now=NOW, default_timezone="UTC")
 
     def damage(self, code: str, field: str, value: Any) -> None:
         """Store what this version refuses or does not understand, as another version might have."""
@@ -57,7 +57,7 @@ class Desk:
                 .where(push_task.c.code == code)
                 .values(spec=func.jsonb_set(column, [field], cast(value, JSONB)))
             )
-            tasks.changed(connection, code)
+            shards.changed(connection, code)
 
     def load(self, code: str | None = None) -> DagBag:
         """Load all files, or the one of a task."""
@@ -75,7 +75,7 @@ class Desk:
     def is_noted(self, code: str) -> bool:
         """Whether the parse left word that it saw the shard as it is."""
         parse = parses.latest(self.bundle.path, shard_of(code))
-        return parse is not None and parse.revision == tasks.shards(self.engine)[shard_of(code)][0]
+        return parse is not None and parse.revision == shards.revisions(self.engine)[shard_of(code)][0]
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_task_of_an_earlier_version_is_a_service(desk: Desk) -> None:
     desk.apply("old")
     with desk.engine.begin() as connection:
         connection.execute(update(push_task).values(spec=push_task.c.spec.op("-")("category")))
-        tasks.changed(connection, "old")
+        shards.changed(connection, "old")
     task = stored(desk.load("old").dags["push__old"]).task_dict["send"]
     assert (task.pool, task.priority_weight) == ("default_pool", 1)
 
@@ -466,7 +466,7 @@ def test_every_example_becomes_a_dag(desk: Desk, monkeypatch: pytest.MonkeyPatch
     examples = documents.read([str(path) for path in sorted(EXAMPLES.glob("*.yaml"))])
     assert len(examples) >= 3
     for task in examples:
-        tasks.apply(desk.engine, task, now=NOW, default_timezone="UTC")
+        definitions.apply(desk.engine, task, now=NOW, default_timezone="UTC")
     bag = desk.load()
     assert bag.import_errors == {}
     assert bag.captured_warnings == {}

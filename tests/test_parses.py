@@ -21,7 +21,7 @@ from push_provider import bundle as bundle_module
 from push_provider import parses
 from push_provider.bundle import PushTaskBundle
 from push_provider.contract import parse
-from push_provider.ledger import tasks
+from push_provider.ledger import definitions, shards
 from push_provider.ledger.tables import shard_of
 from push_provider.parses import Parse, shard_file
 
@@ -130,7 +130,7 @@ class Desk:
 
     def apply(self, subject: str = "Hello") -> None:
         task = {"code": "one", "name": "One", "channel": "email", "subject": subject, "content": "c"}
-        tasks.apply(
+        definitions.apply(
             self.ledger,
             parse({"recipients": ["a@example.com"], **task}),
             now=datetime(2026, 7, 1, tzinfo=UTC),
@@ -140,13 +140,13 @@ class Desk:
     def parse(self, ago: float = 0.0, *, stored: bool = True) -> None:
         """What the DAG processor does, so many seconds ago."""
         began = datetime.now(UTC) - timedelta(seconds=ago)
-        revision, rows = tasks.shard_tasks(self.ledger, shard_of("one"))
+        revision, rows = shards.shard_tasks(self.ledger, shard_of("one"))
         parses.note(self.folder, shard_of("one"), Parse(revision, len(rows), began))
         if stored:
             store(self.airflow, "push__one", began + timedelta(milliseconds=1), shard_of("one"))
 
     def is_built(self) -> bool:
-        return tasks.shards(self.ledger)[shard_of("one")][1]
+        return shards.revisions(self.ledger)[shard_of("one")][1]
 
     def wants(self) -> bool:
         """Whether the bundle wants a parse; then it asks for it."""

@@ -110,11 +110,11 @@ class PushTaskBundle(BaseDagBundle):
         """Nothing to view elsewhere."""
 
     def _shards(self) -> dict[int, tuple[int, bool]]:
-        from push_provider.ledger import tasks
+        from push_provider.ledger import shards
         from push_provider.ledger.engine import get_engine
 
         try:
-            shards = tasks.shards(get_engine())
+            found = shards.revisions(get_engine())
         except PushError as error:
             # The DAGs that Airflow has stay; new ones wait until the ledger is back.
             if self._reachable:
@@ -122,27 +122,27 @@ class PushTaskBundle(BaseDagBundle):
             self._reachable = False
             return {}
         self._reachable = True
-        return shards
+        return found
 
-    def _settled(self, shards: dict[int, tuple[int, bool]]) -> dict[int, tuple[int, bool]]:
+    def _settled(self, found: dict[int, tuple[int, bool]]) -> dict[int, tuple[int, bool]]:
         """The same, when those are noted as built whose newest revision Airflow has stored since."""
-        from push_provider.ledger import tasks
+        from push_provider.ledger import shards
         from push_provider.ledger.engine import get_engine
 
         seen = {}
-        for shard, (revision, built) in shards.items():
+        for shard, (revision, built) in found.items():
             parse = None if built else parses.latest(self._folder, shard)
             if parse and parse.revision == revision:
                 seen[shard] = parse
         if not seen:
-            return shards
+            return found
         try:
             stored = parses.stored(self.name, seen)
-            tasks.mark_built(get_engine(), {shard: seen[shard].revision for shard in stored})
+            shards.mark_built(get_engine(), {shard: seen[shard].revision for shard in stored})
         except (PushError, SQLAlchemyError) as error:
             log.warning("Whether push tasks are DAGs cannot be told yet: %s", type(error).__name__)
-            return shards
-        return shards | {shard: (seen[shard].revision, True) for shard in stored}
+            return found
+        return found | {shard: (seen[shard].revision, True) for shard in stored}
 
     def _stale(self, shards: dict[int, tuple[int, bool]]) -> list[int]:
         """Shards whose file must be parsed.

@@ -18,7 +18,7 @@ from push_provider import parses, schedule, settings
 from push_provider.channels import registry
 from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
 from push_provider.exceptions import PushError
-from push_provider.ledger import tasks
+from push_provider.ledger import shards
 from push_provider.ledger.engine import get_engine
 from push_provider.operators.push import BrokenTaskOperator
 from push_provider.policy.lanes import MARKETING, lane_of
@@ -26,7 +26,7 @@ from push_provider.timetable import ClosedTimetable
 from push_provider.variable_names import variable_names
 
 if TYPE_CHECKING:
-    from push_provider.ledger.tasks import ShardTask
+    from push_provider.ledger.shards import ShardTask
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ def push_dags(shard: int) -> None:
     engine = get_engine()
     wanted = get_parsing_context().dag_id
     if wanted is not None:
-        _, rows = tasks.shard_tasks(engine, shard, wanted.removeprefix(DAG_PREFIX))
+        _, rows = shards.shard_tasks(engine, shard, wanted.removeprefix(DAG_PREFIX))
         for row in rows:
             _build(row)
         return
     began = datetime.now(UTC)
-    revision, rows = tasks.shard_tasks(engine, shard)
+    revision, rows = shards.shard_tasks(engine, shard)
     for row in rows:
         _build(row)
     # Not "built" yet: Airflow has to store it.

@@ -41,11 +41,11 @@ def operator(folder: Path, channel: str, recipients: Sequence[Any], **fields: An
 
 def _send(engine: Any, code: str, channel: str, recipients: Sequence[Any], fields: dict[str, Any]) -> float:
     from push_provider.contract import parse
-    from push_provider.ledger import tasks
+    from push_provider.ledger import definitions
     from push_provider.operators.push import EmailPushOperator, SmsPushOperator
 
     task = parse({"code": code, "name": "Bench", "channel": channel, "recipients": list(recipients), **fields})
-    tasks.apply(engine, task, now=datetime.now(UTC), default_timezone="UTC")
+    definitions.apply(engine, task, now=datetime.now(UTC), default_timezone="UTC")
     run = SimpleNamespace(
         run_id=f"run-{code}", conf={}, run_type="manual", logical_date=None, start_date=None, triggering_user_name=None
     )

@@ -72,13 +72,13 @@ class Stage:
     def apply(self, **fields: Any) -> float:
         """Create a push task; the moment after its commit."""
         from push_provider.contract import parse
-        from push_provider.ledger import tasks
+        from push_provider.ledger import definitions
         from push_provider.ledger.engine import get_engine
 
         task = parse(
             {"channel": "email", "subject": "Bench", "content_type": "text", "content": "Bench {{ to }}", **fields}
         )
-        tasks.apply(get_engine(), task, now=datetime.now(UTC), default_timezone="UTC")
+        definitions.apply(get_engine(), task, now=datetime.now(UTC), default_timezone="UTC")
         return time.time()
 
     def fill(self, count: int) -> None:

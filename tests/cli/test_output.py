@@ -18,7 +18,7 @@ from push_provider.cli import commands
 from push_provider.contract import parse
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
 from push_provider.kafka import admission, messages
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import closing, definitions, planning, sending
 from push_provider.visible import visible
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def hostile(ledger: Engine) -> Engine:
     task = {"code": "odd", "name": HOSTILE, "channel": "email", "subject": HOSTILE, "content": HOSTILE,
             "schedule": {"kind": "manual"}, "recipients": ["a@example.com"]}  # fmt: skip
     now = datetime.now(UTC)
-    tasks.apply(ledger, parse({**task, "name": "Odd", "subject": "Hello"}), now=now, default_timezone="UTC")
+    definitions.apply(ledger, parse({**task, "name": "Odd", "subject": "Hello"}), now=now, default_timezone="UTC")
     # Such a name is refused today; it stands in ledgers that were filled before.
     rename = "UPDATE push_task SET name = :name, spec = jsonb_set(spec, '{name}', to_jsonb(CAST(:name AS text)))"
     with ledger.begin() as connection:
         connection.execute(text(rename), {"name": HOSTILE})
-    plan = executions.plan(ledger, "odd", source="manual", freeze=lambda _: {})
-    executions.fail_pending(ledger, plan.id, code="content", reason=HOSTILE)
-    executions.finish(ledger, plan.id, final=True, error=HOSTILE)
+    plan = planning.plan(ledger, "odd", source="manual", freeze=lambda _: {})
+    sending.fail_pending(ledger, plan.id, code="content", reason=HOSTILE)
+    closing.finish(ledger, plan.id, final=True, error=HOSTILE)
     admission.take(ledger, messages.read("t", 0, 0, json.dumps({"task": "odd", HOSTILE: 1}).encode()))
     return ledger
 

@@ -176,11 +176,12 @@ class Platform:
         from sqlalchemy import create_engine
 
         from push_provider.contract import parse
-        from push_provider.ledger import tasks as ledger
+        from push_provider.ledger import definitions
 
         engine = create_engine(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"])
         for task in tasks:
-            ledger.apply(engine, parse({"channel": "email", **task}), now=datetime.now(UTC), default_timezone="UTC")
+            wanted = parse({"channel": "email", **task})
+            definitions.apply(engine, wanted, now=datetime.now(UTC), default_timezone="UTC")
         engine.dispose()
 
     def ledger(self, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from airflow.sdk import Connection
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError
 from push_provider.kafka import admission, messages
-from push_provider.ledger import tasks
+from push_provider.ledger import definitions, tasks
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,7 +54,7 @@ class Desk:
             self.apply(f"{app}-one", app=app, recipients=["own@example.com"])
 
     def apply(self, code: str, **fields: Any) -> None:
-        tasks.apply(self.ledger, parse(task(code, **fields)), now=NOW, default_timezone="UTC")
+        definitions.apply(self.ledger, parse(task(code, **fields)), now=NOW, default_timezone="UTC")
 
     def set(self, **options: Any) -> None:
         for name, value in options.items():

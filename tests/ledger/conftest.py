@@ -21,7 +21,7 @@ from ledger_desk import Desk
 from push_provider.ledger.engine import AS_WRITTEN
 
 if TYPE_CHECKING:
-    from push_provider.ledger.executions import Plan
+    from push_provider.ledger.planning import Plan
     from sandbox.postgres import PostgresServer
 
 
@@ -53,10 +53,10 @@ def other_process(shared: Engine, tmp_path: Path) -> Callable[[Desk, Plan, str],
             "import sys\n"
             "from sqlalchemy import create_engine\n"
             "from push_provider.channels.base import Outcome, Result\n"
-            "from push_provider.ledger import executions\n"
+            "from push_provider.ledger import sending\n"
             f"engine = create_engine({shared.url.render_as_string(hide_password=False)!r})\n"
             f"code, execution = {desk.code!r}, {plan.id}\n"
-            "with executions.sending(engine, code, execution, on_unknown='resend'):\n"
+            "with sending.held(engine, code, execution, on_unknown='resend'):\n"
             + textwrap.indent(textwrap.dedent(block), "    ")
             + "\n    print('ready', flush=True)\n    sys.stdin.read()\n"
         )

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.contract import PushTask, parse
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Engine
 
+    from push_provider.ledger.definitions import Applied
     from push_provider.ledger.deliveries import DeliveryRow
-    from push_provider.ledger.executions import ExecutionRow, Plan
-    from push_provider.ledger.tasks import Applied
+    from push_provider.ledger.executions import ExecutionRow
+    from push_provider.ledger.planning import Plan
 
 NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
 LOOP: dict[str, Any] = {"type": "loop"}
@@ -50,30 +51,31 @@ class Desk:
 
     def apply(self, **fields: Any) -> Applied:
         options = {key: fields.pop(key) for key in ("now", "dry_run") if key in fields}
-        return tasks.apply(self.engine, push(self.code, **fields), **{"now": NOW, "default_timezone": "UTC", **options})
+        options = {"now": NOW, "default_timezone": "UTC", **options}
+        return definitions.apply(self.engine, push(self.code, **fields), **options)
 
     def plan(self, **options: Any) -> Plan:
-        return executions.plan(
+        return planning.plan(
             self.engine,
             self.code,
             **{"source": "manual", "freeze": lambda _: {"message": "Good day"}, **options},
         )
 
     def sending(self, plan: Plan, on_unknown: str = "resend") -> AbstractContextManager[None]:
-        return executions.sending(self.engine, self.code, plan.id, on_unknown=on_unknown)
+        return sending.held(self.engine, self.code, plan.id, on_unknown=on_unknown)
 
     def claim(self, plan: Plan, limit: int = 100, after: int = 0) -> list[Delivery]:
-        return executions.claim(self.engine, plan.id, limit, after=after)
+        return sending.claim(self.engine, plan.id, limit, after=after)
 
     def record(self, claimed: Sequence[Delivery], *results: Result) -> None:
         assert len(claimed) == len(results)
-        executions.record(self.engine, [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
+        sending.record(self.engine, [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
 
-    def run(self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend") -> executions.Counts:
+    def run(self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend") -> closing.Counts:
         """One try of an execution, with these results for what is pending, in order."""
         with self.sending(plan, on_unknown):
             self.record(self.claim(plan), *results)
-            return executions.finish(self.engine, plan.id, final=final)
+            return closing.finish(self.engine, plan.id, final=final)
 
     @property
     def row(self) -> tasks.TaskRow:

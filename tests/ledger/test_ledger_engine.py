@@ -16,9 +16,9 @@ import pytest
 from ledger_desk import NOW, push
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from push_provider.contract import Recipient
+from push_provider.contract import Recipient, Trigger
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
-from push_provider.ledger import executions, schema, tasks
+from push_provider.ledger import definitions, planning, schema, sending, shards, task_lists, tasks
 from push_provider.ledger.engine import get_engine, transaction
 from push_provider.unforeseen import traceback_of
 
@@ -38,7 +38,7 @@ def dead_port() -> Iterator[int]:
 
 def test_an_unreachable_database(monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
     monkeypatch.setenv(OPTION, f"postgresql://push:open-sesame@127.0.0.1:{dead_port}/push")
-    for call in (tasks.find, tasks.shards, schema.migrate):
+    for call in (task_lists.find, shards.revisions, schema.migrate):
         with pytest.raises(LedgerUnavailable) as caught:
             call(get_engine())  # type: ignore[operator]
         assert isinstance(caught.value, TransientError)
@@ -91,7 +91,7 @@ def test_one_engine_a_database(ledger: Engine) -> None:
 def test_a_database_that_is_not_there(postgres: PostgresServer) -> None:
     engine = create_engine(postgres.url("nowhere"))
     with pytest.raises(LedgerUnavailable, match='database "nowhere" does not exist'):
-        tasks.find(engine)
+        task_lists.find(engine)
     engine.dispose()
 
 
@@ -99,11 +99,11 @@ def test_a_database_that_is_not_migrated(postgres: PostgresServer) -> None:
     postgres.create_database("bare")
     engine = create_engine(postgres.url("bare"))
     for call in (
-        lambda: tasks.find(engine),
-        lambda: tasks.apply(engine, push("a"), now=NOW, default_timezone="UTC"),
-        lambda: tasks.shard_tasks(engine, 1),
-        lambda: executions.plan(engine, "a", source="cli", freeze=lambda _: {}),
-        lambda: executions.sending(engine, "a", 1, on_unknown="hold").__enter__(),
+        lambda: task_lists.find(engine),
+        lambda: definitions.apply(engine, push("a"), now=NOW, default_timezone="UTC"),
+        lambda: shards.shard_tasks(engine, 1),
+        lambda: planning.plan(engine, "a", source="cli", freeze=lambda _: {}),
+        lambda: sending.held(engine, "a", 1, on_unknown="hold").__enter__(),
     ):
         with pytest.raises(LedgerUnavailable, match="airflow push migrate"):
             call()
@@ -122,7 +122,7 @@ def test_other_faults_stay_what_they_are(ledger: Engine) -> None:
         raise ZeroDivisionError
     with pytest.raises(Exception, match="division by zero"), transaction(ledger) as connection:
         connection.execute(text("SELECT 1 / 0"))
-    assert tasks.find(ledger) == []
+    assert task_lists.find(ledger) == []
 
 
 class TimeIsOver(BaseException):
@@ -131,7 +131,7 @@ class TimeIsOver(BaseException):
 
 def test_a_signal_in_the_middle_of_a_call_stays_what_it_is(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The question is asked, and its answer not read: the driver then says that its connection is busy."""
-    assert tasks.find(ledger) == []  # a connection that is asked, before it is used again, whether it still lives
+    assert task_lists.find(ledger) == []  # a connection that is asked, before it is used again, whether it still lives
     send = psycopg.Cursor._execute_send  # type: ignore[attr-defined]
 
     def broken_off(*args: object, **kwargs: object) -> None:
@@ -140,14 +140,14 @@ def test_a_signal_in_the_middle_of_a_call_stays_what_it_is(ledger: Engine, monke
         raise TimeIsOver
 
     for call in (
-        lambda: tasks.find(ledger),
-        lambda: tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC"),
-        lambda: executions.sending(ledger, "a", 1, on_unknown="hold").__enter__(),
+        lambda: task_lists.find(ledger),
+        lambda: definitions.apply(ledger, push("a"), now=NOW, default_timezone="UTC"),
+        lambda: sending.held(ledger, "a", 1, on_unknown="hold").__enter__(),
     ):
         monkeypatch.setattr(psycopg.Cursor, "_execute_send", broken_off)
         with pytest.raises(TimeIsOver):
             call()
-        assert tasks.find(ledger) == []
+        assert task_lists.find(ledger) == []
 
 
 def test_what_was_handled_before_hides_no_fault_of_the_database(ledger: Engine) -> None:
@@ -159,7 +159,7 @@ def test_what_was_handled_before_hides_no_fault_of_the_database(ledger: Engine) 
 
 
 def test_a_connection_lost_while_deliveries_are_copied(ledger: Engine) -> None:
-    tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
+    definitions.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
 
     class Recipients(list[Recipient]):
         """Loses the connection after the first recipient."""
@@ -176,9 +176,9 @@ def test_a_connection_lost_while_deliveries_are_copied(ledger: Engine) -> None:
             for n in range(20_000):
                 yield Recipient(to=f"u{n}@example.com")
 
-    trigger = executions.Trigger.model_construct(recipients=Recipients([Recipient(to="x@example.com")]), variables={})
+    trigger = Trigger.model_construct(recipients=Recipients([Recipient(to="x@example.com")]), variables={})
     with pytest.raises(LedgerUnavailable):
-        executions.plan(ledger, "a", source="cli", freeze=lambda _: {}, trigger=trigger)
+        planning.plan(ledger, "a", source="cli", freeze=lambda _: {}, trigger=trigger)
     assert tasks.get(ledger, "a").executions == 0
     assert tasks.get(ledger, "a").status == "pending"
 
@@ -190,7 +190,7 @@ def test_a_connection_that_the_server_closed_is_replaced(ledger: Engine) -> None
     with killer.connect() as connection:
         assert connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid}).scalar()
     killer.dispose()
-    assert tasks.find(ledger) == []
+    assert task_lists.find(ledger) == []
 
 
 def test_a_forked_child_has_connections_of_its_own(ledger: Engine, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_forked_child_has_connections_of_its_own(ledger: Engine, tmp_path: Pat
         """
 import os
 from sqlalchemy import text
-from push_provider.ledger import tasks
+from push_provider.ledger import task_lists
 from push_provider.ledger.engine import get_engine
 
 engine = get_engine()
@@ -212,13 +212,13 @@ with engine.connect() as held, engine.connect() as other:
     child = os.fork()
     if child == 0:
         with get_engine().connect() as own:
-            fresh = own.execute(pid).scalar() not in mine and tasks.find(engine) == []
+            fresh = own.execute(pid).scalar() not in mine and task_lists.find(engine) == []
         import gc
         gc.collect()
         os._exit(0 if fresh else 3)
     assert os.waitpid(child, 0)[1] == 0
     assert {held.execute(pid).scalar(), other.execute(pid).scalar()} == mine
-assert tasks.find(engine) == []
+assert task_lists.find(engine) == []
 print("parent works")
 """
     )

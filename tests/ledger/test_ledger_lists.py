@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from benchmarks import crowd
-from push_provider.ledger import answers, deliveries, executions, rejected, stats, tasks
+from push_provider.ledger import answers, deliveries, executions, rejected, stats, task_lists
 from push_provider.ledger.tables import DeliveryState
 
 if TYPE_CHECKING:
@@ -152,13 +152,13 @@ def test_rare_executions(crowded: Engine, name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(crowded: Engine, name: str) -> None:
     filters = TASKS[name]
-    assert pages_read(crowded, lambda: tasks.find(crowded, limit=20, **filters)) < FEW
-    assert pages_read(crowded, lambda: tasks.count(crowded, cap=100, **filters)) < FEW
+    assert pages_read(crowded, lambda: task_lists.find(crowded, limit=20, **filters)) < FEW
+    assert pages_read(crowded, lambda: task_lists.count(crowded, cap=100, **filters)) < FEW
 
 
 @pytest.mark.parametrize("order", ["created_at", "-created_at", "name", "-name", "code", "-code"])
 def test_a_page_of_ordered_tasks(crowded: Engine, order: str) -> None:
-    assert pages_read(crowded, lambda: tasks.find(crowded, limit=20, order_by=order)) < FEW
+    assert pages_read(crowded, lambda: task_lists.find(crowded, limit=20, order_by=order)) < FEW
 
 
 @pytest.mark.parametrize(
@@ -236,9 +236,9 @@ def test_pages_count_and_stream_agree(crowded: Engine, name: str) -> None:
 
 
 def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:
-    assert [item.code for item in tasks.find(crowded, recipient="r77@example.com")] == ["crowd-77"]
-    assert pages_read(crowded, lambda: tasks.find(crowded, recipient="r77@example.com")) < 50
-    assert pages_read(crowded, lambda: tasks.count(crowded, cap=CAP, recipient="r77@example.com")) < 50
+    assert [item.code for item in task_lists.find(crowded, recipient="r77@example.com")] == ["crowd-77"]
+    assert pages_read(crowded, lambda: task_lists.find(crowded, recipient="r77@example.com")) < 50
+    assert pages_read(crowded, lambda: task_lists.count(crowded, cap=CAP, recipient="r77@example.com")) < 50
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:
     ],
 )
 def test_what_a_search_finds(crowded: Engine, text: str, found: set[str]) -> None:
-    assert {item.code for item in tasks.find(crowded, search=text)} == found
+    assert {item.code for item in task_lists.find(crowded, search=text)} == found
 
 
 def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Engine) -> None:

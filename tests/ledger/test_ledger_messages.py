@@ -16,7 +16,7 @@ from push_provider import written
 from push_provider.channels.base import Result
 from push_provider.exceptions import ContentError, LedgerUnavailable, UnknownMessage
 from push_provider.kafka import messages as kafka
-from push_provider.ledger import deliveries, executions, messages, rejected, tasks
+from push_provider.ledger import closing, deliveries, executions, messages, planning, rejected, tasks
 from push_provider.ledger.messages import Order, Taken
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Stream:
             query = "SELECT recipient, variables FROM push_delivery WHERE execution_id = :id ORDER BY id"
             return [tuple(row) for row in connection.execute(text(query), {"id": execution})]
 
-    def plan(self, execution: int) -> executions.Plan:
+    def plan(self, execution: int) -> planning.Plan:
         """The execution, as the operator finds it."""
-        return executions.bind(self.desk.engine, self.desk.code, execution, f"kafka__{execution}")
+        return planning.bind(self.desk.engine, self.desk.code, execution, f"kafka__{execution}")
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_nobody_joins_once_somebody_sends(stream: Stream) -> None:
     with stream.desk.sending(plan):
         assert stream.take(stream.start("b@example.com")).executions == 1
         stream.desk.record(stream.desk.claim(plan), Result.SENT)
-        executions.finish(stream.desk.engine, plan.id, final=True)
+        closing.finish(stream.desk.engine, plan.id, final=True)
     assert [(row.total, row.sent) for row in stream.executions()] == [(1, 1), (1, 0)]
 
 
@@ -119,7 +119,7 @@ def test_a_message_joins_a_run_that_has_been_made_and_not_begun(stream: Stream) 
     "change",
     [
         lambda stream: stream.desk.apply(**MANUAL, recipients=[], subject="Another"),
-        lambda stream: executions.finish(stream.desk.engine, stream.executions()[-1].id, final=True),
+        lambda stream: closing.finish(stream.desk.engine, stream.executions()[-1].id, final=True),
         lambda stream: _older(stream.desk.engine, stream.executions()[-1].id, timedelta(minutes=11)),
     ],
     ids=["another subject", "ended", "old"],
@@ -264,7 +264,7 @@ def test_batches_and_senders_at_once_lose_nobody(stream: Stream) -> None:
                 with stream.desk.sending(plan := stream.plan(execution)):
                     claimed = stream.desk.claim(plan, 1000)
                     stream.desk.record(claimed, *[Result.SENT] * len(claimed))
-                    counts = executions.finish(stream.desk.engine, execution, final=True)
+                    counts = closing.finish(stream.desk.engine, execution, final=True)
                 assert (counts.failed, counts.pending) == (0, 0)
                 sent += counts.sent
         return sent
@@ -452,7 +452,7 @@ def test_executions_wait_for_their_run_until_it_is_noted(stream: Stream) -> None
     executions.note_run(stream.desk.engine, execution.id, "kafka__other")
     assert stream.waiting() == []
     assert stream.executions()[0].run_id == "kafka__1"
-    assert executions.close(stream.desk.engine, execution.id, error="killed")
+    assert closing.close(stream.desk.engine, execution.id, error="killed")
     assert stream.executions()[0].state == "failed"
 
 

@@ -22,12 +22,12 @@ from ledger_desk import Desk
 from push_provider.channels.base import Delivery, Result
 from push_provider.contract import parse_trigger
 from push_provider.exceptions import ExecutionBusy, TaskClosed
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import closing, deliveries, executions, tasks
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.ledger.executions import Plan
+    from push_provider.ledger.planning import Plan
 
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 RECORDED = {Result.SENT: "sent", Result.FAILED: "failed", Result.RETRY: "pending", Result.UNKNOWN: "unknown"}
@@ -175,7 +175,7 @@ class Ledger(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, final: bool) -> None:
         it = self.one_taken(data)
         assert it.taken is not None
-        counts = executions.finish(self.engine, it.plan.id, final=final)
+        counts = closing.finish(self.engine, it.plan.id, final=final)
         it.taken.close()
         it.taken = None
         if self.cancelled:

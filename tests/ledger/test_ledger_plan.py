@@ -17,8 +17,8 @@ from ledger_desk import LOOP, NOW, Desk
 from push_provider.channels.base import Result
 from push_provider.contract import PushTask, Trigger, parse_trigger
 from push_provider.exceptions import ContentError, InvalidTask, TaskClosed, UnknownExecution, UnknownTask
-from push_provider.ledger import executions, tasks
-from push_provider.ledger.executions import Plan
+from push_provider.ledger import closing, executions, planning, sending, tasks
+from push_provider.ledger.planning import Plan
 
 
 def trigger(**fields: Any) -> Trigger:
@@ -157,7 +157,7 @@ def test_templates_that_cannot_be_read_are_on_record_and_count(desk: Desk) -> No
     assert (plan.error, plan.templates) == ("include/templates/a\\udcff.html: not there", {})
     assert desk.execution(plan).error == plan.error
     assert desk.row.executions == 1
-    assert executions.of_run(desk.engine, desk.code, "r") == plan._replace(new=False)
+    assert planning.of_run(desk.engine, desk.code, "r") == plan._replace(new=False)
 
 
 def test_any_other_error_while_templates_are_read_counts_nothing(desk: Desk) -> None:
@@ -174,9 +174,9 @@ def test_why_one_try_failed_is_no_reason_for_the_next_to_fail(desk: Desk) -> Non
     desk.apply()
     plan = desk.plan(run_id="r")
     with desk.sending(plan):
-        executions.finish(desk.engine, plan.id, final=False, error="mail.example cannot be reached")
+        closing.finish(desk.engine, plan.id, final=False, error="mail.example cannot be reached")
     assert desk.execution(plan).error == "mail.example cannot be reached"
-    again = executions.of_run(desk.engine, desk.code, "r")
+    again = planning.of_run(desk.engine, desk.code, "r")
     assert again is not None
     assert again.error is None
 
@@ -185,9 +185,9 @@ def test_what_was_planned_stays_as_it_was(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     plan = desk.plan(run_id="r")
     desk.apply(execution=LOOP, subject="Changed", content="Changed", recipients=["z@example.com"])
-    assert executions.of_run(desk.engine, desk.code, "r") == plan._replace(new=False)
+    assert planning.of_run(desk.engine, desk.code, "r") == plan._replace(new=False)
     assert [d.to for d in desk.claim(plan)] == ["a@example.com", "b@example.com", "c@example.com"]
-    assert executions.of_run(desk.engine, desk.code, "other") is None
+    assert planning.of_run(desk.engine, desk.code, "other") is None
     assert desk.plan().task.subject == "Changed"
 
 
@@ -218,8 +218,8 @@ def test_an_execution_is_bound_to_its_run_and_to_no_other(desk: Desk) -> None:
     for each in (desk, other):
         each.apply(execution=LOOP)
     plan = desk.plan()
-    assert executions.bind(desk.engine, desk.code, plan.id, "r1") == plan._replace(new=False)
-    assert executions.bind(desk.engine, desk.code, plan.id, "r1").id == plan.id  # its run is retried
+    assert planning.bind(desk.engine, desk.code, plan.id, "r1") == plan._replace(new=False)
+    assert planning.bind(desk.engine, desk.code, plan.id, "r1").id == plan.id  # its run is retried
     assert desk.execution(plan).run_id == "r1"
 
     waiting = desk.plan()
@@ -230,7 +230,7 @@ def test_an_execution_is_bound_to_its_run_and_to_no_other(desk: Desk) -> None:
         (desk, waiting.id, "r1"),  # the run has one already
     ]:
         with pytest.raises(UnknownExecution, match=r"conf\.execution"):
-            executions.bind(desk.engine, task.code, execution, run)
+            planning.bind(desk.engine, task.code, execution, run)
     assert desk.execution(waiting).run_id is None
 
 
@@ -281,8 +281,8 @@ def test_two_changes_of_one_task_at_once_wait_for_each_other(desk: Desk) -> None
             case _:
                 plan = open_plans[number // 3]
                 with desk.sending(plan):
-                    executions.fail_pending(desk.engine, plan.id, code="configuration", reason="no")
-                    executions.finish(desk.engine, plan.id, final=True)
+                    sending.fail_pending(desk.engine, plan.id, code="configuration", reason="no")
+                    closing.finish(desk.engine, plan.id, final=True)
         return None
 
     made = at_once(18, work)  # type: ignore[arg-type]

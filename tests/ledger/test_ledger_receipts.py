@@ -18,7 +18,7 @@ from ledger_desk import Desk
 
 from push_provider.channels.base import Delivery, Fate, Outcome, Receipt, Result
 from push_provider.contract import parse
-from push_provider.ledger import executions, receipts, tasks
+from push_provider.ledger import closing, definitions, executions, planning, receipts, sending, tasks
 from push_provider.ledger.receipts import WAITS, Due, Settled
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ class Sms:
             "execution": {"type": "loop"},
             **fields,
         }
-        tasks.apply(engine, parse(task), now=datetime.now(UTC), default_timezone="UTC")
-        self.plan = executions.plan(engine, code, source="manual", freeze=lambda _: {}, run_id="run")
+        definitions.apply(engine, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+        self.plan = planning.plan(engine, code, source="manual", freeze=lambda _: {}, run_id="run")
 
     def send(self, *results: Result, close: bool = True) -> list[Delivery]:
         """Claim all, record so many, and end the try."""
-        with executions.sending(self.engine, self.code, self.plan.id, on_unknown="hold"):
-            claimed = executions.claim(self.engine, self.plan.id, 1000, receipt_after=20)
+        with sending.held(self.engine, self.code, self.plan.id, on_unknown="hold"):
+            claimed = sending.claim(self.engine, self.plan.id, 1000, receipt_after=20)
             made = [
                 Outcome(d.id, r, "biz-1" if r is Result.SENT else None, None if r is Result.SENT else "timeout")
                 for d, r in zip(claimed, results, strict=False)
             ]
-            executions.record(self.engine, made)
+            sending.record(self.engine, made)
             if close:
-                executions.finish(self.engine, self.plan.id, final=True)
+                closing.finish(self.engine, self.plan.id, final=True)
         return claimed
 
     @property
@@ -183,9 +183,9 @@ def test_given_up_after_the_limit(ledger: Engine) -> None:
 
 def test_what_a_dead_process_left_is_settled(ledger: Engine) -> None:
     sms = Sms(ledger)
-    with executions.sending(ledger, sms.code, sms.plan.id, on_unknown="hold"):
-        executions.claim(ledger, sms.plan.id, 1000, receipt_after=20)  # and the process is killed
-    assert executions.close(ledger, sms.plan.id, error="killed")
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold"):
+        sending.claim(ledger, sms.plan.id, 1000, receipt_after=20)  # and the process is killed
+    assert closing.close(ledger, sms.plan.id, error="killed")
     assert sms.states == ["unknown"] * 3
     due = claim(ledger, now=later(seconds=30))
     settle(ledger, due, Fate.DELIVERED, Fate.WAITING, Fate.ABSENT)
@@ -199,20 +199,20 @@ def test_a_receipt_of_a_try_that_was_made_again_is_left_alone(ledger: Engine) ->
     sms = Sms(ledger)
     sms.send(Result.UNKNOWN, Result.UNKNOWN, Result.UNKNOWN)
     due = claim(ledger, now=later(seconds=30))
-    with executions.sending(ledger, sms.code, sms.plan.id, on_unknown="resend"):
-        executions.claim(ledger, sms.plan.id, 1000, receipt_after=20)
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="resend"):
+        sending.claim(ledger, sms.plan.id, 1000, receipt_after=20)
         assert settle(ledger, due, *[Fate.FAILED] * 3) == Settled()
         assert sms.states == ["sending"] * 3
 
 
 def test_while_an_execution_is_under_way_whoever_ends_it_counts(ledger: Engine) -> None:
     sms = Sms(ledger)
-    with executions.sending(ledger, sms.code, sms.plan.id, on_unknown="hold"):
-        first, *_ = executions.claim(ledger, sms.plan.id, 2, receipt_after=20)
-        executions.record(ledger, [Outcome(first.id, Result.SENT, "biz-1")])
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold"):
+        first, *_ = sending.claim(ledger, sms.plan.id, 2, receipt_after=20)
+        sending.record(ledger, [Outcome(first.id, Result.SENT, "biz-1")])
         settle(ledger, claim(ledger, now=later(seconds=30)), Fate.DELIVERED)
         assert (sms.execution.state, sms.execution.finished_at) == ("running", None)
-        counts = executions.finish(ledger, sms.plan.id, final=True)
+        counts = closing.finish(ledger, sms.plan.id, final=True)
     assert (counts.sent, counts.delivered, counts.unknown, counts.failed) == (1, 1, 1, 1)
 
 

@@ -10,7 +10,7 @@ from ledger_desk import LOOP, NOW
 
 from push_provider.contract import parse_trigger
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import executions
+from push_provider.ledger import executions, planning
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 def refuse(desk: Desk, run: str, error: str = "no", run_after: datetime | None = NOW) -> None:
-    executions.refuse(desk.engine, desk.code, source="manual", run_id=run, error=error, run_after=run_after)
+    planning.refuse(desk.engine, desk.code, source="manual", run_id=run, error=error, run_after=run_after)
 
 
 def on_record(desk: Desk) -> list[tuple[str | None, int | None, str, str | None]]:
@@ -50,7 +50,7 @@ def test_a_refused_run_that_begins_after_all_takes_the_place(desk: Desk) -> None
     assert on_record(desk) == [("r", 1, "planned", None)]
     refuse(desk, "r")  # whoever looked before
     assert on_record(desk) == [("r", 1, "planned", None)]
-    assert executions.of_run(desk.engine, desk.code, "r", run_after=NOW) == plan._replace(new=False)
+    assert planning.of_run(desk.engine, desk.code, "r", run_after=NOW) == plan._replace(new=False)
 
 
 def test_a_run_made_anew_leaves_the_refusal_of_the_one_before(desk: Desk) -> None:
@@ -71,7 +71,7 @@ def test_a_run_made_anew_can_be_refused_after_an_execution(desk: Desk) -> None:
 def test_the_run_before_one_that_was_made_anew_leaves_that_its_execution(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     desk.plan(run_id="r", run_after=LATER)
-    assert executions.without_execution(desk.engine, [(desk.code, "r", NOW)]) == set()
+    assert planning.without_execution(desk.engine, [(desk.code, "r", NOW)]) == set()
     refuse(desk, "r", "deleted")
     assert on_record(desk) == [("r", 1, "planned", None)]
 
@@ -83,9 +83,9 @@ def test_runs_without_execution(desk: Desk) -> None:
     desk.plan(run_id="timeless")
     known = [(desk.code, run, NOW) for run in ("planned", "refused", "timeless")]
     unknown = [(desk.code, "planned", LATER), (desk.code, "other", NOW), ("other", "planned", NOW)]
-    assert executions.without_execution(desk.engine, [*known, *unknown]) == set(unknown)
-    assert executions.without_execution(desk.engine, [(desk.code, "planned", None)]) == set()
-    assert executions.without_execution(desk.engine, []) == set()
+    assert planning.without_execution(desk.engine, [*known, *unknown]) == set(unknown)
+    assert planning.without_execution(desk.engine, [(desk.code, "planned", None)]) == set()
+    assert planning.without_execution(desk.engine, []) == set()
 
 
 def test_a_run_of_an_unknown_task_cannot_be_refused(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from push_provider.exceptions import LedgerUnavailable
-from push_provider.ledger import answers, deliveries, executions, rejected, schema, tasks
+from push_provider.ledger import answers, deliveries, executions, planning, rejected, schema, task_lists
 from push_provider.ledger.tables import metadata
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def empty(postgres: PostgresServer) -> Iterator[Engine]:
 def test_migrate_an_empty_database_and_again(empty: Engine) -> None:
     assert schema.migrate(empty) == (None, HEAD)
     assert schema.migrate(empty) == (HEAD, HEAD)
-    assert tasks.find(empty) == []
+    assert task_lists.find(empty) == []
 
 
 def test_two_migrations_at_once_wait_for_each_other(empty: Engine) -> None:
@@ -76,7 +76,7 @@ def test_a_ledger_in_use_is_migrated_with_all_it_holds(empty: Engine) -> None:
         command.upgrade(config, "0004")
         connection.exec_driver_sql(_FILL)
     assert schema.migrate(empty) == ("0004", HEAD)
-    assert len(tasks.find(empty, owner="ann", limit=1000)) == 200
+    assert len(task_lists.find(empty, owner="ann", limit=1000)) == 200
     assert len(executions.find(empty, source="rest", limit=1000)) == 200
     assert deliveries.count(empty, cap=10_000, task="old-7") == 10
     assert len(rejected.find(empty, limit=1000)) == 200
@@ -93,7 +93,7 @@ def test_refused_runs_are_forgotten_by_a_downgrade_and_nothing_else_is(empty: En
         command.downgrade(config, "0004")
         connection.exec_driver_sql(_FILL)
     schema.migrate(empty)
-    executions.refuse(empty, "old-7", source="manual", run_id="bad", error="no")
+    planning.refuse(empty, "old-7", source="manual", run_id="bad", error="no")
     assert executions.count(empty, cap=1000, task="old-7") == 2
     with empty.begin() as connection:
         config.attributes["connection"] = connection

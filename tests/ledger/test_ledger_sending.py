@@ -15,8 +15,9 @@ from sqlalchemy import Engine, text
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, UnknownExecution
-from push_provider.ledger import deliveries, executions, tasks
-from push_provider.ledger.executions import Counts, Plan
+from push_provider.ledger import closing, deliveries, sending, tasks
+from push_provider.ledger.closing import Counts
+from push_provider.ledger.planning import Plan
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN
 OtherProcess = Callable[[Desk, Plan, str], AbstractContextManager["Popen[str]"]]
 DIES = """
-    claimed = executions.claim(engine, execution, 2)
-    executions.record(engine, [Outcome(claimed[0].id, Result.SENT, '<m@example.com>')])
+    claimed = sending.claim(engine, execution, 2)
+    sending.record(engine, [Outcome(claimed[0].id, Result.SENT, '<m@example.com>')])
 """
 
 
@@ -99,20 +100,20 @@ def test_claims_at_once_never_share_a_delivery(desk: Desk) -> None:
 def test_what_is_to_be_tried_again_waits_for_the_next_pass(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
         chunk = desk.claim(plan, 2)
-        following = executions.record_and_claim(
+        following = sending.record_and_claim(
             desk.engine, [outcome(chunk[0], RETRY), outcome(chunk[1], SENT)], plan.id, 2, after=chunk[-1].id
         )
         assert [d.to for d in following] == ["c@example.com"]
         assert (
-            executions.record_and_claim(desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id)
+            sending.record_and_claim(desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id)
             == []
         )
-        assert executions.finish(desk.engine, plan.id, final=False).pending == 1
+        assert closing.finish(desk.engine, plan.id, final=False).pending == 1
     with desk.sending(plan):
         (again,) = desk.claim(plan)
         assert again == chunk[0]
         desk.record([again], SENT)
-        executions.finish(desk.engine, plan.id, final=False)
+        closing.finish(desk.engine, plan.id, final=False)
     row = desk.deliveries(plan)[0]
     assert (row.state, row.attempts, row.error_code, row.error_text) == ("sent", 2, None, None)
     assert [row.attempts for row in desk.deliveries(plan)] == [2, 1, 1]
@@ -123,7 +124,7 @@ def test_a_second_record_does_not_change_the_first(desk: Desk, plan: Plan) -> No
         claimed = desk.claim(plan)
         desk.record(claimed, SENT, FAILED, RETRY)
         desk.record(claimed, FAILED, SENT, SENT)
-        executions.record(desk.engine, [])
+        sending.record(desk.engine, [])
     assert desk.states(plan) == ["sent", "failed", "pending"]
 
 
@@ -131,10 +132,10 @@ def test_words_that_no_database_holds(desk: Desk, plan: Plan) -> None:
     bad = "no\0 such \ud800 user " + "é" * 600
     with desk.sending(plan):
         first, second, third = desk.claim(plan)
-        executions.record(desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)])
-        assert executions.fail_pending(desk.engine, plan.id, code="configuration", reason=bad) == 1
+        sending.record(desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)])
+        assert sending.fail_pending(desk.engine, plan.id, code="configuration", reason=bad) == 1
         desk.record([third], SENT)
-        executions.finish(desk.engine, plan.id, final=True, error=bad)
+        closing.finish(desk.engine, plan.id, final=True, error=bad)
     one, two, _ = desk.deliveries(plan)
     assert (one.error_code, two.error_code) == ("5?", "configuration")
     for row in (one, two):
@@ -188,7 +189,7 @@ def test_what_was_never_sent_says_why(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
         (first,) = desk.claim(plan, 1)
         desk.record([first], RETRY)
-        executions.finish(desk.engine, plan.id, final=True, error="mail.example cannot be reached")
+        closing.finish(desk.engine, plan.id, final=True, error="mail.example cannot be reached")
     assert [(row.error_code, row.error_text) for row in desk.deliveries(plan)] == [
         ("451", "try later"),
         ("not-sent", "mail.example cannot be reached"),
@@ -200,7 +201,7 @@ def test_what_was_claimed_and_not_recorded_does_not_keep_the_last_try_open(desk:
     with desk.sending(plan):
         claimed = desk.claim(plan)
         desk.record(claimed[:2], SENT, SENT)
-        counts = executions.finish(desk.engine, plan.id, final=True)
+        counts = closing.finish(desk.engine, plan.id, final=True)
     assert (counts.unknown, counts.pending, desk.execution(plan).state) == (1, 0, "partial")
     assert desk.deliveries(plan)[2].error_code == "interrupted"
 
@@ -212,7 +213,7 @@ def test_delivered_counts_as_sent(desk: Desk, plan: Plan) -> None:
             connection.execute(
                 text("UPDATE push_delivery SET state = 'delivered' WHERE execution_id = :id"), {"id": plan.id}
             )
-        assert executions.finish(desk.engine, plan.id, final=True) == Counts(3, 3, 3, 0, 0, 0, 0)
+        assert closing.finish(desk.engine, plan.id, final=True) == Counts(3, 3, 3, 0, 0, 0, 0)
 
 
 def test_a_loops_status_between_its_executions(desk: Desk) -> None:
@@ -229,10 +230,10 @@ def test_two_executions_under_way_at_once(desk: Desk) -> None:
     first, second = desk.plan(), desk.plan()
     with desk.sending(first), desk.sending(second):
         desk.record(desk.claim(second), SENT, SENT, FAILED)
-        executions.finish(desk.engine, second.id, final=True)
+        closing.finish(desk.engine, second.id, final=True)
         assert desk.status == "running"
         desk.record(desk.claim(first), SENT, SENT, SENT)
-        executions.finish(desk.engine, first.id, final=True)
+        closing.finish(desk.engine, first.id, final=True)
     # The last one to begin decides, not the last one to end.
     assert desk.status == "failed"
 
@@ -241,8 +242,8 @@ def test_an_unknown_execution(desk: Desk, plan: Plan) -> None:
     other = Desk(desk.engine)
     other.apply()
     for call in (
-        lambda: executions.finish(desk.engine, 2**40, final=True),
-        lambda: executions.fail_pending(desk.engine, 2**40, code="error", reason="no"),
+        lambda: closing.finish(desk.engine, 2**40, final=True),
+        lambda: sending.fail_pending(desk.engine, 2**40, code="error", reason="no"),
         lambda: desk.sending(plan._replace(id=2**40)).__enter__(),
         lambda: other.sending(plan).__enter__(),
     ):
@@ -273,7 +274,7 @@ def test_a_cleared_run_sends_what_failed_and_nothing_that_was_sent(
         again = desk.claim(plan)
         assert [d.to for d in again] == claimed
         desk.record(again, *[SENT] * len(again))
-        executions.finish(desk.engine, plan.id, final=True)
+        closing.finish(desk.engine, plan.id, final=True)
     assert desk.deliveries(plan)[0] == before
     assert desk.status == ("finished" if on_unknown == "resend" else "failed")
     assert desk.row.executions == 1
@@ -305,7 +306,7 @@ def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown
         assert desk.status == "cancelled"
         # What is being sent is not called back, what was not accepted is not tried again.
         assert (
-            executions.record_and_claim(
+            sending.record_and_claim(
                 desk.engine,
                 [outcome(chunk[0], SENT), outcome(chunk[1], RETRY)],
                 plan.id,
@@ -314,14 +315,14 @@ def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown
             )
             == []
         )
-        counts = executions.finish(desk.engine, plan.id, final=final)
+        counts = closing.finish(desk.engine, plan.id, final=final)
     assert counts == Counts(3, 1, 0, 0, 0, 2, 0)
     assert (desk.execution(plan).state, desk.status) == ("cancelled", "cancelled")
     ended = desk.execution(plan).finished_at
 
     with desk.sending(plan, on_unknown):  # its Airflow task is cleared
         assert desk.claim(plan) == []
-        assert executions.finish(desk.engine, plan.id, final=final) == counts
+        assert closing.finish(desk.engine, plan.id, final=final) == counts
     assert desk.execution(plan).finished_at == ended
 
 
@@ -334,7 +335,7 @@ def test_nothing_of_a_cancelled_task_is_sent_again(desk: Desk, plan: Plan, on_un
     for _ in range(2):
         with desk.sending(plan, on_unknown):
             assert desk.claim(plan) == []
-            counts = executions.finish(desk.engine, plan.id, final=True)
+            counts = closing.finish(desk.engine, plan.id, final=True)
         assert desk.states(plan) == ["failed", "unknown", "cancelled"]
         assert (counts.state, desk.execution(plan).state, desk.status) == ("partial", "partial", "cancelled")
 
@@ -351,12 +352,12 @@ def test_cancelling_while_deliveries_are_claimed(desk: Desk) -> None:
             chunk = desk.claim(plan, 5)
             while chunk:
                 sent += len(chunk)
-                chunk = executions.record_and_claim(
+                chunk = sending.record_and_claim(
                     desk.engine, [outcome(d, SENT) for d in chunk], plan.id, 5, after=chunk[-1].id
                 )
                 if sent == 50:
                     barrier.wait()
-            executions.finish(desk.engine, plan.id, final=True)
+            closing.finish(desk.engine, plan.id, final=True)
         return sent
 
     def cancel(_: int) -> int:
@@ -406,7 +407,7 @@ def test_a_process_killed_between_claim_and_record(
             again = desk.claim(plan)
             assert [d.to for d in again] == claimed
             desk.record(again, *[SENT] * len(again))
-            counts = executions.finish(desk.engine, plan.id, final=True)
+            counts = closing.finish(desk.engine, plan.id, final=True)
     assert counts.sent + counts.unknown == 3
     assert counts.unknown == (on_unknown == "hold")
 
@@ -470,11 +471,11 @@ def test_what_is_in_doubt_stays_so_until_the_next_try_begins_or_the_execution_is
     with desk.sending(plan):
         one, two, three = desk.claim(plan)
         desk.record([one, two, three], SENT, UNKNOWN, RETRY)
-        counts = executions.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+        counts = closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
         assert (counts.sent, counts.unknown, counts.pending) == (1, 0, 2)
     assert desk.execution(plan).finished_at is None
     assert states(desk, plan) == [("pending", "451"), ("sent", None), ("unknown", "timeout")]
-    assert executions.close(desk.engine, plan.id, error="Ann marked the run")
+    assert closing.close(desk.engine, plan.id, error="Ann marked the run")
     assert states(desk, plan) == [("failed", "451"), ("sent", None), ("unknown", "timeout")]
     row = desk.execution(plan)
     assert (row.state, row.sent, row.failed, row.unknown) == ("partial", 1, 1, 1)
@@ -485,10 +486,10 @@ def test_what_a_sender_says_of_a_closed_execution_leaves_it_closed(desk: Desk) -
     plan = desk.plan()
     with desk.sending(plan):
         one, two, three, four, _ = desk.claim(plan)
-        assert executions.close(desk.engine, plan.id, error="Ann deleted the DAG")
-        assert not executions.close(desk.engine, plan.id, error="again")
+        assert closing.close(desk.engine, plan.id, error="Ann deleted the DAG")
+        assert not closing.close(desk.engine, plan.id, error="again")
         desk.record([one, two, three], SENT, RETRY, UNKNOWN)
-        executions.record(desk.engine, [Outcome(four.id, RETRY)])  # it was not begun
+        sending.record(desk.engine, [Outcome(four.id, RETRY)])  # it was not begun
         assert states(desk, plan) == [
             ("failed", "451"),
             ("failed", "not-sent"),
@@ -496,7 +497,7 @@ def test_what_a_sender_says_of_a_closed_execution_leaves_it_closed(desk: Desk) -
             ("unknown", "interrupted"),
             ("unknown", "timeout"),
         ]
-        counts = executions.finish(desk.engine, plan.id, final=False, error="asked to end", resend_unknown=True)
+        counts = closing.finish(desk.engine, plan.id, final=False, error="asked to end", resend_unknown=True)
         assert counts == Counts(total=5, sent=1, delivered=0, failed=2, unknown=2, cancelled=0, pending=0)
     row = desk.execution(plan)
     assert (row.state, row.error, row.sent, row.failed, row.unknown) == ("partial", "Ann deleted the DAG", 1, 2, 2)

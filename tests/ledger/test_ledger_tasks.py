@@ -16,7 +16,7 @@ from push_provider import written
 from push_provider.channels.base import Result
 from push_provider.contract import parse_stored, parse_trigger
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import definitions, planning, shards, task_lists, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
 
 LATER = NOW + timedelta(days=3)
@@ -184,10 +184,10 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(desk: Desk) -> None:
         tasks.get(desk.engine, desk.code)
 
     desk.apply()
-    before, revision, shards = desk.row, revision_of(desk), tasks.shards(desk.engine)
+    before, revision, known = desk.row, revision_of(desk), shards.revisions(desk.engine)
     would = desk.apply(dry_run=True, now=LATER, name="Other", execution=LOOP)
     assert (would.action, would.row.name, would.row.max_executions) == ("updated", "Other", None)
-    assert (desk.row, revision_of(desk), tasks.shards(desk.engine)) == (before, revision, shards)
+    assert (desk.row, revision_of(desk), shards.revisions(desk.engine)) == (before, revision, known)
     with pytest.raises(InvalidTask):
         desk.apply(dry_run=True, schedule={"kind": "at", "at": "2020-01-01T00:00:00Z"})
 
@@ -197,11 +197,11 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(desk: Desk) -> None:
 
 def test_tasks_are_found_by_each_filter_newest_first(ledger: Engine) -> None:
     for code, fields in {"a": {"app": "shop"}, "b": {"app": "shop"}, "c": {}}.items():
-        tasks.apply(ledger, push(code, **fields), now=NOW, default_timezone="UTC")
+        definitions.apply(ledger, push(code, **fields), now=NOW, default_timezone="UTC")
     tasks.cancel(ledger, "b")
 
     def found(**filters: Any) -> list[str]:
-        return [row.code for row in tasks.find(ledger, **filters)]
+        return [row.code for row in task_lists.find(ledger, **filters)]
 
     assert found() == ["c", "b", "a"]
     assert found(app="shop") == ["b", "a"]
@@ -220,16 +220,16 @@ def test_a_shard_is_the_same_on_every_machine() -> None:
 
 def test_a_shards_tasks_come_without_what_no_dag_needs(ledger: Engine) -> None:
     fields = {"attachments": INLINE, "variables": {"secret": "s"}, "execution": LOOP, "schedule": DAILY}
-    applied = tasks.apply(ledger, push("a", **fields), now=NOW, default_timezone="UTC")
-    revision, (row,) = tasks.shard_tasks(ledger, shard_of("a"))
-    assert revision == tasks.shards(ledger)[shard_of("a")][0]
+    applied = definitions.apply(ledger, push("a", **fields), now=NOW, default_timezone="UTC")
+    revision, (row,) = shards.shard_tasks(ledger, shard_of("a"))
+    assert revision == shards.revisions(ledger)[shard_of("a")][0]
     assert set(applied.row.spec) - set(row.spec) == {"recipients", "content", "attachments", "variables"}
     assert (row.code, row.name, row.open, row.schedule_since, row.recipients) == ("a", "Ledger", True, NOW, 3)
     assert parse_stored(row.spec).schedule == push("a", **fields).schedule
 
-    assert tasks.shard_tasks(ledger, shard_of("a"), "a")[1] == [row]
-    assert tasks.shard_tasks(ledger, shard_of("a"), "b")[1] == []
-    assert tasks.shard_tasks(ledger, (shard_of("a") + 1) % SHARDS) == (0, [])
+    assert shards.shard_tasks(ledger, shard_of("a"), "a")[1] == [row]
+    assert shards.shard_tasks(ledger, shard_of("a"), "b")[1] == []
+    assert shards.shard_tasks(ledger, (shard_of("a") + 1) % SHARDS) == (0, [])
 
 
 @pytest.mark.parametrize("how", ["limit reached", "cancelled"])
@@ -239,7 +239,7 @@ def test_a_closed_task_is_closed_in_its_shard(desk: Desk, how: str) -> None:
         tasks.cancel(desk.engine, desk.code)
     else:
         desk.plan()
-    _, (row,) = tasks.shard_tasks(desk.engine, shard_of(desk.code), desk.code)
+    _, (row,) = shards.shard_tasks(desk.engine, shard_of(desk.code), desk.code)
     assert row.open is False
 
 
@@ -247,19 +247,19 @@ def test_a_shard_is_built_until_one_of_its_tasks_changes(ledger: Engine) -> None
     shard = shard_of("a")
 
     def built() -> bool:
-        return tasks.shards(ledger)[shard][1]
+        return shards.revisions(ledger)[shard][1]
 
     def build() -> None:
-        tasks.mark_built(ledger, {shard: tasks.shard_tasks(ledger, shard)[0]})
+        shards.mark_built(ledger, {shard: shards.shard_tasks(ledger, shard)[0]})
         assert built()
 
     def apply(**fields: Any) -> None:
-        tasks.apply(ledger, push("a", **fields), now=NOW, default_timezone="UTC")
+        definitions.apply(ledger, push("a", **fields), now=NOW, default_timezone="UTC")
 
     def plan() -> None:
-        executions.plan(ledger, "a", source="manual", freeze=lambda _: {})
+        planning.plan(ledger, "a", source="manual", freeze=lambda _: {})
 
-    assert tasks.shards(ledger) == {}
+    assert shards.revisions(ledger) == {}
     two = {"type": "loop", "max_executions": 2}
     for change, rebuilds in [
         (lambda: apply(execution=two), True),
@@ -274,16 +274,16 @@ def test_a_shard_is_built_until_one_of_its_tasks_changes(ledger: Engine) -> None
         assert built() is not rebuilds
         if rebuilds:
             build()
-    assert list(tasks.shards(ledger)) == [shard]
+    assert list(shards.revisions(ledger)) == [shard]
 
 
 def test_a_change_during_a_parse_is_not_taken_for_built(ledger: Engine) -> None:
     shard = shard_of("a")
-    tasks.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
-    seen, _ = tasks.shard_tasks(ledger, shard)
-    tasks.apply(ledger, push("a", name="Other"), now=NOW, default_timezone="UTC")
-    tasks.mark_built(ledger, {shard: seen})
-    assert tasks.shards(ledger)[shard][1] is False
+    definitions.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
+    seen, _ = shards.shard_tasks(ledger, shard)
+    definitions.apply(ledger, push("a", name="Other"), now=NOW, default_timezone="UTC")
+    shards.mark_built(ledger, {shard: seen})
+    assert shards.revisions(ledger)[shard][1] is False
 
 
 def test_changes_of_one_shard_at_once_are_all_seen(ledger: Engine) -> None:
@@ -293,13 +293,13 @@ def test_changes_of_one_shard_at_once_are_all_seen(ledger: Engine) -> None:
 
     def apply(code: str) -> None:
         barrier.wait()
-        tasks.apply(ledger, push(code), now=NOW, default_timezone="UTC")
+        definitions.apply(ledger, push(code), now=NOW, default_timezone="UTC")
 
     with ThreadPoolExecutor(len(codes)) as pool:
         list(pool.map(apply, codes))
-    revision, rows = tasks.shard_tasks(ledger, shard)
+    revision, rows = shards.shard_tasks(ledger, shard)
     assert [row.code for row in rows] == sorted(codes)
-    assert tasks.shards(ledger) == {shard: (revision, False)}
+    assert shards.revisions(ledger) == {shard: (revision, False)}
 
 
 # --- cancel -------------------------------------------------------------------------------------------
@@ -336,11 +336,11 @@ def test_a_task_that_is_opened_again_or_given_away_counts_for_its_application(le
         def edit(spec: Any) -> Any:
             return parse_stored({**spec, **fields})
 
-        tasks.change(ledger, code, edit, now=NOW, default_timezone="UTC", open_limit=2)
+        definitions.change(ledger, code, edit, now=NOW, default_timezone="UTC", open_limit=2)
 
     for code, app in (("q1", "shop"), ("q2", "shop"), ("q3", "crm"), ("q4", "shop")):
         task = push(code, app=app, schedule=DAILY, execution={"type": "once"})
-        tasks.apply(ledger, task, now=NOW, default_timezone="UTC")
+        definitions.apply(ledger, task, now=NOW, default_timezone="UTC")
     with ledger.begin() as connection:
         connection.execute(update(push_task).where(push_task.c.code == "q4").values(executions=1, status="finished"))
 

@@ -13,7 +13,7 @@ from other_dags import Supervisor, apply, context, send
 
 from push_provider.channels.base import Result
 from push_provider.exceptions import TaskPaused
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import closing, deliveries, executions, sending, tasks
 from push_provider.operators.begin import PushExecutionLink, PushOperator
 from push_provider.triggers.execution import PushExecutionTrigger
 
@@ -158,8 +158,8 @@ def test_a_wait_for_what_partly_failed_fails_and_says_where_to_look(ledger: Engi
 def test_a_wait_for_what_was_cancelled_is_skipped(ledger: Engine) -> None:
     number = operator().execute(context())["execution"]
     tasks.cancel(ledger, "notice")
-    with executions.sending(ledger, "notice", number, on_unknown="resend"):
-        executions.finish(ledger, number, final=True)
+    with sending.held(ledger, "notice", number, on_unknown="resend"):
+        closing.finish(ledger, number, final=True)
     with pytest.raises(AirflowSkipException, match="2 cancelled"):
         operator(wait_for_outcome=True).execute(context())
 

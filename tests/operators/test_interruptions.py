@@ -20,7 +20,7 @@ from mail_port import mail_port
 
 from push_provider.contract import parse
 from push_provider.exceptions import SendingStopped
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import definitions, deliveries, executions, tasks
 from push_provider.operators import push
 from push_provider.operators.push import BasePushOperator, EmailPushOperator, SmsPushOperator
 
@@ -74,7 +74,7 @@ def apply(ledger: Engine, count: int = ALL, **fields: Any) -> None:
         "execution": {"type": "loop"},
         **fields,
     }
-    tasks.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
 
 
 def run(tried: int = 1, tries: int = 4) -> Any:
@@ -201,7 +201,7 @@ def test_an_execution_that_somebody_closes_is_sent_no_further(ledger: Engine, se
 
     def close() -> None:
         (one,) = executions.under_way(ledger, limit=10)
-        executions.close(ledger, one.id, error="ann marked the run failed")
+        closing.close(ledger, one.id, error="ann marked the run failed")
 
     closing = meanwhile(server, close)
     with pytest.raises(AirflowFailException, match="ann marked the run failed"):

@@ -19,7 +19,7 @@ from mail_port import mail_port
 from push_provider.content import freeze
 from push_provider.contract import parse
 from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
 from push_provider.operators.push import EmailPushOperator
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def apply(ledger: Engine, **fields: Any) -> None:
         "execution": {"type": "loop"},
         **fields,
     }
-    tasks.apply(ledger, parse(task), now=CREATED, default_timezone="UTC")
+    definitions.apply(ledger, parse(task), now=CREATED, default_timezone="UTC")
 
 
 def run(
@@ -141,7 +141,7 @@ def test_missed_times(ledger: Engine, mails: Mails, missed: str | None, late: in
 
 def test_what_waited_for_an_earlier_execution_was_not_missed(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
-    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="slow")
+    planning.plan(ledger, "t", source="manual", freeze=freeze, run_id="slow")
     due = datetime.now(UTC)
     assert execute(run("waited", due=due, late=3600))["sent"] == 1
     assert mails.to == ["ann@example.com"]
@@ -245,14 +245,14 @@ def test_wrong_conf_fails_and_counts_nothing(ledger: Engine, mails: Mails, conf:
 
 def test_a_planned_execution_is_taken_by_the_run_that_names_it(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
-    plan = executions.plan(ledger, "t", source="cli", freeze=freeze)
+    plan = planning.plan(ledger, "t", source="cli", freeze=freeze)
     assert execute(run(conf={"execution": plan.id}))["execution"] == plan.id
     assert tasks.get(ledger, "t").executions == 1
 
 
 def test_a_cancelled_task_skips_what_is_left(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
-    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
+    planning.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
     tasks.cancel(ledger, "t")
     with pytest.raises(AirflowSkipException, match="cancelled"):
         execute(run())
@@ -261,15 +261,15 @@ def test_a_cancelled_task_skips_what_is_left(ledger: Engine, mails: Mails) -> No
 
 def test_a_dead_execution_is_closed_once(ledger: Engine) -> None:
     apply(ledger, recipients=["ann@example.com", "bob@example.com"])
-    plan = executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
-    executions.claim(ledger, plan.id, 1)  # and the process is killed
+    plan = planning.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
+    sending.claim(ledger, plan.id, 1)  # and the process is killed
     assert [one.id for one in executions.under_way(ledger, limit=10)] == [plan.id]
-    assert executions.close(ledger, plan.id, error="killed")
+    assert closing.close(ledger, plan.id, error="killed")
     assert {name: state for name, (state, _, _) in states(ledger).items()} == {
         "ann@example.com": "unknown",
         "bob@example.com": "failed",
     }
-    assert not executions.close(ledger, plan.id, error="again")
+    assert not closing.close(ledger, plan.id, error="again")
     (execution,) = executions.find(ledger, task="t")
     assert (execution.state, execution.error) == ("partial", "killed")
     assert executions.under_way(ledger, limit=10) == []
@@ -293,7 +293,7 @@ def test_a_run_made_anew_under_the_same_id_is_another_execution(ledger: Engine, 
 def test_an_open_execution_whose_run_is_made_anew_ends(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
     before = datetime(2026, 7, 1, 6, tzinfo=UTC)
-    executions.plan(ledger, "t", source="manual", freeze=freeze, run_id="run", run_after=before)
+    planning.plan(ledger, "t", source="manual", freeze=freeze, run_id="run", run_after=before)
     context = run()
     context["dag_run"].run_after = before + timedelta(minutes=1)
     assert execute(context)["sent"] == 1
@@ -377,7 +377,7 @@ def test_a_run_whose_conf_is_refused_is_a_failed_execution_that_does_not_count(
     task = tasks.get(ledger, "t")
     assert (task.executions, task.status) == (0, "pending")
     with pytest.raises(NothingToRedrive, match="was refused before it began"):
-        executions.prepare_redrive(ledger, row.id, unknown=None)
+        sending.prepare_redrive(ledger, row.id, unknown=None)
     assert execute(run("good"))["sent"] == 1
     assert tasks.get(ledger, "t").status == "finished"
     assert mails.to == ["ann@example.com"]

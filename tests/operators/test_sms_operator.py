@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from push_provider.contract import parse
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.ledger import defaults, deliveries, executions, tasks
+from push_provider.ledger import defaults, definitions, deliveries, executions, planning, sending
 from push_provider.ledger.defaults import Default
 from push_provider.operators.push import SmsPushOperator
 from push_provider.operators.receipts import ReceiptsOperator
@@ -35,7 +35,7 @@ def apply(ledger: Engine, **fields: Any) -> None:
         "recipients": people(NUMBERS),
         **fields,
     }
-    tasks.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
 
 
 def people(numbers: list[str]) -> list[dict[str, Any]]:
@@ -244,9 +244,9 @@ def test_a_process_that_died_leaves_nobody_sent_to_twice(
 ) -> None:
     aliyun.connect(monkeypatch)
     apply(ledger)
-    plan = executions.plan(ledger, "s", source="manual", freeze=lambda _: {}, run_id="run")
-    with executions.sending(ledger, "s", plan.id, on_unknown="hold"):
-        executions.claim(ledger, plan.id, 150, receipt_after=20)  # killed before its calls
+    plan = planning.plan(ledger, "s", source="manual", freeze=lambda _: {}, run_id="run")
+    with sending.held(ledger, "s", plan.id, on_unknown="hold"):
+        sending.claim(ledger, plan.id, 150, receipt_after=20)  # killed before its calls
     with pytest.raises(AirflowFailException, match="50 of 200 sent, 0 failed, 150 unknown"):
         execute()
     assert len(aliyun.sent) == 50

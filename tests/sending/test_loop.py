@@ -18,7 +18,7 @@ from push_provider.channels.email.sender import EmailChannel
 from push_provider.content import freeze
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from push_provider.ledger import deliveries, executions, tasks
+from push_provider.ledger import definitions, deliveries, planning
 from push_provider.sending.loop import Sending, Stop
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Scripted(Sender):
 def execution(ledger: Engine) -> int:
     task = {"code": "t", "name": "T", "channel": "email", "subject": "s", "content": "c"}
     task |= {"schedule": {"kind": "manual"}, "recipients": [f"c{n}@example.com" for n in range(ALL)]}
-    tasks.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
-    return executions.plan(ledger, "t", source="manual", freeze=freeze).id
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+    return planning.plan(ledger, "t", source="manual", freeze=freeze).id
 
 
 def sending(ledger: Engine, execution: int, noted: Callable[[Sequence[Outcome]], None] = lambda _: None) -> Sending:

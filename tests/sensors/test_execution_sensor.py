@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 from other_dags import context, send
 
 from push_provider.channels.base import Result
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import closing, sending, tasks
 from push_provider.operators.begin import PushOperator
 from push_provider.sensors.execution import PushExecutionSensor
 
@@ -48,8 +48,8 @@ def test_what_partly_failed_fails_and_says_where_to_look(ledger: Engine, number:
 
 def test_what_was_cancelled_is_skipped(ledger: Engine, number: int) -> None:
     tasks.cancel(ledger, "notice")
-    with executions.sending(ledger, "notice", number, on_unknown="resend"):
-        executions.finish(ledger, number, final=True)
+    with sending.held(ledger, "notice", number, on_unknown="resend"):
+        closing.finish(ledger, number, final=True)
     with pytest.raises(AirflowSkipException, match="2 cancelled"):
         PushExecutionSensor(task_id="wait", execution=number).execute(context())
 

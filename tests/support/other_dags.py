@@ -11,7 +11,7 @@ from airflow.sdk.execution_time.comms import DagResult, ErrorResponse, GetDag, O
 
 from push_provider.channels.base import Outcome, Result
 from push_provider.contract import parse
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import closing, definitions, sending
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -49,7 +49,7 @@ def apply(ledger: Engine, code: str, **fields: Any) -> None:
     """A push task that takes any number of executions, each with recipients of its own."""
     task = {"code": code, "name": "T", "channel": "email", "subject": "Hello", "content": "x",
             "schedule": {"kind": "manual"}, "execution": {"type": "loop"}, **fields}  # fmt: skip
-    tasks.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
+    definitions.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
 
 
 def context(task_id: str = "tell", *, run: str = "run", tried: int = 1, mapped: int = -1, clears: int = 0) -> Any:
@@ -63,7 +63,7 @@ def context(task_id: str = "tell", *, run: str = "run", tried: int = 1, mapped: 
 
 def send(ledger: Engine, execution: int, *results: Result, code: str = "notice") -> None:
     """Send an execution as its own DAG run does."""
-    with executions.sending(ledger, code, execution, on_unknown="resend"):
-        claimed = executions.claim(ledger, execution, 10)
-        executions.record(ledger, [Outcome(one.id, result) for one, result in zip(claimed, results, strict=True)])
-        executions.finish(ledger, execution, final=True)
+    with sending.held(ledger, code, execution, on_unknown="resend"):
+        claimed = sending.claim(ledger, execution, 10)
+        sending.record(ledger, [Outcome(one.id, result) for one, result in zip(claimed, results, strict=True)])
+        closing.finish(ledger, execution, final=True)

@@ -26,7 +26,7 @@ from push_provider.api.parameters import CodeFilter, ExecutionId, Moment, Text
 from push_provider.api.problems import broken, invalid
 from push_provider.contract import run_id_of
 from push_provider.exceptions import FieldError, NothingToRedrive
-from push_provider.ledger import executions
+from push_provider.ledger import executions, sending
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.tables import ExecutionState
 from push_provider.metadata import runs
@@ -120,7 +120,7 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
         run_id=run_id,
         said={"execution": execution, "unknown": unknown},
     )
-    row = executions.prepare_redrive(engine, execution, unknown=unknown)
+    row = sending.prepare_redrive(engine, execution, unknown=unknown)
     try:
         with sessions() as session:
             if not runs.clear(session, row.task_code, run_id):

@@ -15,7 +15,8 @@ from push_provider.contract import PushTask, Schedule, dag_id
 from push_provider.ledger.deliveries import DeliveryRow
 from push_provider.ledger.executions import ExecutionRow
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
-from push_provider.ledger.tasks import TaskItem, TaskRow
+from push_provider.ledger.task_lists import TaskItem
+from push_provider.ledger.tasks import TaskRow
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

@@ -43,7 +43,7 @@ from push_provider.content.check import same_content
 from push_provider.content.workers import Asker, Gone
 from push_provider.contract import CODE_PATTERN, PushTask, parse
 from push_provider.exceptions import FieldError, InvalidTask, PushError
-from push_provider.ledger import answers, tasks
+from push_provider.ledger import answers, definitions, shards, task_lists, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.metadata import runs
 from push_provider.policy import effects
@@ -120,7 +120,7 @@ def list_tasks(
     last_run_from: Annotated[Moment | None, Query(description="Last execution at this moment or later")] = None,
     last_run_to: Annotated[Moment | None, Query(description="Last execution before this moment")] = None,
     order_by: Annotated[
-        Literal[tuple(sign + one for one in tasks.TASK_ORDERS for sign in ("", "-"))],  # type: ignore[valid-type]
+        Literal[tuple(sign + one for one in task_lists.TASK_ORDERS for sign in ("", "-"))],  # type: ignore[valid-type]
         Query(description="With - in front: the other way round"),
     ] = "-created_at",
 ) -> TaskPage:
@@ -152,9 +152,9 @@ def list_tasks(
     elif status in WAITING:
         filters["without"] = paused
     engine = get_engine()
-    found = tasks.find(engine, order_by=order_by, limit=wanted.limit, offset=wanted.offset, **filters)
+    found = task_lists.find(engine, order_by=order_by, limit=wanted.limit, offset=wanted.offset, **filters)
     items = [task_answer(request, item, item.code in paused) for item in found]
-    return page(TaskPage, wanted, items, lambda cap: tasks.count(engine, cap=cap, **filters))
+    return page(TaskPage, wanted, items, lambda cap: task_lists.count(engine, cap=cap, **filters))
 
 
 @router.post(
@@ -196,8 +196,8 @@ def create_task(
     open_limit = open_tasks.limit(get_engine(), task.app)
 
     def create(connection: Connection) -> dict[str, Any]:
-        row = tasks.create(connection, task, **_now(), open_limit=open_limit)
-        tasks.changed(connection, task.code)
+        row = definitions.create(connection, task, **_now(), open_limit=open_limit)
+        shards.changed(connection, task.code)
         return task_created(request, row, task).model_dump(mode="json")
 
     answer = _once(response, ask, create)
@@ -251,14 +251,14 @@ def create_tasks(
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
             try:
                 with connection.begin_nested():
-                    row = tasks.create(connection, task, **_now(), open_limit=open_tasks.limit(engine, task.app))
+                    row = definitions.create(connection, task, **_now(), open_limit=open_tasks.limit(engine, task.app))
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
             except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 entry = refusals.entry(error, index)
             else:
                 created.append(task.code)
             entries[index] = entry
-        tasks.all_changed(connection, created)
+        shards.all_changed(connection, created)
         return {
             "created": len(created),
             "refused": len(documents) - len(created),
@@ -303,7 +303,7 @@ def change_task(request: Request, caller: CallerDep, asker: AskerDep, code: Code
         if faults := workers.faults(change.task, asker):
             raise InvalidTask(faults)
         try:
-            applied = tasks.change(engine, code, change, **_now(), open_limit=settings.max_open_tasks())
+            applied = definitions.change(engine, code, change, **_now(), open_limit=settings.max_open_tasks())
         except _ChangedMeanwhile:
             continue
         return _detail(request, applied.row._replace(spec=change.task.spec()))
@@ -433,7 +433,7 @@ def _once(
 def _try_create(request: Request, asker: Asker, task: PushTask) -> DryRun:
     preview = first_preview(task, asker)
     with explained(), get_engine().connect() as connection, connection.begin() as begun:
-        row = tasks.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
+        row = definitions.create(connection, task, **_now(), open_limit=settings.max_open_tasks())
         begun.rollback()
     return DryRun(task=task_created(request, row, task), preview=preview)
 

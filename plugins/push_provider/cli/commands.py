@@ -74,7 +74,7 @@ def apply(args: Namespace) -> None:
     """Create push tasks from files, or update those of the same code: all of them, or none if one is wrong."""
     from push_provider import schedule
     from push_provider.cli import documents
-    from push_provider.ledger import tasks
+    from push_provider.ledger import definitions
     from push_provider.ledger.engine import get_engine
 
     engine, zone = get_engine(), settings.default_timezone()
@@ -82,7 +82,7 @@ def apply(args: Namespace) -> None:
     rows = []
     for task in pushes:
         now = datetime.now(UTC)
-        applied = tasks.apply(engine, task, now=now, default_timezone=zone, dry_run=args.dry_run)
+        applied = definitions.apply(engine, task, now=now, default_timezone=zone, dry_run=args.dry_run)
         due = schedule.next_execution(task, applied.row, now, zone)
         rows.append(
             {
@@ -99,11 +99,11 @@ def apply(args: Namespace) -> None:
 @_command
 def list_tasks(args: Namespace) -> None:
     """List push tasks, newest first."""
-    from push_provider.ledger import tasks
+    from push_provider.ledger import task_lists
     from push_provider.ledger.engine import get_engine
 
     filters = {"status": args.status, "channel": args.channel, "app": args.app}
-    rows = tasks.find(get_engine(), **filters, limit=args.limit, offset=args.offset)
+    rows = task_lists.find(get_engine(), **filters, limit=args.limit, offset=args.offset)
     _print(
         [
             {

@@ -14,7 +14,7 @@ _TESTED = "__airflow_temporary_run_"
 
 
 def facts_of(run: Any) -> dict[str, Any]:
-    """What the ledger keeps of a run beside what is sent, as :func:`push_provider.ledger.executions.plan` takes it.
+    """What the ledger keeps of a run beside what is sent, as :func:`push_provider.ledger.planning.plan` takes it.
 
     :param run: has ``run_id``, ``run_type``, ``triggering_user_name``, ``logical_date``, and may have ``run_after``.
     """

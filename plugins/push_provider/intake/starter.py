@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from push_provider.content import freeze
 from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady, RunRefused
-from push_provider.ledger import answers, executions
+from push_provider.ledger import answers, closing, executions, planning
 from push_provider.ledger.engine import transaction
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
@@ -110,11 +110,11 @@ class Starter(NamedTuple):
         :param ask: the request, if it may be repeated: it then gets the first answer again.
         :raises DagNotReady: Airflow does not know the task's DAG yet; nothing has begun.
         :raises TaskPaused: the DAG is paused; nothing has begun.
-        :raises PushError: what :func:`executions.plan` and :func:`answers.reserve` raise.
+        :raises PushError: what :func:`planning.plan` and :func:`answers.reserve` raise.
         """
         started = self._again(ask) if ask else None
         if started is None:
-            if self.runs and not (key and executions.has_key(self.engine, code, key)):
+            if self.runs and not (key and planning.has_key(self.engine, code, key)):
                 self.runs.check(code)
             started = self._plan(code, trigger, key, ask)
         return started
@@ -138,7 +138,7 @@ class Starter(NamedTuple):
             answer = answers.reserve(connection, ask) if ask else None
             if answer:
                 return _started(answer)
-            plan = executions.plan_within(
+            plan = planning.plan_within(
                 connection,
                 code,
                 source=self.source,
@@ -210,7 +210,7 @@ def _make_run(engine: Engine, runs: Runs, code: str, execution: int, run_id: str
     try:
         runs.make(code, run_id, execution, user)
     except RunRefused as error:
-        executions.finish(engine, execution, final=True, error=f"No DAG run could be made: {error}")
+        closing.finish(engine, execution, final=True, error=f"No DAG run could be made: {error}")
         raise
     executions.note_run(engine, execution, run_id)
 

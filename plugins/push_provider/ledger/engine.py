@@ -107,6 +107,12 @@ def array_of(texts: Collection[str]) -> ColumnElement[Any]:
     return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
 
 
+def storable(words: str) -> str:
+    """Words of others, as PostgreSQL can keep them."""
+    # PostgreSQL's text holds neither NUL nor lone surrogates, and a provider may send either.
+    return words.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def _interruption(error: BaseException, handled: BaseException | None) -> BaseException | None:
     """What broke off a call of which the driver then says that its connection is busy.
 

@@ -18,14 +18,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.contract import PushTask, Trigger, parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
-from push_provider.ledger import executions, tasks
-from push_provider.ledger.engine import transaction
+from push_provider.ledger import definitions, deliveries, planning, shards, tasks
+from push_provider.ledger.definitions import Action
+from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import push_message, push_rejected, push_task
-from push_provider.ledger.tasks import Action, TaskRow
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from push_provider.ledger.tasks import TaskRow
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +213,7 @@ def _take(
         if replay is not None and all(refused.message.position != replay for refused in rejected):
             _settle(connection, replay)
         # Last: from here on others wait.
-        tasks.all_changed(connection, batch.changed)
+        shards.all_changed(connection, batch.changed)
     return Taken(batch.deliveries, batch.begun, batch.defined, len(orders) - len(fresh), rejected)
 
 
@@ -271,7 +273,7 @@ class _Batch:
         if self._keys:
             self._connection.execute(_TAKE, {"keys": self._keys})
         if self._rows:
-            self.deliveries += executions.write_deliveries(self._connection, self._rows)
+            self.deliveries += deliveries.write(self._connection, self._rows)
         if self._totals:
             self._connection.execute(_ADD, {"ids": list(self._totals), "counts": list(self._totals.values())})
 
@@ -280,7 +282,7 @@ class _Batch:
             self._bounds.check_app(order.message, task.row.app)
         limit = self._bounds.open_limit(order.task.app)
         with self._connection.begin_nested():
-            applied = tasks.put(
+            applied = definitions.put(
                 self._connection, order.task, now=self._now, default_timezone=self._zone, open_limit=limit
             )
         self.defined += 1
@@ -325,7 +327,7 @@ class _Batch:
         return int(self._connection.execute(select(count).where(push_task.c.code == code)).scalar_one())
 
     def _begin(self, row: TaskRow, variables: Mapping[str, Any]) -> int:
-        execution, number = executions.reserve(
+        execution, number = planning.reserve(
             self._connection, row, source=SOURCE, freeze=self._freeze, variables=variables
         )
         self.begun += 1
@@ -335,7 +337,7 @@ class _Batch:
 
     def _deliver(self, code: str, execution: int, trigger: Trigger, variables: Mapping[str, Any]) -> None:
         if trigger.recipients is None:
-            count = executions.copy_own(self._connection, execution, code, variables)
+            count = deliveries.copy_own(self._connection, execution, code, variables)
             self.deliveries += count
         else:
             count = len(trigger.recipients)
@@ -413,9 +415,9 @@ def _reject(connection: Connection, rejected: Sequence[Refused], forward_to: str
                 "offset": message.offset,
                 "element": message.element,
                 "sent_at": message.sent_at,
-                "task_code": executions.storable(code)[:200] if code else None,
+                "task_code": storable(code)[:200] if code else None,
                 "value": message.value,
-                "reason": executions.storable(reason)[:2000],
+                "reason": storable(reason)[:2000],
                 "forward_to": forward_to,
             }
             for message, code, reason in rejected

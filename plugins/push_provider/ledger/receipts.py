@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, text
 
 from push_provider.channels.base import Fate, Question, Receipt
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import closing, tasks
 from push_provider.ledger.engine import transaction
 
 WAITS = (60, 120, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
@@ -133,7 +133,7 @@ def settle(
             tasks.lock(connection, code)
             total = Settled(*map(sum, zip(total, _write(connection, changes, now), strict=True)))
             for execution in sorted({change.due.execution for change in changes}):
-                executions.recount(connection, execution)
+                closing.recount(connection, execution)
             tasks.settle(connection, code)
     return total
 

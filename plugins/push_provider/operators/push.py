@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from push_provider.channels.base import Channel, Outcome
-    from push_provider.ledger.executions import Counts, Plan
+    from push_provider.ledger.closing import Counts
+    from push_provider.ledger.planning import Plan
     from push_provider.sending.loop import Sending, Stop
 
 _PROGRESS_SECONDS = 4.5
@@ -89,14 +90,14 @@ class BasePushOperator(BaseOperator):
 
     def _execute(self, context: Context, engine: Engine, plan: Plan) -> dict[str, Any]:
         from push_provider.channels.registry import get_channel
-        from push_provider.ledger import executions
+        from push_provider.ledger import closing, sending
         from push_provider.sending.loop import Stop
 
         channel = get_channel(self.channel)
         retries = _retries_left(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
         resend = on_unknown == "resend"
-        with executions.sending(engine, self.code, plan.id, on_unknown=on_unknown):
+        with sending.held(engine, self.code, plan.id, on_unknown=on_unknown):
             error: PushError | None = None
             stop: Stop | None = None
             waits = Waits(resend=resend)
@@ -113,13 +114,13 @@ class BasePushOperator(BaseOperator):
                     "shuts down"
                 )
             elif stop is Stop.CLOSED:
-                error = DeliveryFailed(executions.standing(engine, plan.id).error or "The execution was closed")
+                error = DeliveryFailed(sending.standing(engine, plan.id).error or "The execution was closed")
             # Whoever has a process ended decides what comes next: another try, or an end.
             final = isinstance(error, PermanentError) or not (retries or stop is Stop.ENDED)
             if isinstance(error, PermanentError):
                 kind = _KINDS.get(type(error), "error")
-                executions.fail_pending(engine, plan.id, code=kind, reason=str(error))
-            counts = executions.finish(
+                sending.fail_pending(engine, plan.id, code=kind, reason=str(error))
+            counts = closing.finish(
                 engine,
                 plan.id,
                 final=final,
@@ -131,7 +132,7 @@ class BasePushOperator(BaseOperator):
 
     def _planned(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run; if there can be none, its reason is put on record."""
-        from push_provider.ledger import executions
+        from push_provider.ledger import planning
 
         run = context["dag_run"]
         try:
@@ -139,30 +140,30 @@ class BasePushOperator(BaseOperator):
         except (TaskClosed, UnknownTask):
             raise  # as REST answers it: nothing is wrong with what was asked for, there is just nothing left to begin
         except PermanentError as error:
-            executions.refuse(engine, self.code, error=str(error), **run_facts.facts_of(run))
+            planning.refuse(engine, self.code, error=str(error), **run_facts.facts_of(run))
             raise
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
         from push_provider import content
         from push_provider.contract import parse_trigger
-        from push_provider.ledger import executions
+        from push_provider.ledger import planning
         from push_provider.policy.sizes import check_conf
 
         run = context["dag_run"]
         check_conf(run.conf)
         trigger = parse_trigger(_without_blank_lines(run.conf), channel=self.channel, where="conf")
         if trigger.execution is not None:
-            planned = executions.of_run(engine, self.code, run.run_id)
-            return planned or executions.bind(engine, self.code, trigger.execution, run.run_id)
+            planned = planning.of_run(engine, self.code, run.run_id)
+            return planned or planning.bind(engine, self.code, trigger.execution, run.run_id)
         facts = run_facts.facts_of(run)
-        if planned := executions.of_run(engine, self.code, run.run_id, run_after=facts["run_after"]):
+        if planned := planning.of_run(engine, self.code, run.run_id, run_after=facts["run_after"]):
             return planned
         scheduled = run.run_type == "scheduled"
         if scheduled:
             self._refuse_missed(context, engine)
         try:
-            plan = executions.plan(
+            plan = planning.plan(
                 engine,
                 self.code,
                 freeze=content.freeze,
@@ -228,7 +229,7 @@ class BasePushOperator(BaseOperator):
     ) -> Stop | None:
         from push_provider.channels.base import Job
         from push_provider.content import compile_content, facts
-        from push_provider.ledger import defaults, executions
+        from push_provider.ledger import defaults, sending
         from push_provider.policy.configurations import require_default
         from push_provider.sending.loop import Sending
 
@@ -244,8 +245,8 @@ class BasePushOperator(BaseOperator):
             waits.note(outcomes)
             progress.note(outcomes)
 
-        sending = Sending(engine, plan.id, channel, resend=resend, receipts=receipts, noted=noted)
-        if not sending.claim():
+        loop = Sending(engine, plan.id, channel, resend=resend, receipts=receipts, noted=noted)
+        if not loop.claim():
             return None
         try:
             if plan.error:
@@ -257,9 +258,9 @@ class BasePushOperator(BaseOperator):
                 require_default(connection, plan.task)
             sender = channel.open(connection, content, Job(plan.id, plan.token, last))
         except BaseException:  # whatever it is: nothing was handed over, so nobody is in doubt
-            sending.give_back()
+            loop.give_back()
             raise
-        left = executions.pending(engine, plan.id)
+        left = sending.pending(engine, plan.id)
         self.log.info(
             "Sending execution %s (no. %s of push task %s) by %s through connection %s to %s recipients%s",
             plan.id,
@@ -271,10 +272,10 @@ class BasePushOperator(BaseOperator):
             "" if left == plan.total else f" who are left of {plan.total}",
         )
         progress.begin(left)
-        self._sending = sending
+        self._sending = loop
         if self._killed:
-            sending.stop()
-        return sending.run(sender)
+            loop.stop()
+        return loop.run(sender)
 
     def _conclude(
         self,

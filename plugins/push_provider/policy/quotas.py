@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from push_provider import settings
-from push_provider.ledger import tasks
+from push_provider.ledger import definitions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -29,7 +29,7 @@ class OpenTasks:
             return limit
         count, until = self._counts.get(app, (0, 0.0))
         if time.monotonic() > until:
-            count, until = tasks.count_open(engine, app, cap=limit), time.monotonic() + _RECENT_SECONDS
+            count, until = definitions.count_open(engine, app, cap=limit), time.monotonic() + _RECENT_SECONDS
         self._counts[app] = (count + 1, until)
         return 0 if count + 1 < limit - _NEAR else limit
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from push_provider.contract import dag_id
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import closing, executions, shards
 from push_provider.ledger.engine import transaction
 from push_provider.metadata import dag_rows, pools, run_ends, runs
 from push_provider.parses import shard_file
@@ -139,13 +139,13 @@ class Reconciler:
                     if (state := states.get((one.task_code, one.run_id))) not in run_ends.ALIVE
                 }
             for one, why in ended.items():
-                if executions.close(engine, one.id, error=why):
+                if closing.close(engine, one.id, error=why):
                     log.warning("Execution %s of push task %s is closed: %s", one.id, one.task_code, why)
 
     # --- DAGs -----------------------------------------------------------------------------------------
 
     def _bring_back_tasks(self, engine: Engine) -> None:
-        wanted = tasks.built(engine)
+        wanted = shards.built(engine)
         bundle = dag_rows.push_bundle()
         with self._sessions() as session:
             there = dag_rows.files(session, bundle)
@@ -161,7 +161,7 @@ class Reconciler:
                 if self._is_due(file):
                     good, count = there.good.get(file.path, 0), wanted[shard]
                     log.warning("%s of %s push tasks have no good DAG: %s is parsed", count - good, count, file.path)
-                    ids = {dag_id(code) for code in tasks.codes_of_shard(engine, shard)}
+                    ids = {dag_id(code) for code in shards.codes_of_shard(engine, shard)}
                     for dag in dag_rows.absent(session, ids):
                         if self._was_paused(session, dag):
                             dag_rows.add_paused(session, dag, file)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from push_provider.exceptions import UnknownTask
 from push_provider.intake.run_facts import facts_of
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import planning, tasks
 from push_provider.metadata import run_ends
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Unplanned:
         return alive, deleted
 
     def _record(self, engine: Engine, some: Sequence[run_ends.Run]) -> None:
-        lacking = executions.without_execution(engine, [(run.code, run.run_id, run.run_after) for run in some])
+        lacking = planning.without_execution(engine, [(run.code, run.run_id, run.run_after) for run in some])
         rest = [run for run in some if (run.code, run.run_id, run.run_after) in lacking]
         if not rest:
             return
@@ -109,7 +109,7 @@ def _refuse(engine: Engine, run: run_ends.Run, error: str) -> bool:
     try:
         if not tasks.get(engine, run.code, recipients=False).open:
             return False
-        executions.refuse(engine, run.code, error=error, **facts_of(run))
+        planning.refuse(engine, run.code, error=error, **facts_of(run))
     except UnknownTask:
         return False
     return True

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.channels.base import STOPPED, Outcome, not_begun
 from push_provider.exceptions import PushError
-from push_provider.ledger import executions
+from push_provider.ledger import sending
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -68,10 +68,10 @@ class Sending:
     """Sends the deliveries of one execution. :meth:`run` once; :meth:`stop` may be called by a signal's handler.
 
     :param engine: of the ledger.
-    :param execution: its number in the ledger; the caller has it for itself (:func:`executions.sending`).
+    :param execution: its number in the ledger; the caller holds it (:func:`push_provider.ledger.sending.held`).
     :param channel: how much is claimed.
     :param resend: whether a delivery in doubt is sent again; else no more than one chunk may ever be in doubt.
-    :param receipts: what claims note of receipts (:func:`executions.claim`).
+    :param receipts: what claims note of receipts (:func:`push_provider.ledger.sending.claim`).
     :param noted: is told of all outcomes when they are on record, and at least every half second with none.
     """
 
@@ -114,7 +114,7 @@ class Sending:
 
     def claim(self) -> bool:
         """Claim the first chunk; whether there was anything to claim."""
-        return self._take(executions.claim(self._engine, self._execution, self._size, **self._receipts))
+        return self._take(sending.claim(self._engine, self._execution, self._size, **self._receipts))
 
     def give_back(self) -> None:
         """Make what is claimed pending again: nothing of it was handed over."""
@@ -199,7 +199,7 @@ class Sending:
     def _record_and_claim(self) -> None:
         """Record what has come back, and claim the chunk after the next, in one transaction."""
         outcomes, size = self._fresh(()), self._size if self._more else 0
-        claimed = executions.record_and_claim(
+        claimed = sending.record_and_claim(
             self._engine, _on_record(outcomes), self._execution, size, after=self._last, **self._receipts
         )
         self._recorded(outcomes)
@@ -218,7 +218,7 @@ class Sending:
         self._chunks.put(chunk)
 
     def _unwanted(self) -> Stop | None:
-        standing = executions.standing(self._engine, self._execution)
+        standing = sending.standing(self._engine, self._execution)
         if standing.cancelled:
             return Stop.CANCELLED
         return Stop.CLOSED if standing.closed else None
@@ -244,7 +244,7 @@ class Sending:
     def _record(self, outcomes: Sequence[Outcome]) -> None:
         fresh = self._fresh(outcomes)
         if fresh:
-            executions.record(self._engine, _on_record(fresh))
+            sending.record(self._engine, _on_record(fresh))
         self._recorded(fresh)
 
     def _fresh(self, outcomes: Iterable[Outcome]) -> list[Outcome]:

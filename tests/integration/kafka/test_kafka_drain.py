@@ -27,7 +27,7 @@ from push_provider.kafka.connection import Topics, consumer_config
 from push_provider.kafka.drain import Drained, drain
 from push_provider.kafka.producer import Outgoing, Place
 from push_provider.kafka.reader import Reader, Record
-from push_provider.ledger import deliveries, executions, rejected, tasks
+from push_provider.ledger import definitions, deliveries, executions, planning, rejected, tasks
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -64,7 +64,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 def apply(ledger: Engine, code: str = "t", **fields: Any) -> None:
     task = {"code": code, "name": "T", "channel": "email", "subject": "Hello", "content": "x",
             "schedule": {"kind": "manual"}, "execution": {"type": "loop"}, **fields}  # fmt: skip
-    tasks.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
+    definitions.apply(ledger, parse(task), now=NOW, default_timezone="UTC")
 
 
 def start(*to: str, code: str = "t", **fields: Any) -> dict[str, Any]:
@@ -346,7 +346,7 @@ def test_good_messages_arrive_between_bad_ones(
     monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
     apply(ledger)
     apply(ledger, "done", execution={"type": "once"}, recipients=["x@example.com"])
-    executions.plan(ledger, "done", source="manual", freeze=lambda _: {})
+    planning.plan(ledger, "done", source="manual", freeze=lambda _: {})
     bad = [
         (b"{", "not JSON"),
         (None, "tombstone"),
@@ -603,5 +603,5 @@ def test_producing_without_a_broker_says_so(connect: Callable[..., Any], monkeyp
 
 def test_only_executions_that_messages_began_wait_for_this(ledger: Engine) -> None:
     apply(ledger, recipients=["a@example.com"])
-    executions.plan(ledger, "t", source="cli", freeze=lambda _: {})
+    planning.plan(ledger, "t", source="cli", freeze=lambda _: {})
     assert executions.waiting(ledger, sources=["kafka"]) == []

@@ -1,0 +1,175 @@
+"""Executions end in the ledger: what became of their deliveries is counted, and what is left is settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, select, update
+
+from push_provider.ledger import executions, tasks
+from push_provider.ledger.engine import storable, transaction
+from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
+
+if TYPE_CHECKING:
+    from push_provider.ledger.standing import Standing
+
+
+class Counts(NamedTuple):
+    """How many deliveries of an execution are in which state."""
+
+    total: int
+    sent: int
+    delivered: int
+    """Of those sent."""
+    failed: int
+    unknown: int
+    cancelled: int
+    pending: int
+
+    @property
+    def state(self) -> ExecutionState:
+        """The state of the execution when no more is sent."""
+        if self.cancelled and not self.failed and not self.unknown:
+            return ExecutionState.CANCELLED
+        if self.sent == self.total:
+            return ExecutionState.SUCCEEDED
+        return ExecutionState.PARTIAL if self.sent or self.unknown else ExecutionState.FAILED
+
+
+def finish(
+    engine: Engine, execution: int, *, final: bool, error: str | None = None, resend_unknown: bool = False
+) -> Counts:
+    """Count what became of an execution, and close it.
+
+    :param final: no more tries: what is pending has failed, and what was claimed and not recorded is unknown.
+        Otherwise an execution with pending deliveries stays open for the next try, unless its task is
+        cancelled. One that somebody has closed meanwhile stays closed, for the reason that it was closed for.
+    :param error: why the execution failed as a whole, if it did.
+    :param resend_unknown: unless this is final, what nobody can tell is for the next try, too, and counts as pending.
+        It stays unknown until that begins: there may be none.
+    :raises UnknownExecution: there is none of this id.
+    """
+    with transaction(engine) as connection:
+        return _finish(connection, execution, final=final, error=error, resend_unknown=resend_unknown)
+
+
+def _finish(connection: Connection, execution: int, *, final: bool, error: str | None, resend_unknown: bool) -> Counts:
+    code, standing = lock_task_of(connection, execution)
+    closed = connection.execute(
+        select(push_execution.c.finished_at, push_execution.c.error).where(push_execution.c.id == execution)
+    ).one()
+    if closed.finished_at is not None:
+        final, error = True, closed.error
+    error = storable(error) if error else None
+    cancelled = standing.status == TaskStatus.CANCELLED
+    if cancelled:
+        move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+    if final or cancelled:
+        interrupted(connection, execution, DeliveryState.UNKNOWN)
+    if final:
+        move(
+            connection,
+            execution,
+            DeliveryState.PENDING,
+            DeliveryState.FAILED,
+            error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
+            error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
+        )
+    counts = _write_counts(connection, execution, error=error)
+    if resend_unknown and not (final or cancelled):
+        counts = counts._replace(pending=counts.pending + counts.unknown, unknown=0)
+    if not counts.pending:
+        ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
+        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
+    tasks.settle(connection, code)
+    return counts
+
+
+def close(engine: Engine, execution: int, *, error: str) -> bool:
+    """Close an execution whose run has ended for good, unless it has ended itself; whether it was open.
+
+    What is pending has failed. What is being sent is in doubt, until its answer is on record.
+
+    :param error: why it ended.
+    """
+    with transaction(engine) as connection:
+        return close_within(connection, execution, error)
+
+
+def close_within(connection: Connection, execution: int, error: str) -> bool:
+    """The same as :func:`close`, as a part of a transaction."""
+    lock_task_of(connection, execution)
+    open_ = select(push_execution.c.finished_at.is_(None)).where(push_execution.c.id == execution)
+    if not connection.execute(open_).scalar_one():
+        return False
+    _finish(connection, execution, final=True, error=error, resend_unknown=False)
+    return True
+
+
+def recount(connection: Connection, execution: int) -> None:
+    """Bring the counts and the state of an execution up to date, after receipts changed some of its deliveries.
+
+    One that is under way is counted by whoever ends it. The caller has locked the task, and settles its status.
+    """
+    ended = select(push_execution.c.finished_at).where(push_execution.c.id == execution)
+    if connection.execute(ended).scalar() is not None:
+        counts = _write_counts(connection, execution)
+        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(state=counts.state))
+
+
+def lock_task_of(connection: Connection, execution: int) -> tuple[str, Standing]:
+    """Lock the push task of an execution; its code, and where it stands.
+
+    :raises UnknownExecution: there is none of this id.
+    """
+    found = select(push_execution.c.task_code).where(push_execution.c.id == execution)
+    code = connection.execute(found).scalar()
+    if code is None:
+        raise executions.unknown(execution)
+    return code, tasks.lock(connection, code)
+
+
+def move(connection: Connection, execution: int, before: DeliveryState, after: DeliveryState, **values: Any) -> int:
+    """Bring all deliveries of an execution that are in one state into another; returns how many.
+
+    :param values: columns that change with it.
+    """
+    if after is not DeliveryState.UNKNOWN:  # of which alone something can still be learnt
+        values["receipt_due"] = None
+    return connection.execute(
+        update(push_delivery)
+        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == before)
+        .values(state=after, updated_at=func.now(), **values)
+    ).rowcount
+
+
+def interrupted(connection: Connection, execution: int, state: DeliveryState) -> None:
+    """Settle what was claimed and never recorded."""
+    reason = "The sending process ended before the answer was on record"
+    move(connection, execution, DeliveryState.SENDING, state, error_code="interrupted", error_text=reason)
+
+
+def _write_counts(connection: Connection, execution: int, **values: Any) -> Counts:
+    """Count the deliveries of an execution, and write the counts and ``values`` to its row."""
+    counts = _count(connection, execution)
+    numbers = {name: getattr(counts, name) for name in ("sent", "delivered", "failed", "unknown", "cancelled")}
+    connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**numbers, **values))
+    return counts
+
+
+def _count(connection: Connection, execution: int) -> Counts:
+    rows = connection.execute(
+        select(push_delivery.c.state, func.count().label("n"))
+        .where(push_delivery.c.execution_id == execution)
+        .group_by(push_delivery.c.state)
+    )
+    n = {DeliveryState(row.state): row.n for row in rows}
+    return Counts(
+        total=sum(n.values()),
+        sent=n.get(DeliveryState.SENT, 0) + n.get(DeliveryState.DELIVERED, 0),
+        delivered=n.get(DeliveryState.DELIVERED, 0),
+        failed=n.get(DeliveryState.FAILED, 0),
+        unknown=n.get(DeliveryState.UNKNOWN, 0),
+        cancelled=n.get(DeliveryState.CANCELLED, 0),
+        pending=n.get(DeliveryState.PENDING, 0) + n.get(DeliveryState.SENDING, 0),
+    )

@@ -1,0 +1,220 @@
+"""Push tasks as they are written down: applied, created, changed; and how many of an application may be open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, func, not_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from push_provider import schedule, written
+from push_provider.contract import PushTask, parse_stored
+from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, TaskExists
+from push_provider.ledger import tasks
+from push_provider.ledger.engine import explained, transaction
+from push_provider.ledger.shards import changed
+from push_provider.ledger.standing import Standing, closed
+from push_provider.ledger.tables import TaskStatus, push_task, shard_of
+
+_APP_LOCK = 0x7061  # "pa": keeps this advisory lock apart from others in the database
+
+
+class Action(StrEnum):
+    """What :func:`apply` did."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+class Applied(NamedTuple):
+    """The answer of :func:`apply`."""
+
+    action: Action
+    row: tasks.TaskRow
+
+
+def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: str, dry_run: bool = False) -> Applied:
+    """Create a push task, or update the one of the same code.
+
+    A changed schedule counts from ``now``, as if the task were new; executions that have begun stay counted.
+
+    :param now: the present moment.
+    :param default_timezone: the clock of a schedule that names none.
+    :param dry_run: check all and change nothing.
+    :raises InvalidTask: the schedule cannot fire.
+    :raises TaskClosed: the task of this code is cancelled.
+    """
+    with explained(), engine.connect() as connection, connection.begin() as begun:
+        applied = put(connection, task, now=now, default_timezone=default_timezone)
+        if applied.action != Action.UNCHANGED:
+            changed(connection, task.code)
+        if dry_run:
+            begun.rollback()
+        return applied
+
+
+def put(
+    connection: Connection, task: PushTask, *, now: datetime, default_timezone: str, open_limit: int = 0
+) -> Applied:
+    """:func:`apply` in a transaction of the caller, who calls :func:`changed` at its end unless nothing has changed.
+
+    After an error the caller rolls back.
+
+    :param open_limit: as for :func:`change`.
+    """
+    before = None
+    if _insert(connection, task, now=now, default_timezone=default_timezone):
+        action = Action.CREATED
+    else:
+        before = tasks.locked(connection, task.code)
+        action = _update(connection, before, task, now=now, default_timezone=default_timezone)
+    row = tasks.locked(connection, task.code)
+    _check_open(connection, before, row, open_limit)
+    return Applied(action, row)
+
+
+def create(
+    connection: Connection, task: PushTask, *, now: datetime, default_timezone: str, open_limit: int = 0
+) -> tasks.TaskRow:
+    """Create a push task; call :func:`changed` before the transaction ends.
+
+    :param open_limit: how many tasks of one application may be open at the same time; 0 for no limit.
+    :raises TaskExists: there is one of this code.
+    :raises LimitReached: the application has as many open tasks as it may.
+    :raises InvalidTask: the schedule cannot fire.
+    """
+    if open_limit:
+        _make_room(connection, task.app, open_limit)
+    if not _insert(connection, task, now=now, default_timezone=default_timezone):
+        raise TaskExists(
+            f"There is a push task {task.code!r} already. Change it with PATCH, take another code, or leave the "
+            "code out to get a new one."
+        )
+    return tasks.locked(connection, task.code, recipients=False)
+
+
+def change(
+    engine: Engine,
+    code: str,
+    edit: Callable[[Mapping[str, Any]], PushTask],
+    *,
+    now: datetime,
+    default_timezone: str,
+    open_limit: int = 0,
+    dry_run: bool = False,
+) -> Applied:
+    """Change a push task; two changes at once follow each other, and none is lost.
+
+    The parameters are those of :func:`apply`.
+
+    :param open_limit: as for :func:`create`, of a task that becomes open, or another application's.
+    :raises LimitReached: the application has as many open tasks as it may.
+    :param edit: makes the new task of the present one's spec; what it raises is passed on.
+    :raises UnknownTask: there is none of this code.
+    :raises InvalidTask: the schedule cannot fire.
+    :raises TaskClosed: the task is cancelled.
+    """
+    with explained(), engine.connect() as connection, connection.begin() as begun:
+        before = tasks.locked(connection, code)
+        action = _update(connection, before, edit(before.spec), now=now, default_timezone=default_timezone)
+        row = tasks.locked(connection, code, recipients=False)
+        _check_open(connection, before, row, open_limit)
+        if action != Action.UNCHANGED:
+            changed(connection, code)
+        if dry_run:
+            begun.rollback()
+        return Applied(action, row)
+
+
+def _check_open(connection: Connection, before: tasks.TaskRow | None, row: tasks.TaskRow, limit: int) -> None:
+    """Hold the limit for a task that has just become open, or another application's."""
+    if limit and row.open and not (before is not None and before.open and before.app == row.app):
+        _make_room(connection, row.app, limit, own=1)
+
+
+def _make_room(connection: Connection, app: str | None, limit: int, *, own: int = 0) -> None:
+    """Refuse another open task of an application that has as many as it may; ``own`` is 1 where it is written."""
+    # The count holds until the commit: another task of this application waits here.
+    connection.execute(select(func.pg_advisory_xact_lock(_APP_LOCK, func.hashtext(app or ""))))
+    if _count_open(connection, app, limit + own) >= limit + own:
+        whose = f"Application {app!r} has" if app is not None else "Tasks that name no application: there are"
+        raise LimitReached(
+            f"{whose} {limit} open push tasks, and no more may be open ([push] max_open_tasks). Wait until some "
+            "finish, or cancel some."
+        )
+
+
+def count_open(engine: Engine, app: str | None, *, cap: int) -> int:
+    """How many tasks of an application are open; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        return _count_open(connection, app, cap)
+
+
+def _count_open(connection: Connection, app: str | None, cap: int) -> int:
+    whose = push_task.c.app == app if app is not None else push_task.c.app.is_(None)
+    some = select(push_task.c.code).where(whose, not_(closed())).limit(cap).subquery()
+    return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _values(task: PushTask) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "channel": task.channel,
+        "config": task.config,
+        "app": task.app,
+        "owner": task.owner,
+        "spec": task.spec(),
+        "execution_type": task.execution.type,
+        "max_executions": task.execution.limit,
+    }
+
+
+def _insert(connection: Connection, task: PushTask, *, now: datetime, default_timezone: str) -> bool:
+    # Two at once: the second waits here for the first, and then finds it.
+    created = connection.execute(
+        upsert(push_task)
+        .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **_values(task))
+        .on_conflict_do_nothing()
+        .returning(push_task.c.code)
+    ).first()
+    if created:
+        schedule.check_new(task, now, default_timezone)
+    return created is not None
+
+
+def _update(
+    connection: Connection, before: tasks.TaskRow, task: PushTask, *, now: datetime, default_timezone: str
+) -> Action:
+    """Update a locked task."""
+    if before.status == TaskStatus.CANCELLED:
+        raise TaskClosed(before.why_closed())
+    values = _values(task)
+    if _is_same(before.spec, values["spec"]):
+        return Action.UNCHANGED
+    if before.spec.get("schedule") != values["spec"]["schedule"]:
+        schedule.check_new(task, now, default_timezone)
+        values["schedule_since"] = now
+    # No smaller limit can undo what has begun.
+    if task.execution.limit is not None:
+        values["max_executions"] = max(task.execution.limit, before.executions)
+    after = Standing(before.status, before.executions, values["max_executions"])
+    values["status"] = tasks.settled(connection, task.code, after)
+    connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
+    return Action.UPDATED
+
+
+def _is_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two specs say the same, also if an earlier version wrote the first with other fields than this one."""
+    # Not by ==, for which 1, 1.00 and true are the same.
+    wanted = written.dumps(after, sort_keys=True)
+    if written.dumps(before, sort_keys=True) == wanted:
+        return True
+    try:
+        read = parse_stored(before).spec()
+    except InvalidTask:
+        return False
+    return written.dumps(read, sort_keys=True) == wanted

@@ -1,0 +1,278 @@
+"""Executions while they are sent: one process holds one, claims its deliveries, and records what became of them.
+
+``held`` takes an execution for one process, ``claim`` takes a chunk of pending deliveries, ``record`` writes their
+outcomes. Each is one transaction, and a process may die between any two: what it claimed and did not record is in
+doubt, and only that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, cast, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+
+from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
+from push_provider.ledger import closing, executions, tasks
+from push_provider.ledger.engine import explained, storable, transaction
+from push_provider.ledger.tables import (
+    DeliveryState,
+    ExecutionState,
+    TaskStatus,
+    push_delivery,
+    push_execution,
+    push_task,
+)
+
+_LOCK_SPACE = 0x7075  # "pu": keeps our advisory locks apart from others in the database
+_RECORDED: Mapping[Result, DeliveryState] = {
+    Result.SENT: DeliveryState.SENT,
+    Result.FAILED: DeliveryState.FAILED,
+    Result.RETRY: DeliveryState.PENDING,
+    Result.UNKNOWN: DeliveryState.UNKNOWN,
+}
+
+
+class Standing(NamedTuple):
+    """Whether an execution is still to be sent.
+
+    :param cancelled: its push task is cancelled.
+    :param closed: it has ended: somebody else closed it.
+    :param error: why, if it failed.
+    """
+
+    cancelled: bool
+    closed: bool
+    error: str | None
+
+
+def standing(engine: Engine, execution: int) -> Standing:
+    """Whether an execution is still to be sent; one that is gone is closed."""
+    query = (
+        select(
+            push_task.c.status == TaskStatus.CANCELLED,
+            push_execution.c.finished_at.is_not(None),
+            push_execution.c.error,
+        )
+        .join_from(push_execution, push_task, push_task.c.code == push_execution.c.task_code)
+        .where(push_execution.c.id == execution)
+    )
+    with transaction(engine) as connection:
+        row = connection.execute(query).first()
+    return Standing(*row) if row else Standing(cancelled=False, closed=True, error="It was deleted meanwhile")
+
+
+def pending(engine: Engine, execution: int) -> int:
+    """How many deliveries of an execution have no outcome yet."""
+    open_ = push_delivery.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING))
+    query = select(func.count()).where(push_delivery.c.execution_id == execution, open_)
+    with transaction(engine) as connection:
+        return connection.execute(query).scalar_one()
+
+
+@contextmanager
+def held(engine: Engine, code: str, execution: int, *, on_unknown: str) -> Iterator[None]:
+    """Take an execution for this process alone, and settle what a process that died left in doubt.
+
+    Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they are pending again.
+    An execution that had ended (its Airflow task was cleared) is opened again: what failed is pending again.
+    Of a cancelled task nothing is pending again.
+
+    :param on_unknown: ``resend`` or ``hold``.
+    :raises UnknownExecution: there is none of this id in this task.
+    :raises ExecutionBusy: another process is sending this execution.
+    """
+    with explained(), engine.connect() as holder:
+        # The lock lives as long as this process's connection: a killed process frees it, a hung one does not.
+        lock = {"space": _LOCK_SPACE, "key": execution % 2**31}
+        if not holder.execute(text("SELECT pg_try_advisory_lock(:space, :key)"), lock).scalar():
+            raise ExecutionBusy(
+                f"Another process is still sending execution {execution}; this one tries again later. If that "
+                "process is on a machine that is gone, PostgreSQL frees the execution when it notices."
+            )
+        holder.commit()
+        try:
+            with transaction(engine) as connection:
+                cancelled = tasks.lock(connection, code).status == TaskStatus.CANCELLED
+                _reopen(connection, code, execution, on_unknown, cancelled=cancelled)
+                tasks.settle(connection, code)
+            yield
+        finally:
+            # A connection that broke has freed the lock, and what happened in the block counts for more.
+            with suppress(DBAPIError):
+                holder.rollback()
+                holder.execute(text("SELECT pg_advisory_unlock(:space, :key)"), lock)
+                holder.commit()
+
+
+def claim(
+    engine: Engine,
+    execution: int,
+    limit: int,
+    *,
+    after: int = 0,
+    receipt_after: float | None = None,
+    config: str | None = None,
+) -> list[Delivery]:
+    """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids.
+
+    :param receipt_after: seconds from now when receipts are first asked for, also if this process dies; None: never.
+    :param config: the sender configuration to ask for receipts, if the task names none.
+    """
+    with transaction(engine) as connection:
+        return _claim(connection, execution, limit, after, receipt_after, config)
+
+
+def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes of claimed deliveries: sent, failed, unknown, or pending again."""
+    with transaction(engine) as connection:
+        _record(connection, outcomes)
+
+
+def record_and_claim(
+    engine: Engine,
+    outcomes: Sequence[Outcome],
+    execution: int,
+    limit: int,
+    *,
+    after: int,
+    receipt_after: float | None = None,
+    config: str | None = None,
+) -> list[Delivery]:
+    """:func:`record` and :func:`claim` in one transaction: half the commits of a large execution.
+
+    :param limit: 0 claims nothing.
+    """
+    with transaction(engine) as connection:
+        _record(connection, outcomes)
+        return _claim(connection, execution, limit, after, receipt_after, config)
+
+
+def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> int:
+    """Fail all that is pending, for a reason that concerns the whole execution; returns how many."""
+    with transaction(engine) as connection:
+        closing.lock_task_of(connection, execution)
+        words = {"error_code": code, "error_text": storable(reason)[:500]}
+        return closing.move(connection, execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
+
+
+def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> executions.ExecutionRow:
+    """Make sure that an execution can be sent again to those who did not get it, and decide about those in doubt.
+
+    :param unknown: whether deliveries in doubt are sent again, too; None leaves it to the task's ``on_unknown``.
+        The decision holds for this execution from now on.
+    :raises UnknownExecution: there is none of this id.
+    :raises NothingToRedrive: it is still under way, was cancelled, or nothing of it failed.
+    """
+    with transaction(engine) as connection:
+        _, task = closing.lock_task_of(connection, execution)
+        this = select(*executions.COLUMNS).where(push_execution.c.id == execution)
+        row = executions.row_of(connection.execute(this).one())
+        if task.status == TaskStatus.CANCELLED:
+            raise NothingToRedrive(f"Push task {row.task_code!r} is cancelled: nothing of it is sent any more.")
+        if row.finished_at is None:
+            raise NothingToRedrive(f"Execution {execution} is still under way ({row.state.value}).")
+        if row.number is None:
+            raise NothingToRedrive(f"Execution {execution} was refused before it began. Trigger the task again.")
+        if not row.failed and not (row.unknown and unknown is not False):
+            doubtful = f", {row.unknown} in doubt" if row.unknown else ""
+            raise NothingToRedrive(
+                f"Nothing of execution {execution} failed: {row.sent} of {row.total} sent, {row.cancelled} cancelled"
+                f"{doubtful}."
+            )
+        if unknown is not None:
+            policy = "resend" if unknown else "hold"
+            connection.execute(
+                update(push_execution)
+                .where(push_execution.c.id == execution)
+                .values(snapshot=func.jsonb_set(push_execution.c.snapshot, ["task", "on_unknown"], cast(policy, JSONB)))
+            )
+    return row
+
+
+_CLAIM = text("""
+    UPDATE push_delivery
+    SET state = 'sending', attempts = attempts + 1, updated_at = now(), tried_at = now(), config = :config,
+        receipt_checks = 0, receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
+    WHERE id = ANY (ARRAY (
+        SELECT id FROM push_delivery
+        WHERE execution_id = :execution AND id > :after AND state = 'pending'
+        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
+    RETURNING id, recipient, variables
+""")
+
+
+def _claim(
+    connection: Connection, execution: int, limit: int, after: int, receipt_after: float | None, config: str | None
+) -> list[Delivery]:
+    if not limit:
+        return []
+    values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after, "config": config}
+    rows = connection.execute(_CLAIM, values)
+    return sorted(Delivery(*row) for row in rows)
+
+
+_RECORD = text("""
+    UPDATE push_delivery AS d
+    SET state = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN 'failed' ELSE o.state END,
+        provider_id = o.provider_id,
+        error_code = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN coalesce(o.code, 'not-sent')
+                          ELSE o.code END,
+        error_text = CASE WHEN d.state = 'unknown' AND o.state = 'pending'
+                          THEN coalesce(o.reason, 'The execution was closed before the message was begun')
+                          ELSE o.reason END,
+        updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END,
+        receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
+                CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
+    WHERE d.id = o.id AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
+""")
+"""An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt. What
+would be tried again then never is."""
+
+
+def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
+    if not outcomes:
+        return
+    connection.execute(
+        _RECORD,
+        {
+            "ids": [o.id for o in outcomes],
+            "states": [_RECORDED[o.result].value for o in outcomes],
+            "provider_ids": [o.provider_id for o in outcomes],
+            # The words of an accepted message ("250 queued as …") are worth nothing later; those of a refusal are.
+            "codes": [None if o.result is Result.SENT or not o.code else storable(o.code) for o in outcomes],
+            "reasons": [None if o.result is Result.SENT or not o.text else storable(o.text)[:500] for o in outcomes],
+        },
+    )
+
+
+def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, *, cancelled: bool) -> None:
+    state = connection.execute(
+        select(push_execution.c.state).where(push_execution.c.id == execution, push_execution.c.task_code == code)
+    ).scalar()
+    if state is None:
+        raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")
+    if cancelled:
+        closing.interrupted(connection, execution, DeliveryState.UNKNOWN)
+        closing.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+        return
+    resend = on_unknown == "resend"
+    closing.interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
+    if resend:
+        closing.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
+    if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
+        closing.move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
+    connection.execute(
+        update(push_execution)
+        .where(push_execution.c.id == execution)
+        .values(
+            state=ExecutionState.RUNNING,
+            started_at=func.coalesce(push_execution.c.started_at, func.now()),
+            finished_at=None,
+        )
+    )

@@ -1,0 +1,162 @@
+"""Push tasks in lists: those that match, without what may be long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Engine, Select, all_, and_, any_, cast, func, literal_column, not_, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from push_provider.ledger.engine import array_of, transaction
+from push_provider.ledger.standing import Standing
+from push_provider.ledger.tables import TaskStatus, push_task
+
+_ADDRESSES: ColumnElement[Any] = literal_column(
+    """jsonb_path_query_array(push_task.spec, '$."recipients"[*]."to"'::jsonpath)""", JSONB
+)
+"""As the index ``push_task_addresses_ix`` has it."""
+
+
+class TaskItem(NamedTuple):
+    """A push task as lists show it: without what may be long."""
+
+    code: str
+    name: str
+    channel: str
+    config: str | None
+    app: str | None
+    owner: str | None
+    subject: str | None
+    schedule: Mapping[str, Any]
+    recipients: int
+    execution_type: str
+    max_executions: int | None
+    executions: int
+    status: TaskStatus
+    schedule_since: datetime
+    last_execution_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def open(self) -> bool:
+        """Whether another execution may begin."""
+        return Standing(self.status, self.executions, self.max_executions).open
+
+
+class TaskFilter(NamedTuple):
+    """Which push tasks are wanted: those that match everything given.
+
+    :param codes: only these; what a caller may see.
+    :param without: not these.
+    :param status: one of :class:`TaskStatus`, or several.
+    :param delayed: those that a schedule starts later (true), or those that start at once or by hand.
+    :param sender: connection ids of the sender configuration.
+    :param default_of: with ``sender``, also tasks of these channels that name no configuration.
+    :param recipient: has this address among its own.
+    :param name: has this text in its name, in capitals or not.
+    :param search: has this text in its name, code or configuration's id, or in an address among its own recipients,
+        in capitals or not.
+    :param search_senders: with ``search``, also tasks of these connection ids.
+    :param search_default_of: with ``search``, also tasks of these channels that name no configuration.
+    """
+
+    codes: Collection[str] | None = None
+    without: Collection[str] = ()
+    status: str | Collection[str] | None = None
+    channel: str | None = None
+    execution_type: str | None = None
+    delayed: bool | None = None
+    sender: Collection[str] | None = None
+    default_of: Collection[str] = ()
+    recipient: str | None = None
+    name: str | None = None
+    search: str | None = None
+    search_senders: Collection[str] = ()
+    search_default_of: Collection[str] = ()
+    app: str | None = None
+    owner: str | None = None
+    last_run_from: datetime | None = None
+    last_run_to: datetime | None = None
+
+
+TASK_ORDERS = ("created_at", "updated_at", "last_execution_at", "name", "code")
+"""Columns that a list may be ordered by."""
+
+
+def find(
+    engine: Engine, *, order_by: str = "-created_at", limit: int = 100, offset: int = 0, **filters: Any
+) -> list[TaskItem]:
+    """Push tasks that match, newest first unless ``order_by`` says otherwise.
+
+    ``filters`` are those of :class:`TaskFilter`.
+
+    :param order_by: one of :data:`TASK_ORDERS`, with ``-`` in front for the reverse.
+    """
+    columns = [push_task.c[order_by.removeprefix("-")], push_task.c.code]  # two pages never show the same task
+    order: list[ColumnElement[Any]] = [one.desc() for one in columns] if order_by.startswith("-") else [*columns]
+    if columns[0].nullable:  # elsewhere it would keep the index from being used
+        order[0] = order[0].nulls_last()
+    query = _matching(TaskFilter(**filters), *[push_task.c[name] for name in TaskItem._fields]).order_by(*order)
+    with transaction(engine) as connection:
+        rows = connection.execute(query.limit(limit).offset(offset))
+        return [TaskItem._make(row)._replace(status=TaskStatus(row.status)) for row in rows]
+
+
+def count(engine: Engine, *, cap: int, **filters: Any) -> int:
+    """How many push tasks match; not counted beyond ``cap``."""
+    with transaction(engine) as connection:
+        some = _matching(TaskFilter(**filters), push_task.c.code).limit(cap).subquery()
+        return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+    query: Select[Any] = select(*columns)
+    equal = ("channel", "execution_type", "app", "owner")
+    clauses = [push_task.c[name] == value for name in equal if (value := getattr(wanted, name)) is not None]
+    if wanted.codes is not None:
+        clauses.append(push_task.c.code == any_(array_of(wanted.codes)))
+    if wanted.without:
+        clauses.append(push_task.c.code != all_(array_of(wanted.without)))
+    if wanted.status is not None:
+        clauses.append(push_task.c.status.in_([wanted.status] if isinstance(wanted.status, str) else wanted.status))
+    if wanted.delayed is not None:
+        at_once = push_task.c.schedule["kind"].astext.in_(("now", "manual"))
+        clauses.append(not_(at_once) if wanted.delayed else at_once)
+    if wanted.sender is not None:
+        clauses.append(_sent_through(wanted.sender, wanted.default_of))
+    if wanted.recipient is not None:
+        clauses.append(_ADDRESSES.op("@>")(cast([wanted.recipient], JSONB)))
+    if wanted.name is not None:
+        clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
+    if wanted.search is not None:
+        # The index knows no column but this one; what is searched for is made small by what made that small.
+        found = push_task.c.searched.like(func.lower(_part(wanted.search)), escape="/")
+        by_sender = wanted.search_senders or wanted.search_default_of
+        clauses.append(
+            or_(found, _sent_through(wanted.search_senders, wanted.search_default_of)) if by_sender else found
+        )
+    if wanted.last_run_from is not None:
+        clauses.append(push_task.c.last_execution_at >= wanted.last_run_from)
+    if wanted.last_run_to is not None:
+        clauses.append(push_task.c.last_execution_at < wanted.last_run_to)
+    return query.where(*clauses)
+
+
+def _part(text: str) -> str:
+    """The pattern of LIKE that finds a text anywhere."""
+    return f"%{re.sub('([/%_])', _ESCAPED, text)}%"
+
+
+_ESCAPED = r"/\1"
+
+
+def _sent_through(configs: Collection[str], default_of: Collection[str]) -> ColumnElement[bool]:
+    """Tasks of these sender configurations, and those of these channels that name none."""
+    named = push_task.c.config == any_(array_of(configs))
+    if not default_of:
+        return named
+    return or_(named, and_(push_task.c.config.is_(None), push_task.c.channel.in_(default_of)))
