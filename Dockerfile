@@ -3,6 +3,7 @@ FROM apache/airflow:3.3.2
 
 COPY --chown=airflow:0 pyproject.toml README.md LICENSE requirements-fab.txt /opt/push/
 COPY --chown=airflow:0 plugins/push_provider /opt/push/plugins/push_provider
+COPY --chown=airflow:0 docs /opt/push/docs
 # Airflow stands beside it, so that nothing that the package wants replaces the image's Airflow.
 RUN pip install --no-cache-dir "apache-airflow==${AIRFLOW_VERSION}" -r /opt/push/requirements-fab.txt /opt/push
 

@@ -31,6 +31,14 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name for name in files if not name.endswith(".dist-info")} == {"push_provider"}
 
 
+def test_it_holds_the_documentation(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    written = [*(ROOT / "docs").glob("*/*.md"), *(ROOT / "docs" / "images").glob("*.png")]
+    assert len(written) > 30
+    for path in written:
+        assert f"push_provider/documentation/{path.relative_to(ROOT / 'docs').as_posix()}" in names
+
+
 def test_installed_it_has_its_channels_and_forms(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
@@ -40,7 +48,10 @@ import push_provider
 from push_provider.channels import registry
 from push_provider.contract import parse
 from push_provider.provider import get_provider_info
+from push_provider.documentation import pages
 print(push_provider.__file__)
+assert pages.root().is_relative_to(pages.Path(push_provider.__file__).parent)
+assert pages.page("zh-CN", "rest", "").title == "REST API"
 for name in registry.names():
     registry.operator_of(name), registry.content_of(name), registry.get_channel(name)
 print(registry.names(), [form["connection-type"] for form in get_provider_info()["connection-types"]])

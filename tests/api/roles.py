@@ -188,7 +188,14 @@ class Setting:
             path = f"/push/v1{path}"
         alone = ("PATCH", "DELETE", "cancel")
         code = self.server.create(app="shop") if any(word in name for word in alone) else self.code
-        path = path.format(code=code, execution=self.execution, config="push_email_default", message=self.message)
+        path = path.format(
+            code=code,
+            execution=self.execution,
+            config="push_email_default",
+            message=self.message,
+            page="concepts",
+            picture="trigger.png",
+        )
         body: Any = None
         if path.startswith("/push/v1/tasks/bulk"):
             body = {"tasks": [task()]}

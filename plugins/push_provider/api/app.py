@@ -21,6 +21,7 @@ from push_provider.api import (
     docs,
     email_services,
     executions,
+    help_pages,
     large_bodies,
     limits,
     me,
@@ -58,6 +59,7 @@ _TAGS = {
     "Rejected messages": "Kafka messages that could not be used",
     "Channels": "How messages reach people, and what each channel's forms ask for",
     "Statistics": "Counts over time",
+    "Help": "The documentation's pages",
     "Caller": "Who asks, and what they may do",
 }
 _MISSING_RUNS_SECONDS = 60.0
@@ -97,6 +99,7 @@ def create_app() -> FastAPI:
         rejected,
         stats,
         me,
+        help_pages,
     ):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
     app.include_router(docs.router)
