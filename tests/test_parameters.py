@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from push_provider.channels.email.content import Content
 from push_provider.channels.sms.content import Parameters
-from push_provider.content import compile_content
-from push_provider.content.workers import Asker, faults
 from push_provider.contract import parse
 from push_provider.exceptions import ContentError
+from push_provider.rendering import compile_content
+from push_provider.rendering.workers import Asker, faults
 
 SMS = {"name": "n", "channel": "sms", "schedule": {"kind": "manual"}}
 PUSH = {"code": "c", "execution": 3}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from push_provider.channels.email.content import Content
-from push_provider.content import freeze
 from push_provider.contract import parse
 from push_provider.exceptions import ContentError, InvalidTask
+from push_provider.rendering import freeze
 
 SECRET = "open sesame"
 WAYS = [

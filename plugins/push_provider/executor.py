@@ -34,7 +34,7 @@ _MODULES = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "jinja2.sandbox",
     "push_provider.bundle",
-    "push_provider.content",
+    "push_provider.rendering",
     "push_provider.dag_factory",
     "push_provider.operators.push",
     "push_provider.ledger.deliveries",

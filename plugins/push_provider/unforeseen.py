@@ -17,7 +17,7 @@ def concerns_all(error: Exception) -> bool:
 
     Of what passes by itself, or has to be put in order for all, nothing may be refused.
     """
-    from push_provider.ledger.engine import is_away
+    from push_provider.databases import is_away
 
     return isinstance(error, TransientError | ConfigurationError) or is_away(error)
 

@@ -33,7 +33,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="push-bench-") as home:
         os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__PUSH__INCLUDE_DIR": str(ROOT / "include")}
-        from push_provider.content import workers
+        from push_provider.rendering import workers
 
         workers.start()
         try:
@@ -65,8 +65,8 @@ def _tasks() -> dict[str, PushTask]:
 def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float, float]:
     """Milliseconds in this process, and in a worker."""
     from push_provider import settings
-    from push_provider.content import workers
-    from push_provider.content.worker import Job, answer
+    from push_provider.rendering import workers
+    from push_provider.rendering.worker import Job, answer
 
     asked: dict[str, Any] = {**given, "own": _OWN, "variables": {}} if given else {}
     job = Job(task, settings.include_dir(), settings.attachment_areas(), workers.SLOW, **asked)

@@ -24,9 +24,9 @@ from push_provider.channels.sms.content import Parameters
 from push_provider.channels.sms.numbers import Numbers
 from push_provider.channels.sms.out_id import holds
 from push_provider.channels.sms.sender import SmsChannel, SmsSender
-from push_provider.content import compile_content
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
+from push_provider.rendering import compile_content
 
 JOB = Job(7, "0123456789abcdef" * 2)
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN

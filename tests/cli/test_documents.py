@@ -14,9 +14,9 @@ import pytest
 
 from push_provider import written
 from push_provider.cli import documents
-from push_provider.content import compile_content
 from push_provider.contract import parse_stored
 from push_provider.exceptions import InvalidTask
+from push_provider.rendering import compile_content
 
 FIELDS = {"name": "N", "channel": "email", "subject": "S", "content": "C", "recipients": ["a@example.com"]}
 

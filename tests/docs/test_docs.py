@@ -27,10 +27,10 @@ from push_provider.channels.email.content import Content
 from push_provider.channels.email.services import find_service
 from push_provider.channels.sms.content import Parameters
 from push_provider.cli import documents
-from push_provider.content import compile_content, freeze
 from push_provider.contract import PushTask, Schedule, parse
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.provider import get_provider_info
+from push_provider.rendering import compile_content, freeze
 from sandbox.sms_faults import NUMBERS
 
 IMAGE_LIMIT = 300 * 1024

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from push_provider.contract import is_of_execution, run_id_of
-from push_provider.intake.run_facts import facts_of, is_test
+from push_provider.contract import is_of_execution, is_test, run_id_of
+from push_provider.intake.run_facts import facts_of
 
 WHEN = datetime(2026, 7, 1, 9, tzinfo=UTC)
 

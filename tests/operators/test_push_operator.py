@@ -16,11 +16,11 @@ import requests
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from mail_port import mail_port
 
-from push_provider.content import freeze
 from push_provider.contract import parse
 from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
 from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
 from push_provider.operators.push import EmailPushOperator
+from push_provider.rendering import freeze
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -15,10 +15,10 @@ import pytest
 
 from push_provider.channels.base import STOPPED, Delivery, Outcome, Result, Sender
 from push_provider.channels.email.sender import EmailChannel
-from push_provider.content import freeze
 from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.ledger import definitions, deliveries, planning
+from push_provider.rendering import freeze
 from push_provider.sending.loop import Sending, Stop
 
 if TYPE_CHECKING:

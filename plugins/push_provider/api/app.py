@@ -35,11 +35,11 @@ from push_provider.api import (
     triggers,
 )
 from push_provider.api.guards import sessions
-from push_provider.content import workers
 from push_provider.exceptions import PushError
 from push_provider.intake.server_runs import make_missing_runs
 from push_provider.ledger.engine import get_engine
 from push_provider.reconciling.reconciler import Reconciler
+from push_provider.rendering import workers
 from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)

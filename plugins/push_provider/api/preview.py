@@ -13,14 +13,14 @@ from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.problems import broken, invalid
 from push_provider.api.rendering import AskerDep
-from push_provider.content import workers
-from push_provider.content.workers import Asker
 from push_provider.contract import CODE_PATTERN, PushTask, parse, parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
+from push_provider.rendering import workers
+from push_provider.rendering.workers import Asker
 
 router = APIRouter(tags=["Tasks"])
 _FIELDS = ("task", "code", "recipients", "variables")

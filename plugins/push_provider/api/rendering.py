@@ -10,7 +10,7 @@ import anyio.from_thread
 from fastapi import Depends, Request
 
 from push_provider.api.guards import CallerDep
-from push_provider.content.workers import Asker
+from push_provider.rendering.workers import Asker
 
 
 class _Line:

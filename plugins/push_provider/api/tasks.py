@@ -38,9 +38,6 @@ from push_provider.api.problems import Problem, ProblemDetails, broken, fault, i
 from push_provider.api.rendering import AskerDep
 from push_provider.api.waiting import when_known
 from push_provider.channels import registry
-from push_provider.content import workers
-from push_provider.content.check import same_content
-from push_provider.content.workers import Asker, Gone
 from push_provider.contract import CODE_PATTERN, PushTask, parse
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, definitions, shards, task_lists, tasks
@@ -49,6 +46,9 @@ from push_provider.metadata import runs
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
 from push_provider.policy.quotas import open_tasks
+from push_provider.rendering import workers
+from push_provider.rendering.check import same_content
+from push_provider.rendering.workers import Asker, Gone
 from push_provider.unforeseen import Unforeseen, concerns_all
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from push_provider import strict_json, strict_yaml
-from push_provider.content.workers import Asker, faults
 from push_provider.contract import PushTask, parse
 from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
+from push_provider.rendering.workers import Asker, faults
 
 SIZE_LIMIT = 64 * 1024 * 1024
 """Bytes of one file: room for some 500,000 recipients, and an end to accidents."""

@@ -5,7 +5,15 @@
 stand on :class:`PushTask` and lie in the channel's folder.
 """
 
-from push_provider.contract.ids import CODE_PATTERN, DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution, run_id_of
+from push_provider.contract.ids import (
+    CODE_PATTERN,
+    DAG_PREFIX,
+    SEND_TASK_ID,
+    dag_id,
+    is_of_execution,
+    is_test,
+    run_id_of,
+)
 from push_provider.contract.outlook import Outlook
 from push_provider.contract.reading import parse, parse_outlook, parse_stored, parse_trigger
 from push_provider.contract.recipients import Recipient
@@ -28,6 +36,7 @@ __all__ = [
     "Trigger",
     "dag_id",
     "is_of_execution",
+    "is_test",
     "parse",
     "parse_outlook",
     "parse_stored",

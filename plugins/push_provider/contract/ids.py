@@ -9,6 +9,8 @@ CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 DAG_PREFIX = "push__"
 _OF_EXECUTION = re.compile(r"[a-z]+__[0-9]+")
 """Airflow's own ids of runs have a date, with more than digits."""
+_TESTER = "dag_test"
+_TESTED = "__airflow_temporary_run_"
 
 
 SEND_TASK_ID = "send"
@@ -28,3 +30,11 @@ def run_id_of(source: str, execution: int) -> str:
 def is_of_execution(run_id: str) -> bool:
     """Whether a DAG run was made for an execution that was planned before it, as :func:`run_id_of` names those."""
     return bool(_OF_EXECUTION.fullmatch(run_id))
+
+
+def is_test(run_id: str, user: str | None) -> bool:
+    """Whether a run is one of ``airflow tasks test`` or ``airflow dags test``.
+
+    It is told by its id (``airflow.cli.commands.task_command``), or by who triggered it (``airflow.sdk.DAG.test``).
+    """
+    return run_id.startswith(_TESTED) or user == _TESTER

@@ -9,8 +9,6 @@ from typing import Any
 
 _SOURCES = {"scheduled": "schedule", "backfill": "backfill"}
 """What begins the runs of a type, where it is not a person."""
-_TESTER = "dag_test"
-_TESTED = "__airflow_temporary_run_"
 
 
 def facts_of(run: Any) -> dict[str, Any]:
@@ -25,11 +23,3 @@ def facts_of(run: Any) -> dict[str, Any]:
         "triggered_by": run.triggering_user_name,
         "scheduled_for": run.logical_date if run.run_type in _SOURCES else None,
     }
-
-
-def is_test(run_id: str, user: str | None) -> bool:
-    """Whether a run is one of ``airflow tasks test`` or ``airflow dags test``.
-
-    It is told by its id (``airflow.cli.commands.task_command``), or by who triggered it (``airflow.sdk.DAG.test``).
-    """
-    return run_id.startswith(_TESTED) or user == _TESTER

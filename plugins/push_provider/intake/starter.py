@@ -12,11 +12,11 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from push_provider.content import freeze
 from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady, RunRefused
 from push_provider.ledger import answers, closing, executions, planning
 from push_provider.ledger.engine import transaction
+from push_provider.rendering import freeze
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:

@@ -8,9 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from push_provider import content, settings
-from push_provider.content import workers
-from push_provider.content.workers import Asker
+from push_provider import rendering, settings
 from push_provider.exceptions import NotAllowed, RenderingBudget
 from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
@@ -19,6 +17,8 @@ from push_provider.ledger import messages
 from push_provider.ledger.messages import Bounds, Define, Order, Refused, Start, Taken, unforeseen_refusal
 from push_provider.policy.quotas import open_tasks
 from push_provider.policy.sizes import too_many_recipients
+from push_provider.rendering import workers
+from push_provider.rendering.workers import Asker
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def take(
     return messages.take(
         engine,
         [_looked_at(_allowed(order, rules), askers) for order in orders],
-        freeze=content.freeze,
+        freeze=rendering.freeze,
         now=datetime.now(UTC),
         default_timezone=settings.default_timezone(),
         forward_to=settings.dead_letter_topic() or None,

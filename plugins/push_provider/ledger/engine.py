@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Text, bindparam, cast, create_engine
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from push_provider import settings, written
+from push_provider.databases import is_away, sqlstate
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable
 
 AS_WRITTEN = {"json_serializer": written.dumps, "json_deserializer": written.loads}
@@ -60,17 +61,6 @@ def get_engine() -> Engine:
     return _engine(settings.sql_alchemy_conn())
 
 
-def is_away(error: BaseException) -> bool:
-    """Whether an error says that a database, this or Airflow's, cannot be used just now, whatever it was asked."""
-    # COPY speaks to the driver itself, so that its errors come as they are.
-    import psycopg
-
-    if isinstance(error, PoolTimeout | InterfaceError | psycopg.InterfaceError):
-        return True
-    # Class 54 is about what was asked: a row or a value beyond PostgreSQL's limits (appendix A).
-    return isinstance(error, OperationalError | psycopg.OperationalError) and not _sqlstate(error).startswith("54")
-
-
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn the database's faults into errors that say what to do.
@@ -90,7 +80,7 @@ def explained() -> Iterator[None]:
         if is_away(error):
             raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
         # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
-        if isinstance(error, ProgrammingError) and _sqlstate(error) in ("42P01", "42703"):
+        if isinstance(error, ProgrammingError) and sqlstate(error) in ("42P01", "42703"):
             raise LedgerUnavailable("The ledger's tables are missing or old; run 'airflow push migrate'") from error
         raise
 
@@ -134,10 +124,6 @@ def _leave_out_rows(error: BaseException) -> None:
     for one in (error, getattr(error, "orig", None)):
         if one is not None and (hasattr(one, "orig") or hasattr(one, "diag")):  # SQLAlchemy's, and the driver's
             one.args = tuple(arg.partition("\n")[0] if isinstance(arg, str) else arg for arg in one.args)
-
-
-def _sqlstate(error: BaseException) -> str:
-    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
 
 
 def _reason(error: BaseException) -> str:

@@ -140,7 +140,7 @@ def take(
 
     Such a one is found by halving the batch, and rejected alone, with the last line of the error's traceback.
 
-    :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`).
+    :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`).
     :param now: the present moment, for the schedules of injected tasks.
     :param default_timezone: the clock of a schedule that names none.
     :param forward_to: the topic that rejected messages are to be forwarded to.

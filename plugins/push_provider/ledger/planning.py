@@ -60,7 +60,7 @@ def plan(
     An execution counts from here on, whatever becomes of it.
 
     :param source: what started it: ``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``, ``dag``.
-    :param freeze: gives a task's template sources by name (:func:`push_provider.content.freeze`). If they
+    :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`). If they
         cannot be read the execution begins all the same, so that its failure is on record.
     :param trigger: recipients and variables of this execution; left out, the task's own.
     :param run_id: the DAG run; left out, it is bound later with :func:`bind`.

@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution
-from push_provider.intake import run_facts
+from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution, is_test
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect
@@ -209,7 +208,7 @@ def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
 
 def _counts(run_id: str, user: str | None) -> bool:
     """Whether an execution begins with a run: it is no test, and was not made for one that had begun."""
-    return not run_facts.is_test(run_id, user) and not is_of_execution(run_id)
+    return not is_test(run_id, user) and not is_of_execution(run_id)
 
 
 def did_their_part(session: Session, some: Collection[Run]) -> set[tuple[str, str]]:

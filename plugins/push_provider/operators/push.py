@@ -145,7 +145,7 @@ class BasePushOperator(BaseOperator):
 
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
-        from push_provider import content
+        from push_provider import rendering
         from push_provider.contract import parse_trigger
         from push_provider.ledger import planning
         from push_provider.policy.sizes import check_conf
@@ -166,7 +166,7 @@ class BasePushOperator(BaseOperator):
             plan = planning.plan(
                 engine,
                 self.code,
-                freeze=content.freeze,
+                freeze=rendering.freeze,
                 # The form hands over an empty list where nobody was named.
                 trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
                 **facts,
@@ -182,9 +182,9 @@ class BasePushOperator(BaseOperator):
 
     def _show(self, context: Context, engine: Engine) -> dict[str, Any]:
         """Say what would be sent, and to how many, for a test from Airflow's command line; sends and counts nothing."""
-        from push_provider.content.for_channel import message_for
         from push_provider.contract import parse_trigger
         from push_provider.ledger import tasks
+        from push_provider.rendering.for_channel import message_for
 
         trigger = parse_trigger(_without_blank_lines(context["dag_run"].conf), channel=self.channel, where="conf")
         task = tasks.get(engine, self.code).task()
@@ -228,9 +228,9 @@ class BasePushOperator(BaseOperator):
         self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool, last: bool
     ) -> Stop | None:
         from push_provider.channels.base import Job
-        from push_provider.content import compile_content, facts
         from push_provider.ledger import defaults, sending
         from push_provider.policy.configurations import require_default
+        from push_provider.rendering import compile_content, facts
         from push_provider.sending.loop import Sending
 
         default = None
@@ -402,7 +402,9 @@ def _is_test(run: Any) -> bool:
     """
     from airflow.sdk.execution_time import task_runner
 
-    if run_facts.is_test(run.run_id, run.triggering_user_name):
+    from push_provider.contract import is_test
+
+    if is_test(run.run_id, run.triggering_user_name):
         return True
     return type(getattr(task_runner, "SUPERVISOR_COMMS", None)).__name__ == "InProcessSupervisorComms"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.for_channel import compile_content, expected_facts, freeze
 from push_provider.content.jinja_sandbox import LIMITS, Limits
+from push_provider.rendering.for_channel import compile_content, expected_facts, freeze
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def examine(task: PushTask, *, include: Path | None = None, areas: bool | None = None, limits: Limits = LIMITS) -> None:
     """Look at a task's templates and attachments: each is compiled or read, as when it is sent.
 
-    Templates of strangers are looked at in a process of their own: :func:`push_provider.content.workers.faults`.
+    Templates of strangers are looked at in a process of their own: :func:`push_provider.rendering.workers.faults`.
 
     :param include: the include directory; left out, that of the settings.
     :param areas: whether attachments lie in areas by application; left out, as the settings say.

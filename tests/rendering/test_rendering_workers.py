@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from push_provider.content import workers
-from push_provider.content.workers import Asker, Gone, faults, preview
 from push_provider.contract import PushTask, parse
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
+from push_provider.rendering import workers
+from push_provider.rendering.workers import Asker, Gone, faults, preview
 
 # Eats time, and hardly any memory.
 ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
@@ -63,7 +63,7 @@ def test_what_comes_back_is_what_a_recipient_would_get(include: Path) -> None:
 def test_a_worker_has_nothing_of_airflow_and_may_do_little() -> None:
     script = """
 import sys
-from push_provider.content import worker
+from push_provider.rendering import worker
 worker._settle()
 assert not {name.partition(".")[0] for name in sys.modules} & {"airflow", "sqlalchemy", "psycopg", "fastapi"}
 import os, resource, socket, subprocess

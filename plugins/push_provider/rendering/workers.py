@@ -4,7 +4,7 @@ There are two lanes. Whatever comes in is first given to the quick one, where a 
 and none more than :data:`QUICK` seconds; what is not through by then begins anew in the slow one. Who has kept the
 workers busy lately has no place in the quick one any more, so that everybody else's messages pass.
 
-The workers (:mod:`push_provider.content.worker`) are fresh interpreters, and never forked from this process, whose
+The workers (:mod:`push_provider.rendering.worker`) are fresh interpreters, and never forked from this process, whose
 threads and locks they would inherit. One that is late, or whose asker has gone, is killed, and another started.
 """
 
@@ -26,7 +26,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider import settings
-from push_provider.content.worker import LENGTH, MEMORY, Job
 from push_provider.exceptions import (
     ContentError,
     FieldError,
@@ -34,6 +33,7 @@ from push_provider.exceptions import (
     RenderingBudget,
     RenderingUnavailable,
 )
+from push_provider.rendering.worker import LENGTH, MEMORY, Job
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
@@ -60,7 +60,7 @@ _STEP = 0.1
 """Seconds after which somebody is looked for who has gone."""
 _ANSWER = 32 * 1024 * 1024
 """Bytes of an answer: two bodies of a million characters fit, however JSON writes them."""
-_MAIN = "from push_provider.content.worker import main; main({})"
+_MAIN = "from push_provider.rendering.worker import main; main({})"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONUTF8", "TZ")
 """All of the environment that a worker has: no option of Airflow, which may hold a secret."""
 

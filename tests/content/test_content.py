@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from push_provider.channels.email.content import Content, File, Rendered
-from push_provider.content import expected_facts, freeze, mail_layout
+from push_provider.content import mail_layout
 from push_provider.content.jinja_sandbox import Limits
 from push_provider.content.plain_text import plain_text
-from push_provider.content.workers import Asker, faults
 from push_provider.contract import PushTask, parse
 from push_provider.exceptions import ContentError
+from push_provider.rendering import expected_facts, freeze
+from push_provider.rendering.workers import Asker, faults
 
 SHIPPED = Path(__file__).parents[1] / "include"
 SHORT = Limits(seconds=0.3, characters=100_000)

@@ -1,0 +1,22 @@
+"""What a database's error says, be it the ledger's or Airflow's."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that a database, this or Airflow's, cannot be used just now, whatever it was asked."""
+    # COPY speaks to the driver itself, so that its errors come as they are.
+    import psycopg
+
+    if isinstance(error, PoolTimeout | InterfaceError | psycopg.InterfaceError):
+        return True
+    # Class 54 is about what was asked: a row or a value beyond PostgreSQL's limits (appendix A).
+    return isinstance(error, OperationalError | psycopg.OperationalError) and not sqlstate(error).startswith("54")
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code of what is wrong (appendix A); empty if it has none."""
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
