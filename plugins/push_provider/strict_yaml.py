@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 from yaml.constructor import ConstructorError
 
+from push_provider.addresses import shown
 from push_provider.visible import visible
 from push_provider.written import Written, number
 
@@ -85,13 +86,13 @@ class _Loader(_YAML):  # type: ignore[misc]
             if not isinstance(key, yaml.ScalarNode) or key.tag.removeprefix(_TAG) not in _SCALARS:
                 _refuse("a key must be text", key)
             if key.value in mapping:
-                _refuse(f"the key {key.value!r} stands twice in one mapping", key)
+                _refuse(f"the key {shown(key.value)} stands twice in one mapping", key)
             mapping[key.value] = self.construct_object(value, deep=deep)
         return mapping
 
     def construct_unknown(self, node: yaml.Node) -> NoReturn:
         """A tag of YAML 1.1 or of somebody's own."""
-        _refuse(f"the tag {node.tag.replace(_TAG, '!!')} is not known here", node)
+        _refuse(f"the tag {_short(node.tag.replace(_TAG, '!!'))} is not known here", node)
 
 
 for _kind, (_form, _first, _) in _SCALARS.items():
@@ -120,6 +121,10 @@ _Dumper.add_representer(Written, _Dumper.represent_number)
 _Dumper.add_representer(str, _Dumper.represent_text)
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:60]}…"
+
+
 def _refuse(problem: str, node: yaml.Node) -> NoReturn:
     raise ConstructorError(None, None, problem, node.start_mark)
 
@@ -135,9 +140,9 @@ def _refuse_traps(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         trap = None
         if isinstance(event, yaml.AliasEvent):
-            trap = f"the alias *{event.anchor} is not followed; write the value out"
+            trap = f"the alias *{_short(event.anchor)} is not followed; write the value out"
         elif isinstance(event, yaml.ScalarEvent) and event.anchor:
-            trap = f"the anchor &{event.anchor} is not kept"
+            trap = f"the anchor &{_short(event.anchor)} is not kept"
         elif depth > DEPTH_LIMIT:
             trap = f"it is nested deeper than {DEPTH_LIMIT} levels"
         if trap:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from push_provider import strict_json, strict_yaml
+from push_provider.addresses import shown
 from push_provider.contract import PushTask, parse
 from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
 from push_provider.rendering.workers import Asker, faults
@@ -59,7 +60,14 @@ def _documents(path: str) -> Iterator[tuple[str, Any]]:
         raise InvalidTask([FieldError(name, "holds no push task")])
     for number, item in enumerate(flat, start=1):
         code = item.get("code") if isinstance(item, dict) else None
-        yield (name if len(flat) == 1 else f"{name}, task {number}" + (f" ({code})" if code else "")), item
+        yield (
+            (
+                name
+                if len(flat) == 1
+                else f"{name}, task {number}" + (f" ({shown(code)[1:-1]})" if isinstance(code, str) else "")
+            ),
+            item,
+        )
 
 
 def _text(path: str) -> str:

@@ -29,18 +29,18 @@ def read_template(root: Path, name: str, limit: int) -> str | None:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
-        raise ContentError(f"{name!r}: write the path of a template below include/templates, without '..'")
+        raise ContentError(f"{shown(name)}: write the path of a template below include/templates, without '..'")
     try:
         file = (root / path).resolve()
         if not file.is_relative_to(root):
-            raise ContentError(f"{name!r}: leads out of include/templates; put the file itself there")
+            raise ContentError(f"{shown(name)}: leads out of include/templates; put the file itself there")
         if not file.is_file():
             return None
         if file.stat().st_size > 4 * limit:
-            raise ContentError(f"{name}: is longer than {limit} characters")
+            raise ContentError(f"{shown(name)}: is longer than {limit} characters")
         return file.read_text(encoding="utf-8-sig")  # editors on Windows put a BOM before it
     except UnicodeDecodeError as error:
-        raise ContentError(f"{name}: is not text in UTF-8; save it so") from error
+        raise ContentError(f"{shown(name)}: is not text in UTF-8; save it so") from error
     except OSError as error:
         raise ContentError(f"{shown(name)} cannot be read: {error.strerror}") from error
     except RuntimeError as error:  # Python 3.11 and 3.12 at a link that leads to itself
@@ -74,17 +74,17 @@ def read_file(include: Path, name: str, limit: int, *, areas: Sequence[PurePosix
     try:
         file = (root / name).resolve()
         if not file.is_relative_to(root):
-            raise ContentError(f"attachments: {name!r} leads out of include/; put the file itself there")
+            raise ContentError(f"attachments: {shown(name)} leads out of include/; put the file itself there")
         if file.is_relative_to((root / _TASKS).resolve()):
-            raise ContentError(f"attachments: {name!r} is a file of push tasks, which are never sent")
+            raise ContentError(f"attachments: {shown(name)} is a file of push tasks, which are never sent")
         # Where it really lies, whatever links lead there; before anything is said of it.
         if areas is not None and not any(file.is_relative_to((root / area).resolve()) for area in areas):
             raise ContentError(
-                f"attachments: {name!r} does not lie in {' or '.join(f'{area}/' for area in areas)} below include/; "
-                "put it there ([push] attachment_areas)"
+                f"attachments: {shown(name)} does not lie in {' or '.join(f'{area}/' for area in areas)} below "
+                "include/; put it there ([push] attachment_areas)"
             )
         if not file.is_file():
-            raise ContentError(f"attachments: there is no file {name!r} below include/; add it or leave it out")
+            raise ContentError(f"attachments: there is no file {shown(name)} below include/; add it or leave it out")
         if file.stat().st_size > limit:
             raise ContentError(f"attachments: are more than {ATTACHMENTS_LIMIT} bytes in all; leave some out")
         return file.read_bytes()

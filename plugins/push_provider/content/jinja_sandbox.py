@@ -56,6 +56,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, _PassArg, missing, pass_cont
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
+from push_provider.addresses import shown
 from push_provider.exceptions import ContentError, LimitExceeded
 
 
@@ -120,7 +121,7 @@ class _Missing(StrictUndefined):
         where = "" if self._undefined_obj is missing else f" in a {type(self._undefined_obj).__name__}"
         kind = "variable" if self._undefined_obj is missing else "key"
         return (
-            f"the {kind} {self._undefined_name!r} is missing{where}; give it in the variables of the "
+            f"the {kind} {shown(self._undefined_name)} is missing{where}; give it in the variables of the "
             "recipient, the trigger or the task, or write default(…)"
         )
 
@@ -465,7 +466,7 @@ def _told(error: Exception, name: str) -> Exception:
     if isinstance(error, TemplateSyntaxError):
         name, line, text = error.name or name, error.lineno, error.message or "is not Jinja"
     elif isinstance(error, TemplateNotFound):
-        text = f"there is no template {error.name!r}"
+        text = f"there is no template {shown(error.name)}"
     elif isinstance(error, RecursionError):
         text = "is nested too deeply"
     elif isinstance(error, MemoryError):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from push_provider.addresses import shown
 from push_provider.channels.sms.task import SmsTask, template_parameters
 from push_provider.content.base import CompiledContent
 from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
@@ -105,25 +106,27 @@ def _compiled(name: str, value: str, limits: Limits) -> str | Callable[[Mapping[
 def _text(name: str, values: Mapping[str, Any]) -> str:
     if name not in values:
         raise ContentError(
-            f"the template's parameter {name!r} is missing; give it in the variables of the recipient, the trigger "
-            "or the task"
+            f"the template's parameter {shown(name)} is missing; give it in the variables of the recipient, the "
+            "trigger or the task"
         )
     value = values[name]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise ContentError(f"the variable {name!r} must be a text or a number to be a parameter of an SMS")
+        raise ContentError(f"the variable {shown(name)} must be a text or a number to be a parameter of an SMS")
     return value
 
 
 def _checked(name: str, value: str) -> str:
     if len(value) > VALUE_LIMIT:
-        raise ContentError(f"the parameter {name!r} has {len(value)} characters; an SMS takes at most {VALUE_LIMIT}")
+        raise ContentError(
+            f"the parameter {shown(name)} has {len(value)} characters; an SMS takes at most {VALUE_LIMIT}"
+        )
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise ContentError(f"the parameter {name!r} holds half a character (a lone surrogate)") from error
+            raise ContentError(f"the parameter {shown(name)} holds half a character (a lone surrogate)") from error
     return value
 
 
