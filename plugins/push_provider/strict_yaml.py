@@ -140,7 +140,7 @@ def _refuse_traps(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         trap = None
         if isinstance(event, yaml.AliasEvent):
-            trap = f"the alias *{_short(event.anchor)} is not followed; write the value out"
+            trap = f"the alias *{_short(str(event.anchor))} is not followed; write the value out"
         elif isinstance(event, yaml.ScalarEvent) and event.anchor:
             trap = f"the anchor &{_short(event.anchor)} is not kept"
         elif depth > DEPTH_LIMIT:

@@ -71,22 +71,18 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
             return ending.wanted() or not reader.partitions or reader.is_outdated(_LOOK_SECONDS)
 
         while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=enough):
-            orders = [
-                order
-                for record in records
-                for order in messages.read(
-                    record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp
-                )
-            ]
-            taken = admission.take(engine, orders)
-            total = _add(total, len(records), taken)
+            rejected = False
+            for count, orders in messages.portions(records, limit):
+                taken = admission.take(engine, orders)
+                total = _add(total, count, taken)
+                rejected = rejected or bool(taken.rejected)
+                _log(count, taken)
             full = len(records) == limit
             if not full or time.monotonic() - made_at > _RUNS_SECONDS:
                 total = total._replace(waiting=_make_runs(engine))
                 made_at = time.monotonic()
             reader.commit()
-            _log(len(records), taken)
-            if taken.rejected:
+            if rejected:
                 dead_letters.forward(engine, connection)
             if time.monotonic() > until or ending.wanted():
                 break

@@ -11,9 +11,9 @@ import difflib
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from push_provider import strict_json, written
@@ -22,10 +22,17 @@ from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, Inval
 from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
 from push_provider.unforeseen import Unforeseen
 
+if TYPE_CHECKING:
+    from push_provider.kafka.reader import Record
+
 log = logging.getLogger(__name__)
 
 SIZE_LIMIT = 5 * 1024 * 1024
 """Bytes of one message. Kafka's own default is 1 MiB (``message.max.bytes``)."""
+ELEMENTS = 10_000
+"""Elements of one array. Each costs as much as a message, and two bytes are enough for it."""
+_APART = 100
+"""Elements of one array that are rejected each by itself; more of them are one rejection, of the message."""
 _ID_LIMIT = 200
 _START_FIELDS = ("task", "recipients", "variables", "id")
 _unforeseen = Unforeseen(log)
@@ -41,6 +48,24 @@ def read(topic: str, partition: int, offset: int, value: bytes | None, *, timest
     # A topic that is made anew begins again at offset 0: what stands there tells the old from the new.
     position = _uuid(f"{topic}\n{partition}\n{offset}\n{timestamp}\n".encode(), b"-" if value is None else value)
     return orders(Message(topic, partition, offset, None, _moment(timestamp), value, position))
+
+
+def portions(records: Iterable[Record], most: int) -> Iterator[tuple[int, list[Order]]]:
+    """What records say, in portions that fit into memory: of how many records, and their orders.
+
+    A record is never divided, as its parts are bounded together.
+
+    :param most: orders after which a portion ends.
+    """
+    count, some = 0, []
+    for record in records:
+        count += 1
+        some += read(record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp)
+        if len(some) >= most:
+            yield count, some
+            count, some = 0, []
+    if count:
+        yield count, some
 
 
 def orders(message: Message) -> list[Order]:
@@ -66,7 +91,16 @@ def _orders(message: Message) -> list[Order]:
         return [_order(message, document)]
     if not document:
         return [Refused(message, None, "The message is an empty array")]
-    return [_order(_element(message, number, item), item) for number, item in enumerate(document)]
+    if len(document) > ELEMENTS:
+        reason = f"The message is an array of {len(document)} elements; at most {ELEMENTS} are read. Send it in parts"
+        return [Refused(message, None, reason)]
+    found = [_order(_element(message, number, item), item) for number, item in enumerate(document)]
+    refused = [order for order in found if isinstance(order, Refused)]
+    if len(refused) <= _APART:
+        return found
+    first = f"the first is {refused[0].message.element}: {refused[0].reason}"
+    whole = Refused(message, None, f"{len(refused)} of {len(found)} elements cannot be used; {first}")
+    return [whole, *(order for order in found if not isinstance(order, Refused))]
 
 
 def _element(message: Message, number: int, item: Any) -> Message:
