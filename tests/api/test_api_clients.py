@@ -37,6 +37,11 @@ SEEN = {
     "bulk": [[422, ["recipients[0].to", "subject"]]],
     "csv": "hanmeimei@example.com",
     "refused": [422, ["recipients[0].to"]],
+    "may": True,
+    "channels": [["email", "subject", False], ["sms", "content", False]],
+    "next": [2, False],
+    "rejected": 0,
+    "help": "发送短信",
     "deleted": 204,
 }
 

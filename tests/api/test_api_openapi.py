@@ -37,7 +37,6 @@ OPERATIONS = {
     "get_me",
     "list_help",
     "get_help",
-    "get_help_picture",
     "list_rejected",
     "get_rejected",
     "replay_rejected",

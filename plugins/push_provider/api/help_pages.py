@@ -72,17 +72,8 @@ def get_help(
     return HelpPage(title=found.title, html=found.html)
 
 
-@router.get(
-    "/help/pictures/{picture}",
-    response_class=FileResponse,
-    responses={
-        200: {
-            "description": "The picture",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **openapi.errors(401, 404, 422, 429),
-    },
-)
+# Not described: what reads it is HTML, and clients that are generated of the description know no type image/png.
+@router.get("/help/pictures/{picture}", response_class=FileResponse, include_in_schema=False)
 @needs()
 def get_help_picture(caller: CallerDep, picture: PictureName) -> FileResponse:  # noqa: ARG001  (whoever is logged in)
     """A picture of the documentation."""

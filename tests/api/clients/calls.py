@@ -10,14 +10,19 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from push_client.api.caller import get_me
+from push_client.api.channels import list_channels
 from push_client.api.deliveries import list_deliveries
 from push_client.api.executions import list_executions
+from push_client.api.help_ import get_help
+from push_client.api.rejected_messages import list_rejected
 from push_client.api.tasks import (
     cancel_task,
     change_task,
     create_task,
     create_tasks,
     delete_task,
+    list_next_executions,
     preview_message,
     trigger_task,
 )
@@ -25,13 +30,19 @@ from push_client.client import AuthenticatedClient
 from push_client.models import (
     Begun,
     BulkAnswer,
+    Channels,
     DeliveryPage,
     DryRun,
     ExecutionPage,
     ExecutionPatch,
+    GetHelpLanguage,
+    HelpPage,
     Hourly,
     Loop,
     Manual,
+    Me,
+    NextExecutions,
+    Outlook,
     PreviewAnswer,
     PreviewOfCode,
     PreviewOfCodeVariables,
@@ -42,6 +53,8 @@ from push_client.models import (
     PushTaskChannel,
     PushTaskPatch,
     PushTasks,
+    RejectedPage,
+    Right,
     SchedulePatch,
     SchedulePatchKind,
     TaskAnswer,
@@ -122,6 +135,12 @@ bulk = must(BulkAnswer, create_tasks.sync(client=client, body=PushTasks([task(ch
 csv = client.get_httpx_client().get("/v1/deliveries?task=price-alarm", headers={"Accept": "text/csv"}).text
 wrong = PushTask("Wrong", PushTaskChannel.EMAIL, recipients=["nobody"])
 refused = must(ProblemDetails, create_task.sync(client=client, body=wrong))
+me = must(Me, get_me.sync(client=client))
+channels = must(Channels, list_channels.sync(client=client))
+outlook = Outlook(schedule=Hourly(kind="hourly", minute=45), execution=Loop(type_="loop"), count=2)
+following = must(NextExecutions, list_next_executions.sync(client=client, body=outlook))
+rejected = must(RejectedPage, list_rejected.sync(client=client, task="price-alarm"))
+page = must(HelpPage, get_help.sync("sms", client=client, language=GetHelpLanguage.ZH_CN))
 cancel_task.sync("price-alarm", client=client)
 deleted = delete_task.sync_detailed("price-alarm", client=client, purge=True)
 
@@ -144,6 +163,13 @@ print(
                 ],
                 "csv": csv.split("\r\n")[1].split(",")[3],
                 "refused": [refused.status, [error.field for error in refused.errors]],
+                "may": Right.EDIT in me.rights,
+                "channels": [
+                    [one.name, one.fields[0].name, one.connection_types[0].fields[0].secret] for one in channels.items
+                ],
+                "next": [len(following.items), following.ends],
+                "rejected": len(rejected.items),
+                "help": page.title,
                 "deleted": deleted.status_code,
             },
         }

@@ -84,6 +84,17 @@ const csv = must(
   }),
 );
 const refused = await client.POST("/v1/tasks", { body: { name: "Wrong", channel: "email", recipients: ["nobody"] } });
+const me = must(await client.GET("/v1/me"));
+const channels = must(await client.GET("/v1/channels"));
+const next = must(
+  await client.POST("/v1/next-executions", {
+    body: { schedule: { kind: "hourly", minute: 45 }, execution: { type: "loop" }, count: 2 },
+  }),
+);
+const rejected = must(await client.GET("/v1/rejected", { params: { query: { task: "price-alarm" } } }));
+const help = must(
+  await client.GET("/v1/help/{page}", { params: { path: { page: "sms" }, query: { language: "zh-CN" } } }),
+);
 must(await client.POST("/v1/tasks/{code}/cancel", { params: code }));
 const deleted = await client.DELETE("/v1/tasks/{code}", { params: { ...code, query: { purge: true } } });
 
@@ -102,6 +113,11 @@ console.log(
       bulk: bulk.items.map((one) => [one.status, one.problem?.errors.map((error) => error.field)]),
       csv: typeof csv === "string" ? csv.split("\r\n")[1]?.split(",")[3] : null,
       refused: [refused.error?.status, refused.error?.errors.map((error) => error.field)],
+      may: me.rights.includes("edit"),
+      channels: channels.items.map((one) => [one.name, one.fields[0]?.name, one.connection_types[0]?.fields[0]?.secret]),
+      next: [next.items.length, next.ends],
+      rejected: rejected.items.length,
+      help: help.title,
       deleted: deleted.response.status,
     },
   }),
