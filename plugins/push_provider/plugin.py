@@ -28,6 +28,13 @@ class PushPlugin(AirflowPlugin):
         return [] if asks_for_login() else [{"middleware": NoLogin, "name": "Push: no login"}]
 
     @cached_property
+    def react_apps(self) -> list[Any]:  # type: ignore[override]
+        """The Push page and its tabs; asked for by Airflow's UI."""
+        from push_provider.ui.page import apps
+
+        return apps()
+
+    @cached_property
     def timetables(self) -> list[Any]:  # type: ignore[override]
         """The timetable of push DAGs; asked for where a DAG is stored and read back, not in tasks."""
         from push_provider.timetable import ClosedTimetable, PushTimetable

@@ -26,6 +26,7 @@ from push_provider.api import (
     limits,
     me,
     next_executions,
+    page,
     perimeter,
     preview,
     problems,
@@ -103,6 +104,7 @@ def create_app() -> FastAPI:
     ):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
     app.include_router(docs.router)
+    app.include_router(page.router)
     problems.register(app, login=docs.login)
     app.add_middleware(limits.BodyLimit)
     app.add_middleware(access_log.PrivateQuery)
