@@ -49,8 +49,8 @@ def apps(dist: Path = DIST) -> list[dict[str, Any]]:
 
 def file(name: str, dist: Path = DIST) -> Path | None:
     """A built file by its name; None if there is none."""
-    path = dist / name
-    return path if path.parent == dist and path.is_file() else None
+    # Looked for among those that there are: a stranger's name is never part of a path.
+    return next((path for path in dist.glob("*") if path.name == name and path.is_file()), None)
 
 
 @cache
