@@ -48,7 +48,10 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["push_provider.triggers.execution", "push_provider.triggers.kafka"],
             }
         ],
-        "extra-links": ["push_provider.operators.begin.PushExecutionLink"],
+        "extra-links": [
+            "push_provider.operators.begin.PushExecutionLink",
+            "push_provider.operators.links.DeliveriesLink",
+        ],
         "notifications": ["push_provider.notifications.push.PushNotifier"],
         "bundles": [{"integration-name": _INTEGRATION, "python-modules": ["push_provider.bundle"]}],
         "connection-types": registry.connection_types(),

@@ -50,6 +50,8 @@ def test_its_files_are_found(dist: Path, name: str) -> None:
     assert found.read_text() == name
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../page.py", "gone.js", "/etc/passwd", "sub/push.js", "a\0b", "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../page.py", "gone.js", "/etc/passwd", "sub/push.js", "a\0b", "x" * 5000]
+)
 def test_nothing_else_is(dist: Path, name: str) -> None:
     assert page.file(name, dist) is None

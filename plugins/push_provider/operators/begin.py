@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, conf
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferralTimeout
 
 from push_provider.exceptions import PermanentError, TaskPaused
+from push_provider.operators.links import airflow_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +29,7 @@ class PushExecutionLink(BaseOperatorLink):
             return ""
         from push_provider.contract import dag_id
 
-        base = conf.get("api", "base_url", fallback="/").rstrip("/")
-        return f"{base}/dags/{dag_id(operator.push_task)}/runs/{operator.begun_run_id}"
+        return f"{airflow_url()}/dags/{dag_id(operator.push_task)}/runs/{operator.begun_run_id}"
 
 
 class PushOperator(BaseOperator):

@@ -22,6 +22,7 @@ from push_provider.exceptions import (
     UnknownTask,
 )
 from push_provider.intake import run_facts
+from push_provider.operators.links import DeliveriesLink, page_of
 from push_provider.operators.retry import AsTheProviderSays, Waits, delay_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class BasePushOperator(BaseOperator):
     # Airflow's own templating stays out: a task's content is rendered in a sandbox, for each recipient.
     template_fields: Sequence[str] = ()
     ui_color = "#e0f2f1"
+    operator_extra_links = (DeliveriesLink(),)
+    execution_id: int | None = None
+    """The execution, once it is known."""
 
     def __init__(self, *, code: str, channel: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", AsTheProviderSays())
@@ -77,6 +81,7 @@ class BasePushOperator(BaseOperator):
             if _is_test(context["dag_run"]) and not settings.test_sends():
                 return self._show(context, get_engine())
             plan = self._planned(context, get_engine())
+            self.execution_id = plan.id
             return self._execute(context, get_engine(), plan)
         except PermanentError as error:
             # The cause is in the text; its traceback would only hide it.
@@ -292,6 +297,7 @@ class BasePushOperator(BaseOperator):
             f"{counts.cancelled} cancelled, {counts.pending} to be tried again"
         )
         self.log.info("Execution %s: %s", plan.id, summary)
+        self.log.info("Who got it, who did not, and why: %s", page_of(plan.id))
         if counts.failed or counts.unknown:
             self._tell_failures(engine, plan.id, counts)
         if counts.pending:

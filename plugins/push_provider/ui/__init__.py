@@ -1,1 +1,1 @@
-"""The Push page: a React app in Airflow's own UI. Its sources are in ``www/``; ``./scripts/install`` builds ``dist/``."""
+"""The Push page: a React app in Airflow's own UI. ``./scripts/install`` builds ``dist/`` from ``www/``."""
