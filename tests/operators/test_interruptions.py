@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from airflow.sdk.execution_time.timeout import timeout
 from mail_port import mail_port
 
@@ -166,6 +167,23 @@ def test_tries_that_take_too_long_send_to_nobody_twice(ledger: Engine, server: S
         assert set(states(ledger)) == {"sent", "pending"}
     operator().execute(run(tried=4, tries=5))
     assert states(ledger) == {"sent": 150}
+    assert set(Counter(server.accepted).values()) == {1}
+
+
+class Lost(timeout):  # type: ignore[misc]
+    """A timeout whose exception nobody sees, as if it had been raised while an object dies."""
+
+    def handle_timeout(self, signum: int, frame: Any) -> None:
+        with contextlib.suppress(AirflowTaskTimeout):
+            super().handle_timeout(signum, frame)
+
+
+def test_a_timeout_that_got_lost_ends_the_try_all_the_same(ledger: Engine, server: SlowServer) -> None:
+    apply(ledger, count=150)
+    with pytest.raises(SendingStopped, match="execution timeout"), Lost(0.5):
+        operator().execute(run(tried=1, tries=5))
+    assert set(states(ledger)) == {"sent", "pending"}
+    operator().execute(run(tried=2, tries=5))
     assert set(Counter(server.accepted).values()) == {1}
 
 

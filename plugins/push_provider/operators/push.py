@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -65,6 +68,7 @@ class BasePushOperator(BaseOperator):
             self.channel = channel
         self._sending: Sending | None = None
         self._killed = False
+        self._late = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is not sent yet.
@@ -93,6 +97,29 @@ class BasePushOperator(BaseOperator):
         if self._sending is not None:
             self._sending.stop()
 
+    @contextmanager
+    def _told_of_timeouts(self) -> Iterator[None]:
+        """Stop when Airflow's execution timeout is over, also if nobody sees its exception.
+
+        Its alarm raises wherever the process happens to be, and Python drops what is raised while an object dies.
+        """
+        raises = signal.getsignal(signal.SIGALRM)
+        if not callable(raises) or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def alarm(number: int, frame: Any) -> None:
+            self._late = True
+            if self._sending is not None:
+                self._sending.stop()
+            raises(number, frame)
+
+        signal.signal(signal.SIGALRM, alarm)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGALRM, raises)
+
     def _execute(self, context: Context, engine: Engine, plan: Plan) -> dict[str, Any]:
         from push_provider.channels.registry import get_channel
         from push_provider.ledger import closing, sending
@@ -107,13 +134,16 @@ class BasePushOperator(BaseOperator):
             stop: Stop | None = None
             waits = Waits(resend=resend)
             try:
-                stop = self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
+                with self._told_of_timeouts():
+                    stop = self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
             except PushError as fault:
                 error = fault
                 waits.note_error(fault)
-            except AirflowTaskTimeout as late:
-                error = SendingStopped(f"Airflow's execution timeout has ended this try: {late}")
-            if stop is Stop.ENDED:
+            except AirflowTaskTimeout:
+                self._late = True
+            if self._late and error is None:
+                error = SendingStopped("Airflow's execution timeout has ended this try")
+            elif stop is Stop.ENDED:
                 error = SendingStopped(
                     "The process was asked to end before all was sent: the task was cleared or marked, or its worker "
                     "shuts down"
@@ -278,7 +308,7 @@ class BasePushOperator(BaseOperator):
         )
         progress.begin(left)
         self._sending = loop
-        if self._killed:
+        if self._killed or self._late:
             loop.stop()
         return loop.run(sender)
 
