@@ -61,7 +61,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return "tests/e2e" if path.startswith("tests/e2e/") else path
+            # The page's tests have a platform of their own, so that the other worker can run them meanwhile.
+            return next((scope for scope in ("tests/e2e/page", "tests/e2e") if path.startswith(f"{scope}/")), path)
 
     return ByFile(config, log)
 

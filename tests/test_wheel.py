@@ -68,3 +68,9 @@ print(registry.names(), [form["connection-type"] for form in get_provider_info()
     *_, where, said = done.stdout.strip().splitlines()
     assert Path(where).is_relative_to(site)
     assert said == "('email', 'sms') ['push_email', 'push_aliyun_sms']"
+
+
+def test_it_has_the_page_built_and_not_its_sources(wheel: Path) -> None:
+    page = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("push_provider/ui/")}
+    assert {"push_provider/ui/dist/push.js", "push_provider/ui/dist/deliveries.js"} <= page
+    assert not [name for name in page if "/www/" in name]

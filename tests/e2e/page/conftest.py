@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+# With --import-mode=importlib the modules beside the tests are not importable otherwise.
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from screens import Opened
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = [
     "--no-sandbox",
@@ -20,9 +26,6 @@ OFFLINE = [
     "--disable-component-update",
     "--disable-sync",
 ]
-AXE = ROOT / "plugins/push_provider/ui/www/node_modules/axe-core/axe.min.js"
-PICTURES = os.environ.get("PUSH_PICTURES")
-"""A folder that pictures of the screens are written to; those of the documentation are made with docs/images."""
 PATIENCE = 120_000.0
 """Milliseconds for which something is waited for."""
 
@@ -44,9 +47,6 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-Opened = Callable[..., Any]
-
-
 @pytest.fixture
 def opened(browser: Any, platform: Any) -> Iterator[Opened]:
     """Opens a page with what its user has chosen, and asserts at the end that no script failed."""
@@ -65,10 +65,9 @@ def opened(browser: Any, platform: Any) -> Iterator[Opened]:
             base_url=base_url, viewport={"width": width, "height": height}, accept_downloads=True, color_scheme=theme
         )
         contexts.append(context)
-        context.add_init_script(
-            f"localStorage.setItem('i18nextLng', '{language}'); localStorage.setItem('theme', '{theme}');"
-            "localStorage.setItem('timezone', 'Asia/Shanghai');"
-        )
+        chosen = json.dumps({"i18nextLng": language, "theme": theme, "timezone": "Asia/Shanghai"})
+        # Not in a preview's frame, which may keep nothing.
+        context.add_init_script(f"if (top === window) Object.assign(localStorage, {chosen})")
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -84,25 +83,3 @@ def opened(browser: Any, platform: Any) -> Iterator[Opened]:
 def page(opened: Opened) -> Any:
     """A page as most people have it."""
     return opened()
-
-
-def picture(page: Any, name: str) -> None:
-    """Keep a picture of a screen, where one is wanted."""
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"page-{name}.png"), animations="disabled")
-
-
-def violations(page: Any) -> list[str]:
-    """What axe-core finds on the page's part of the screen that is serious or critical."""
-    page.add_script_tag(path=str(AXE))
-    found = page.evaluate(
-        """async () => {
-            const where = document.querySelector('[data-testid="push-page"], [data-testid="push-tab"]');
-            const dialogs = [...document.querySelectorAll('[role="dialog"], [role="alertdialog"]')];
-            const { violations } = await axe.run([where, ...dialogs], { resultTypes: ['violations'] });
-            return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-                .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((one) => one.html.slice(0, 200)).join('; ')}`);
-        }"""
-    )
-    assert isinstance(found, list)
-    return found

@@ -1,0 +1,63 @@
+// What every part of the page stands in: words, queries, and a net under what goes wrong.
+
+import { Alert, Box, Button, Code } from "@chakra-ui/react";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { Component, useEffect, type ReactNode } from "react";
+import { I18nextProvider } from "react-i18next";
+import { Problem } from "../api/client";
+import { Messages } from "../components/messages";
+import { followAirflow, i18n } from "../i18n";
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // What the API refuses it refuses again; what did not answer may answer in a moment.
+      retry: (tries, error) => tries < 2 && error instanceof Problem && (error.status === 0 || error.status >= 502),
+      staleTime: 1_000,
+    },
+  },
+});
+
+export function Root({ children }: { children: ReactNode }) {
+  useEffect(followAirflow, []);
+  return (
+    <I18nextProvider i18n={i18n}>
+      <QueryClientProvider client={client}>
+        <Net>{children}</Net>
+        <Messages />
+      </QueryClientProvider>
+    </I18nextProvider>
+  );
+}
+
+/** A fault of ours takes down our part of the screen alone, and says what it was. */
+class Net extends Component<{ children: ReactNode }, { error: Error | null }> {
+  override state: { error: Error | null } = { error: null };
+
+  static getDerivedStateFromError(error: Error) {
+    return { error };
+  }
+
+  override render() {
+    const { error } = this.state;
+    if (error === null) return this.props.children;
+    return (
+      <Box p={4}>
+        <Alert.Root status="error">
+          <Alert.Indicator />
+          <Alert.Content>
+            <Alert.Title>{i18n.t("fault.title")}</Alert.Title>
+            <Alert.Description>
+              <Code whiteSpace="pre-wrap">{String(error.message).slice(0, 500)}</Code>
+              <Box mt={3}>
+                <Button size="sm" onClick={() => this.setState({ error: null })}>
+                  {i18n.t("fault.again")}
+                </Button>
+              </Box>
+            </Alert.Description>
+          </Alert.Content>
+        </Alert.Root>
+      </Box>
+    );
+  }
+}

@@ -1,0 +1,249 @@
+// A list: a table with sorting and choosing, pages below it, and its filters above it.
+
+import { Box, Button, Checkbox, Flex, HStack, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
+import { useEffect, useId, useState, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+
+export type Column<Row> = {
+  name: string;
+  title: string;
+  /** The API's name of this order, if the list can be sorted by it. */
+  order?: string;
+  cell: (row: Row) => ReactNode;
+  /** Left out where the screen is narrow. */
+  wide?: boolean;
+};
+
+type ListProps<Row> = {
+  label: string;
+  columns: Column<Row>[];
+  rows: Row[];
+  rowKey: (row: Row) => string;
+  rowName?: (row: Row) => string;
+  /** As the API has it: a name, with - in front the other way round. */
+  order?: string;
+  onOrder?: (order: string) => void;
+  chosen?: ReadonlySet<string>;
+  onChosen?: (chosen: Set<string>) => void;
+};
+
+export function List<Row>(props: ListProps<Row>) {
+  const { label, columns, rows, rowKey, rowName = rowKey, order, onOrder, chosen, onChosen } = props;
+  const { t } = useTranslation();
+  const keys = rows.map(rowKey);
+  const all = chosen !== undefined && keys.length > 0 && keys.every((key) => chosen.has(key));
+  const choose = (some: string[], on: boolean) => {
+    const after = new Set(chosen);
+    for (const key of some) on ? after.add(key) : after.delete(key);
+    onChosen?.(after);
+  };
+  return (
+    <Table.ScrollArea borderWidth="1px" borderRadius="md" tabIndex={0} role="region" aria-label={label}>
+      <Table.Root size="sm" interactive aria-label={label}>
+        <Table.Header>
+          <Table.Row>
+            {onChosen && (
+              <Table.ColumnHeader w="1">
+                <Choice checked={all} name={t("list.chooseAll")} onChange={(on) => choose(keys, on)} />
+              </Table.ColumnHeader>
+            )}
+            {columns.map((column) => (
+              <Table.ColumnHeader
+                key={column.name}
+                whiteSpace="nowrap"
+                display={column.wide ? { base: "none", lg: "table-cell" } : undefined}
+                aria-sort={
+                  column.order === undefined || order?.replace("-", "") !== column.order
+                    ? undefined
+                    : order.startsWith("-")
+                      ? "descending"
+                      : "ascending"
+                }
+              >
+                {column.order !== undefined && onOrder ? (
+                  <Button
+                    variant="plain"
+                    size="xs"
+                    px={0}
+                    fontWeight="inherit"
+                    aria-label={t("list.sort", { name: column.title })}
+                    onClick={() => onOrder(order === column.order ? `-${column.order}` : (column.order as string))}
+                  >
+                    {column.title}
+                    {order === column.order ? " ↑" : order === `-${column.order}` ? " ↓" : ""}
+                  </Button>
+                ) : (
+                  column.title
+                )}
+              </Table.ColumnHeader>
+            ))}
+          </Table.Row>
+        </Table.Header>
+        <Table.Body>
+          {rows.map((row) => (
+            <Table.Row key={rowKey(row)} data-row={rowKey(row)}>
+              {onChosen && (
+                <Table.Cell>
+                  <Choice
+                    checked={chosen?.has(rowKey(row)) ?? false}
+                    name={t("list.choose", { name: rowName(row) })}
+                    onChange={(on) => choose([rowKey(row)], on)}
+                  />
+                </Table.Cell>
+              )}
+              {columns.map((column) => (
+                <Table.Cell key={column.name} display={column.wide ? { base: "none", lg: "table-cell" } : undefined}>
+                  {column.cell(row)}
+                </Table.Cell>
+              ))}
+            </Table.Row>
+          ))}
+        </Table.Body>
+      </Table.Root>
+    </Table.ScrollArea>
+  );
+}
+
+function Choice({ checked, name, onChange }: { checked: boolean; name: string; onChange: (on: boolean) => void }) {
+  return (
+    <Checkbox.Root size="sm" checked={checked} onCheckedChange={({ checked: on }) => onChange(on === true)}>
+      <Checkbox.HiddenInput aria-label={name} />
+      <Checkbox.Control />
+    </Checkbox.Root>
+  );
+}
+
+/** Text that strangers wrote: it stays within its own direction and width, and is whole in its title. */
+export function Foreign({ children, lines = 2 }: { children: string | null | undefined; lines?: number }) {
+  if (!children) return <Text as="span" color="fg.muted">–</Text>;
+  const shown = children.length > 300 ? `${children.slice(0, 300)}…` : children;
+  return (
+    <Text as="bdi" display="block" lineClamp={lines} overflowWrap="anywhere" maxW="24rem" title={children.slice(0, 2_000)}>
+      {shown}
+    </Text>
+  );
+}
+
+type PagerProps = { total: number; exact: boolean; limit: number; offset: number; onPage: (change: Record<string, number>) => void };
+
+export function Pager({ total, exact, limit, offset, onPage }: PagerProps) {
+  const { t } = useTranslation();
+  const size = useId();
+  if (total === 0) return null;
+  const to = Math.min(offset + limit, total);
+  return (
+    <Flex gap={3} align="center" wrap="wrap" mt={2}>
+      <Text fontSize="sm" color="fg.muted" role="status">
+        {t(exact ? "list.page" : "list.pageMany", { from: offset + 1, to, total })}
+      </Text>
+      <HStack gap={1}>
+        <Button size="xs" variant="outline" disabled={offset === 0} aria-label={t("list.previous")} onClick={() => onPage({ offset: Math.max(offset - limit, 0) })}>
+          ‹
+        </Button>
+        <Button size="xs" variant="outline" disabled={exact && to >= total} aria-label={t("list.next")} onClick={() => onPage({ offset: offset + limit })}>
+          ›
+        </Button>
+      </HStack>
+      <HStack gap={1}>
+        <Text as="label" {...{ htmlFor: size }} fontSize="sm" color="fg.muted">
+          {t("list.size")}
+        </Text>
+        <NativeSelect.Root size="xs" w="4.5rem">
+          <NativeSelect.Field id={size} value={limit} onChange={(event) => onPage({ limit: Number(event.target.value), offset: 0 })}>
+            {[10, 25, 50, 100].map((count) => (
+              <option key={count}>{count}</option>
+            ))}
+          </NativeSelect.Field>
+          <NativeSelect.Indicator />
+        </NativeSelect.Root>
+      </HStack>
+    </Flex>
+  );
+}
+
+// --- filters ---------------------------------------------------------------------------------------------
+
+export function FilterBar({ children, onClear }: { children: ReactNode; onClear?: (() => void) | undefined }) {
+  const { t } = useTranslation();
+  return (
+    <Flex role="search" gap={2} wrap="wrap" align="end" mb={3}>
+      {children}
+      {onClear && (
+        <Button size="sm" variant="ghost" onClick={onClear}>
+          {t("do.clear")}
+        </Button>
+      )}
+    </Flex>
+  );
+}
+
+type FilterProps = { label: string; value: string; onChange: (value: string) => void };
+
+/** A filter by text, which is asked for when the user rests. */
+export function TextFilter({ label, value, onChange, w = "12rem" }: FilterProps & { w?: string }) {
+  const [text, setText] = useState(value);
+  const id = useId();
+  useEffect(() => setText(value), [value]);
+  useEffect(() => {
+    if (text.trim() === value) return undefined;
+    const rest = setTimeout(() => onChange(text.trim()), 250);
+    return () => clearTimeout(rest);
+  }, [text, value, onChange]);
+  return (
+    <Stack gap={0}>
+      <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted">
+        {label}
+      </Text>
+      <Input id={id} size="sm" w={w} maxLength={200} value={text} onChange={(event) => setText(event.target.value)} />
+    </Stack>
+  );
+}
+
+export function ChoiceFilter({ label, value, onChange, options }: FilterProps & { options: { value: string; label: string }[] }) {
+  const { t } = useTranslation();
+  const id = useId();
+  return (
+    <Stack gap={0}>
+      <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted">
+        {label}
+      </Text>
+      <NativeSelect.Root size="sm" w="9rem">
+        <NativeSelect.Field id={id} value={value} onChange={(event) => onChange(event.target.value)}>
+          <option value="">{t("field.all")}</option>
+          {options.map((option) => (
+            <option key={option.value} value={option.value}>
+              {option.label}
+            </option>
+          ))}
+        </NativeSelect.Field>
+        <NativeSelect.Indicator />
+      </NativeSelect.Root>
+    </Stack>
+  );
+}
+
+/** A filter by a moment of the browser's clock; the value is RFC 3339. */
+export function MomentFilter({ label, value, onChange }: FilterProps) {
+  const id = useId();
+  const local = value === "" ? "" : asLocal(new Date(value));
+  return (
+    <Box>
+      <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted" display="block">
+        {label}
+      </Text>
+      <Input
+        id={id}
+        type="datetime-local"
+        size="sm"
+        w="13rem"
+        value={local}
+        onChange={({ target }) => onChange(target.value === "" ? "" : new Date(target.value).toISOString())}
+      />
+    </Box>
+  );
+}
+
+function asLocal(moment: Date): string {
+  const shifted = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 16);
+}

@@ -1,0 +1,37 @@
+// Filters, order and page of a list live in the address: a list can be sent to somebody, and "back" goes back.
+
+import { useCallback, useMemo } from "react";
+import { useSearchParams } from "react-router-dom";
+
+export type Filters = Record<string, string>;
+
+export function useFilters(names: readonly string[], pageSize = 25) {
+  const [query, setQuery] = useSearchParams();
+  const filters = useMemo(
+    () => Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""])) as Filters,
+    [query, names],
+  );
+  const limit = Math.min(Math.max(Number(query.get("limit")) || pageSize, 1), 100);
+  const offset = Math.max(Number(query.get("offset")) || 0, 0);
+
+  const set = useCallback(
+    (changes: Record<string, string | number | null>, replace = true) => {
+      setQuery(
+        (before) => {
+          const after = new URLSearchParams(before);
+          if (!("offset" in changes)) after.delete("offset"); // another list begins at its beginning
+          for (const [name, value] of Object.entries(changes)) {
+            if (value === null || value === "" || (name === "offset" && value === 0)) after.delete(name);
+            else after.set(name, String(value));
+          }
+          return after;
+        },
+        { replace },
+      );
+    },
+    [setQuery],
+  );
+  const clear = useCallback(() => setQuery({}, { replace: true }), [setQuery]);
+  const active = names.some((name) => filters[name] !== "");
+  return { filters, limit, offset, set, clear, active };
+}

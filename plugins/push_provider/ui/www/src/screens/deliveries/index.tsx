@@ -1,0 +1,58 @@
+// Who got what, and why not: the deliveries of all push tasks.
+
+import { Button, Flex } from "@chakra-ui/react";
+import { useTranslation } from "react-i18next";
+import { deliveriesCsv, useDeliveries } from "../../api/queries";
+import { ChoiceFilter, FilterBar, MomentFilter, Pager, TextFilter } from "../../components/list";
+import { Empty, Refusal, Waiting } from "../../components/notices";
+import { useFilters } from "../../components/urlState";
+import { DeliveryList } from "./DeliveryList";
+import { DELIVERY_STATES } from "./states";
+import "./words";
+
+const NAMES = ["task", "execution", "recipient", "state", "from", "to"] as const;
+
+export default function Deliveries() {
+  const { t } = useTranslation();
+  const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
+  const { data, error, refetch } = useDeliveries({ ...filters, limit, offset });
+  return (
+    <>
+      <FilterBar onClear={active ? clear : undefined}>
+        <TextFilter label={t("deliveries.exact")} value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient })} />
+        <TextFilter label={t("field.code")} value={filters.task ?? ""} onChange={(task) => set({ task })} />
+        <TextFilter
+          label={t("deliveries.execution")}
+          w="7rem"
+          value={filters.execution ?? ""}
+          onChange={(execution) => set({ execution: execution.replace(/\D/g, "") })}
+        />
+        <ChoiceFilter
+          label={t("status.label")}
+          value={filters.state ?? ""}
+          onChange={(state) => set({ state })}
+          options={DELIVERY_STATES.map((value) => ({ value, label: t(`status.${value}`) }))}
+        />
+        <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />
+        <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
+        <Button asChild size="sm" variant="outline">
+          <a href={deliveriesCsv(filters)} download="deliveries.csv">
+            {t("do.csv")}
+          </a>
+        </Button>
+      </FilterBar>
+      {error && <Refusal error={error} again={() => void refetch()} />}
+      {!data && !error && <Waiting />}
+      {data && (
+        <Flex direction="column">
+          {data.items.length === 0 ? (
+            <Empty title={t("deliveries.empty")} />
+          ) : (
+            <DeliveryList rows={data.items} />
+          )}
+          <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
+        </Flex>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,127 @@
+// One execution: how far it is, who got the message, and the way to send it to those who did not.
+
+import { Button, DataList, Flex, Heading, HStack, Text } from "@chakra-ui/react";
+import { useState, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useParams } from "react-router-dom";
+import type { ExecutionAnswer } from "../../api/client";
+import { deliveriesCsv, moves, QUICK, REFRESH, useDeliveries, useExecution, useRights } from "../../api/queries";
+import { logScreen, runScreen, screen } from "../../app/places";
+import { ChoiceFilter, FilterBar, Pager, TextFilter } from "../../components/list";
+import { Moment } from "../../components/moment";
+import { Empty, Refusal, Waiting } from "../../components/notices";
+import { Course, State } from "../../components/state";
+import { useFilters } from "../../components/urlState";
+import { Way } from "../../components/way";
+import { DELIVERY_STATES } from "../deliveries/states";
+import { DeliveryList } from "../deliveries/DeliveryList";
+import { Redrive } from "./Redrive";
+import "./words";
+
+const NAMES = ["recipient", "state"] as const;
+
+export default function Execution() {
+  const { execution: id } = useParams();
+  const { data: execution, error, refetch } = useExecution(id);
+  if (error) return <Refusal error={error} again={() => void refetch()} />;
+  if (!execution) return <Waiting />;
+  return (
+    <Flex direction="column" gap={4}>
+      <Standing of={execution} />
+      <Recipients of={execution} />
+    </Flex>
+  );
+}
+
+/** Where an execution stands, and what can be done about it. */
+export function Standing({ of }: { of: ExecutionAnswer }) {
+  const { t } = useTranslation();
+  const rights = useRights();
+  const [asking, setAsking] = useState(false);
+  const left = of.failed + of.unknown;
+  const facts: [string, ReactNode][] = [
+    [t("execution.facts.total"), of.total],
+    [t("execution.facts.delivered"), of.delivered],
+    [t("execution.facts.source"), [t(`source.${of.source}`), of.triggered_by].filter(Boolean).join(" · ")],
+    [t("execution.facts.scheduled"), <Moment key="scheduled" at={of.scheduled_for} />],
+    [t("execution.facts.begun"), <Moment key="begun" at={of.begun_at} />],
+    [t("execution.facts.started"), <Moment key="started" at={of.started_at} />],
+    [t("execution.facts.ended"), <Moment key="ended" at={of.finished_at} />],
+  ];
+  return (
+    <Flex direction="column" gap={3}>
+      <HStack wrap="wrap" gap={3}>
+        <Heading as="h2" size="md" overflowWrap="anywhere">
+          {t("execution.title", { id: of.id, task: of.task })}
+        </Heading>
+        <State of={of.state} />
+        <Course of={of} />
+      </HStack>
+      {of.error && (
+        <Text as="bdi" color="fg.error" whiteSpace="pre-wrap" overflowWrap="anywhere">
+          {of.error}
+        </Text>
+      )}
+      <HStack wrap="wrap">
+        <Way to={screen(`tasks/${of.task}`)}>{t("field.task")}</Way>
+        {of.run_id === null ? (
+          <Text fontSize="sm" color="fg.muted">
+            {t("execution.noRun")}
+          </Text>
+        ) : (
+          <>
+            <Way to={runScreen(of.task, of.run_id)}>{t("do.openRun")}</Way>
+            <Way to={logScreen(of.task, of.run_id)}>{t("do.log")}</Way>
+          </>
+        )}
+        {left > 0 && !moves(of) && rights.may("run") && (
+          <Button size="sm" onClick={() => setAsking(true)}>
+            {t("execution.redrive")}
+          </Button>
+        )}
+      </HStack>
+      <DataList.Root orientation="horizontal" size="sm" gap={1}>
+        {facts.map(([label, value]) => (
+          <DataList.Item key={label} flexWrap="wrap" rowGap={0}>
+            <DataList.ItemLabel minW={{ base: "7rem", md: "14rem" }} flexShrink={0}>{label}</DataList.ItemLabel>
+            <DataList.ItemValue overflowWrap="anywhere">{value}</DataList.ItemValue>
+          </DataList.Item>
+        ))}
+      </DataList.Root>
+      <Redrive of={of} open={asking} onClose={() => setAsking(false)} />
+    </Flex>
+  );
+}
+
+/** The deliveries of an execution. */
+export function Recipients({ of }: { of: ExecutionAnswer }) {
+  const { t } = useTranslation();
+  const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
+  const wanted = { ...filters, execution: of.id };
+  const { data, error, refetch } = useDeliveries({ ...wanted, limit, offset }, moves(of) ? QUICK : REFRESH);
+  return (
+    <Flex direction="column">
+      <FilterBar onClear={active ? clear : undefined}>
+        <TextFilter label={t("deliveries.exact")} value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient })} />
+        <ChoiceFilter
+          label={t("status.label")}
+          value={filters.state ?? ""}
+          onChange={(state) => set({ state })}
+          options={DELIVERY_STATES.map((value) => ({ value, label: t(`status.${value}`) }))}
+        />
+        <Button asChild size="sm" variant="outline">
+          <a href={deliveriesCsv(wanted)} download="deliveries.csv">
+            {t("do.csv")}
+          </a>
+        </Button>
+      </FilterBar>
+      {error && <Refusal error={error} again={() => void refetch()} />}
+      {!data && !error && <Waiting />}
+      {data && data.items.length === 0 && <Empty title={t("execution.noDeliveries")} />}
+      {data && data.items.length > 0 && <DeliveryList rows={data.items} task={false} execution={false} />}
+      {data && (
+        <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
+      )}
+    </Flex>
+  );
+}

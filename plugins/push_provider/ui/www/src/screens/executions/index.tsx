@@ -1,0 +1,49 @@
+// The log: the times that push tasks were carried out.
+
+import { useTranslation } from "react-i18next";
+import { useExecutions } from "../../api/queries";
+import { ChoiceFilter, FilterBar, MomentFilter, Pager, TextFilter } from "../../components/list";
+import { Empty, Refusal, Waiting } from "../../components/notices";
+import { useFilters } from "../../components/urlState";
+import { ExecutionList } from "./ExecutionList";
+import "./words";
+
+const NAMES = ["task", "state", "source", "from", "to"] as const;
+const STATES = ["planned", "running", "succeeded", "partial", "failed", "cancelled"];
+const SOURCES = ["schedule", "manual", "rest", "kafka", "cli", "dag", "backfill"];
+
+export default function Executions() {
+  const { t } = useTranslation();
+  const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
+  const { data, error, refetch } = useExecutions({ ...filters, limit, offset });
+  const options = (names: string[], kind: string) => names.map((value) => ({ value, label: t(`${kind}.${value}`) }));
+  return (
+    <>
+      <FilterBar onClear={active ? clear : undefined}>
+        <TextFilter label={t("field.code")} value={filters.task ?? ""} onChange={(task) => set({ task })} />
+        <ChoiceFilter
+          label={t("status.label")}
+          value={filters.state ?? ""}
+          onChange={(state) => set({ state })}
+          options={options(STATES, "status")}
+        />
+        <ChoiceFilter
+          label={t("source.label")}
+          value={filters.source ?? ""}
+          onChange={(source) => set({ source })}
+          options={options(SOURCES, "source")}
+        />
+        <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />
+        <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
+      </FilterBar>
+      {error && <Refusal error={error} again={() => void refetch()} />}
+      {!data && !error && <Waiting />}
+      {data && (
+        <>
+          {data.items.length === 0 ? <Empty title={t("executions.empty")} /> : <ExecutionList rows={data.items} />}
+          <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
+        </>
+      )}
+    </>
+  );
+}

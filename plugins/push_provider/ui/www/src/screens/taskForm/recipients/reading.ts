@@ -1,0 +1,66 @@
+// Reads lists of recipients: pasted text, CSV, Excel. Text is read in portions, so that the browser stays at hand.
+
+import Papa, { type Parser, type ParseResult } from "papaparse";
+import type { Cell } from "./tables";
+
+/** Characters that are read at a stretch: some hundredths of a second. */
+const PORTION = 200_000;
+const LARGEST = 64 * 1024 * 1024;
+
+/** Why a file cannot be read, by the key of the words for it. */
+export class Unreadable extends Error {}
+
+export async function readFile(file: File, onRows: (count: number) => void): Promise<Cell[][]> {
+  if (file.size > LARGEST) throw new Unreadable("tooLarge");
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (begins(bytes, 0x50, 0x4b, 0x03, 0x04)) return readExcel(file); // a ZIP archive
+  if (begins(bytes, 0xd0, 0xcf, 0x11, 0xe0)) throw new Unreadable("oldExcel"); // the format before 2007
+  return readText(decoded(bytes), onRows);
+}
+
+const begins = (bytes: Uint8Array, ...magic: number[]): boolean => magic.every((byte, index) => bytes[index] === byte);
+
+/** A file's text; Excel in China writes CSV as GB 18030 if it is not asked for UTF-8. */
+function decoded(bytes: Uint8Array): string {
+  if (begins(bytes, 0xff, 0xfe)) return new TextDecoder("utf-16le").decode(bytes);
+  if (begins(bytes, 0xfe, 0xff)) return new TextDecoder("utf-16be").decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("gb18030").decode(bytes);
+  }
+}
+
+export function readText(text: string, onRows: (count: number) => void = () => undefined): Promise<string[][]> {
+  const rows: string[][] = [];
+  return new Promise((resolve) => {
+    Papa.parse<string[]>(text, {
+      skipEmptyLines: "greedy",
+      chunkSize: PORTION,
+      chunk({ data }: ParseResult<string[]>, parser: Parser) {
+        for (const row of data) rows.push(row);
+        onRows(rows.length);
+        parser.pause();
+        setTimeout(() => parser.resume());
+      },
+      complete: () => resolve(rows),
+    });
+  });
+}
+
+async function readExcel(file: File): Promise<Cell[][]> {
+  // Loaded when it is needed: few tasks need it. It reads large files in workers.
+  const { readSheet } = await import("read-excel-file/browser");
+  try {
+    const rows = await readSheet(file);
+    return rows.map((row) => row.map(excelText)).filter((row) => row.some((cell) => cell !== ""));
+  } catch {
+    throw new Unreadable("noExcel");
+  }
+}
+
+/** A cell as it is read by people, a day without its midnight. */
+function excelText(cell: unknown): string {
+  if (cell instanceof Date) return cell.toISOString().replace(/T00:00:00\.000Z$/, "").replace("T", " ").slice(0, 19);
+  return cell === null || cell === undefined ? "" : String(cell);
+}

@@ -1,0 +1,123 @@
+// All recipients of the form: those typed, and those of tables. Kept apart from the other fields, for they may be a
+// hundred thousand, which a form library would copy at each key. They are looked at in portions.
+
+import { useCallback, useEffect, useRef, useState } from "react";
+import { addressesOf, isAddress } from "./address";
+import { recipientOf, variablesOf, type Recipient, type Table } from "./tables";
+
+export type Line = {
+  to: string;
+  variables: Record<string, unknown>;
+  /** What is wrong with it: "address", or the API's words. */
+  fault?: string;
+  /** Its table, and its row there; undefined: it was typed. */
+  table?: number;
+  row?: number;
+};
+export type Checked = {
+  lines: Line[];
+  wrong: Line[];
+  /** How many say the same as another one, and get one message. */
+  twice: number;
+};
+export type Sources = { typed: string; tables: Table[] };
+
+const NOBODY: Checked = { lines: [], wrong: [], twice: 0 };
+/** Lines that are looked at at a stretch. */
+const PORTION = 5_000;
+
+/** Let the browser do what else it has to do. */
+async function breath(signal?: AbortSignal): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  signal?.throwIfAborted();
+}
+
+async function check(
+  { typed, tables }: Sources,
+  channel: string,
+  refused: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<Checked> {
+  const found: Checked = { lines: [], wrong: [], twice: 0 };
+  const seen = new Set<string>();
+  const take = (line: Line) => {
+    const fault = refused.get(line.to) ?? (isAddress(channel, line.to) ? undefined : "address");
+    if (fault !== undefined) found.wrong.push({ ...line, fault });
+    found.lines.push(fault === undefined ? line : (found.wrong.at(-1) as Line));
+    const key = Object.keys(line.variables).length > 0 ? `${line.to}\n${JSON.stringify(line.variables)}` : line.to;
+    if (seen.has(key)) found.twice++;
+    else seen.add(key);
+  };
+  let looked = 0;
+  for (const line of typed.split("\n")) {
+    for (const to of addressesOf(channel, line)) take({ to, variables: {} });
+    if (++looked % PORTION === 0) await breath(signal);
+  }
+  for (const table of tables) {
+    const names = variablesOf(table);
+    for (let row = table.header ? 1 : 0; row < table.rows.length; row++) {
+      take({ ...recipientOf(table.rows[row] ?? [], table.address, names), table: table.id, row });
+      if (++looked % PORTION === 0) await breath(signal);
+    }
+  }
+  signal.throwIfAborted();
+  return found;
+}
+
+export type Roll = ReturnType<typeof useRoll>;
+
+/**
+ * @param changed whether they are others than the push task has already.
+ */
+export function useRoll(channel: string, initial: Sources, changed: boolean) {
+  const [sources, setSources] = useState(initial);
+  const [leaveOut, setLeaveOut] = useState(false);
+  const [refused, setRefused] = useState<ReadonlyMap<string, string>>(new Map());
+  const [checked, setChecked] = useState(NOBODY);
+  const [busy, setBusy] = useState(false);
+  const [complaint, complain] = useState<string>();
+  const touched = useRef(changed);
+
+  const change = useCallback((after: Partial<Sources> | ((before: Sources) => Partial<Sources>)) => {
+    touched.current = true;
+    complain(undefined);
+    setSources((before) => ({ ...before, ...(typeof after === "function" ? after(before) : after) }));
+  }, []);
+
+  const running = useRef<Promise<Checked>>(Promise.resolve(NOBODY));
+  useEffect(() => {
+    const stop = new AbortController();
+    setBusy(true);
+    const result = check(sources, channel, refused, stop.signal);
+    running.current = result;
+    result.then(
+      (now) => {
+        setChecked(now);
+        setBusy(false);
+      },
+      () => undefined, // another one has begun
+    );
+    return () => stop.abort();
+  }, [sources, channel, refused]);
+
+  /** What is known once all has been looked at. */
+  const settled = useCallback(async (): Promise<Checked> => {
+    for (;;) {
+      const asked = running.current;
+      try {
+        const found = await asked;
+        if (asked === running.current) return found;
+      } catch (error) {
+        if (asked === running.current) throw error;
+        // It was given up for another one.
+      }
+    }
+  }, []);
+
+  const choices = { leaveOut, setLeaveOut, refused, setRefused, complaint, complain };
+  return { sources, change, touched, checked, busy, settled, ...choices };
+}
+
+/** Recipients as the API takes them. */
+export const asRecipients = (lines: Line[]): Recipient[] =>
+  lines.map(({ to, variables }) => (Object.keys(variables).length > 0 ? { to, variables } : to));
