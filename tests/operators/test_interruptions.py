@@ -21,7 +21,7 @@ from mail_port import mail_port
 
 from push_provider.contract import parse
 from push_provider.exceptions import SendingStopped
-from push_provider.ledger import definitions, deliveries, executions, tasks
+from push_provider.ledger import closing, definitions, deliveries, executions, tasks
 from push_provider.operators import push
 from push_provider.operators.push import BasePushOperator, EmailPushOperator, SmsPushOperator
 
@@ -221,10 +221,10 @@ def test_an_execution_that_somebody_closes_is_sent_no_further(ledger: Engine, se
         (one,) = executions.under_way(ledger, limit=10)
         closing.close(ledger, one.id, error="ann marked the run failed")
 
-    closing = meanwhile(server, close)
+    closer = meanwhile(server, close)
     with pytest.raises(AirflowFailException, match="ann marked the run failed"):
         operator().execute(run())
-    closing.join()
+    closer.join()
     assert 20 <= len(server.accepted) < ALL / 2
     (execution,) = executions.find(ledger, task="t")
     assert (execution.state, execution.error) == ("partial", "ann marked the run failed")
