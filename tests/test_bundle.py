@@ -15,7 +15,7 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 
 from push_provider import bundle as bundle_module
 from push_provider.bundle import PushTaskBundle, shard_file
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import SHARDS, shard_of
 

@@ -19,8 +19,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from push_provider import parses
 from push_provider.bundle import PushTaskBundle, shard_file
+from push_provider.channels.reading import parse
 from push_provider.cli import documents
-from push_provider.contract import parse
 from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import push_task, shard_of
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from push_provider.channels.email.content import Content
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError
 
 # From write-ups of Jinja injections, Jinja's own advisories, and what the names at hand here offer.

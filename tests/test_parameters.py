@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_provider.channels.email.content import Content
+from push_provider.channels.reading import parse
 from push_provider.channels.sms.content import Parameters
-from push_provider.contract import parse
 from push_provider.exceptions import ContentError
 from push_provider.rendering import compile_content
 from push_provider.rendering.workers import Asker, faults

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from push_provider import bundle as bundle_module
 from push_provider import parses
 from push_provider.bundle import PushTaskBundle
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.ledger import definitions, shards
 from push_provider.ledger.tables import shard_of
 from push_provider.parses import Parse, shard_file

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from push_provider import schedule
-from push_provider.contract import Outlook, PushTask, parse, parse_outlook
+from push_provider.channels.reading import parse
+from push_provider.contract import Outlook, PushTask, parse_outlook
 from push_provider.contract.timing import Loop
 from push_provider.exceptions import InvalidTask
 from push_provider.schedule import Plan

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from peaks import PEAK
 
 from push_provider import strict_yaml, written
+from push_provider.channels.reading import parse, parse_stored, parse_trigger
 from push_provider.channels.registry import all_fields
-from push_provider.contract import PushTask, dag_id, parse, parse_stored, parse_trigger
+from push_provider.contract import PushTask, dag_id
 from push_provider.contract.documents import DEPTH_LIMIT
 from push_provider.contract.values import ATTACHMENTS_LIMIT, CONTENT_LIMIT, VARIABLES_LIMIT
 from push_provider.exceptions import InvalidTask
@@ -682,7 +683,7 @@ def test_many_faults_take_little_time_and_memory() -> None:
     documents = "{**SMALLEST, 'recipients': [{'x': 1}] * 300_000}", "{f'f{n}': 1 for n in range(300_000)}"
     program = f"""{PEAK}
 from push_provider.exceptions import InvalidTask
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 SMALLEST = {SMALLEST!r}
 for document in ({", ".join(documents)}):
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from push_provider.channels.email.content import Content
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError, InvalidTask
 from push_provider.rendering import freeze
 

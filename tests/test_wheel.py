@@ -46,7 +46,7 @@ def test_installed_it_has_its_channels_and_forms(wheel: Path, tmp_path: Path) ->
     program = """
 import push_provider
 from push_provider.channels import registry
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.provider import get_provider_info
 from push_provider.documentation import pages
 print(push_provider.__file__)

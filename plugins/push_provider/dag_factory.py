@@ -16,7 +16,8 @@ from airflow.sdk.api.datamodels._generated import DagRunType
 
 from push_provider import parses, schedule, settings
 from push_provider.channels import registry
-from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id, parse_stored
+from push_provider.channels.reading import parse_stored
+from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id
 from push_provider.exceptions import PushError
 from push_provider.ledger import shards
 from push_provider.ledger.engine import get_engine

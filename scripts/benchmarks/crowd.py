@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, event, text
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 
 BIG, BUSY = "crowd-big", "crowd-busy"
 """A task with one execution to very many, and one with very many executions to one each."""

@@ -40,7 +40,7 @@ def operator(folder: Path, channel: str, recipients: Sequence[Any], **fields: An
 
 
 def _send(engine: Any, code: str, channel: str, recipients: Sequence[Any], fields: dict[str, Any]) -> float:
-    from push_provider.contract import parse
+    from push_provider.channels.reading import parse
     from push_provider.ledger import definitions
     from push_provider.operators.push import EmailPushOperator, SmsPushOperator
 

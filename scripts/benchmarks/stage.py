@@ -71,7 +71,7 @@ class Stage:
 
     def apply(self, **fields: Any) -> float:
         """Create a push task; the moment after its commit."""
-        from push_provider.contract import parse
+        from push_provider.channels.reading import parse
         from push_provider.ledger import definitions
         from push_provider.ledger.engine import get_engine
 

@@ -51,7 +51,7 @@ def main() -> None:
 def _tasks() -> dict[str, PushTask]:
     """The examples that the platform comes with, and a long template."""
     from push_provider import strict_yaml
-    from push_provider.contract import parse
+    from push_provider.channels.reading import parse
 
     documents = {
         path.stem: strict_yaml.loads(path.read_text())[0] for path in sorted((ROOT / "include/tasks").glob("*.yaml"))

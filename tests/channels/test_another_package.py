@@ -170,7 +170,7 @@ def test_a_channel_that_cannot_be_loaded_harms_no_other(installed: Path, tmp_pat
     program = """
 from push_provider.channels import registry
 from push_provider.channels.spec import ChannelSpec
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import InvalidTask
 registry.specs()["gone"] = ChannelSpec("gone", "Gone", *["no_such_module:Part"] * 3)
 mail = {"name": "n", "channel": "email", "subject": "s", "content": "c", "recipients": ["a@example.com"]}

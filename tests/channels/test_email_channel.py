@@ -26,8 +26,8 @@ from push_provider.channels.base import Delivery, Job, Outcome
 from push_provider.channels.email.content import Content
 from push_provider.channels.email.sender import EmailChannel, EmailSender
 from push_provider.channels.email.smtp_config import SmtpConfig, Tls
+from push_provider.channels.reading import parse
 from push_provider.channels.registry import get_channel
-from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 
 Serve = Callable[..., Server]

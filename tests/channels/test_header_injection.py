@@ -13,7 +13,7 @@ import pytest
 from push_provider.channels.base import Delivery
 from push_provider.channels.email.content import Content
 from push_provider.channels.email.mime import Message
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError, InvalidTask
 
 BCC = "Bcc: eve@example.net"

@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import Delivery, Job, Outcome, Result
+from push_provider.channels.reading import parse
 from push_provider.channels.sms.aliyun_account import aliyun_config
 from push_provider.channels.sms.aliyun_client import AliyunClient
 from push_provider.channels.sms.aliyun_codes import CODES, Fault, meaning
@@ -24,7 +25,6 @@ from push_provider.channels.sms.content import Parameters
 from push_provider.channels.sms.numbers import Numbers
 from push_provider.channels.sms.out_id import holds
 from push_provider.channels.sms.sender import SmsChannel, SmsSender
-from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
 from push_provider.rendering import compile_content
 

@@ -10,10 +10,10 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import Delivery, Fate, Job, Question, Receipt
+from push_provider.channels.reading import parse
 from push_provider.channels.sms.out_id import encode
 from push_provider.channels.sms.receipts import SmsReceipts
 from push_provider.channels.sms.sender import SmsChannel
-from push_provider.contract import parse
 from push_provider.exceptions import ConfigurationError
 from push_provider.rendering import compile_content
 from sandbox.sms_store import CHINA, Draft

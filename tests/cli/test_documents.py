@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from push_provider import written
+from push_provider.channels.reading import parse_stored
 from push_provider.cli import documents
-from push_provider.contract import parse_stored
 from push_provider.exceptions import InvalidTask
 from push_provider.rendering import compile_content
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from push_provider.channels.reading import parse
 from push_provider.cli import commands
-from push_provider.contract import parse
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
 from push_provider.kafka import admission, messages
 from push_provider.ledger import closing, definitions, planning, sending

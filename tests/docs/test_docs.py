@@ -25,9 +25,10 @@ from pydantic_core import PydanticUndefined
 from push_provider.channels import registry
 from push_provider.channels.email.content import Content
 from push_provider.channels.email.services import find_service
+from push_provider.channels.reading import parse
 from push_provider.channels.sms.content import Parameters
 from push_provider.cli import documents
-from push_provider.contract import PushTask, Schedule, parse
+from push_provider.contract import PushTask, Schedule
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus
 from push_provider.provider import get_provider_info
 from push_provider.rendering import compile_content, freeze
@@ -113,7 +114,7 @@ def test_connections_name_services_that_exist(docs: pages.Pages) -> None:
 
 @each_language
 def test_curl_sends_what_airflow_takes(docs: pages.Pages) -> None:
-    from push_provider.contract import parse_trigger
+    from push_provider.channels.reading import parse_trigger
 
     (command,) = [command for command in docs.commands() if "/api/v2/" in command]
     body = json.loads(command.split("-d '", 1)[1].removesuffix("'"))
@@ -125,7 +126,7 @@ def test_curl_sends_what_airflow_takes(docs: pages.Pages) -> None:
 
 @each_language
 def test_curl_sends_what_our_api_takes(docs: pages.Pages) -> None:
-    from push_provider.contract import parse_trigger
+    from push_provider.channels.reading import parse_trigger
 
     ours = [command for command in docs.commands() if "-X POST http://127.0.0.1:8080/push/" in command]
     inject, trigger = [json.loads(command.split("-d '", 1)[1].removesuffix("'")) for command in ours]

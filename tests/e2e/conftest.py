@@ -175,7 +175,7 @@ class Platform:
 
         from sqlalchemy import create_engine
 
-        from push_provider.contract import parse
+        from push_provider.channels.reading import parse
         from push_provider.ledger import definitions
 
         engine = create_engine(self.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.kafka import messages
 from push_provider.ledger.messages import Define, Order, Refused, Start
 

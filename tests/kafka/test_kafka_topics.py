@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import Connection
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ConfigurationError
 from push_provider.kafka import admission, messages
 from push_provider.ledger import definitions, tasks

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from push_provider.channels.base import Delivery, Outcome, Result
-from push_provider.contract import PushTask, parse
+from push_provider.channels.reading import parse
 from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from push_provider.contract import PushTask
     from push_provider.ledger.definitions import Applied
     from push_provider.ledger.deliveries import DeliveryRow
     from push_provider.ledger.executions import ExecutionRow

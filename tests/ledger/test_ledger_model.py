@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 from ledger_desk import Desk
 
 from push_provider.channels.base import Delivery, Result
-from push_provider.contract import parse_trigger
+from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import ExecutionBusy, TaskClosed
 from push_provider.ledger import closing, deliveries, executions, tasks
 

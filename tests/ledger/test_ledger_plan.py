@@ -8,17 +8,20 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from growth import LINEAR, growth
 from ledger_desk import LOOP, NOW, Desk
 
 from push_provider.channels.base import Result
-from push_provider.contract import PushTask, Trigger, parse_trigger
+from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import ContentError, InvalidTask, TaskClosed, UnknownExecution, UnknownTask
 from push_provider.ledger import closing, executions, planning, sending, tasks
 from push_provider.ledger.planning import Plan
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask, Trigger
 
 
 def trigger(**fields: Any) -> Trigger:

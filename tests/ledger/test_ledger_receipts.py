@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ledger_desk import Desk
 
 from push_provider.channels.base import Delivery, Fate, Outcome, Receipt, Result
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.ledger import closing, definitions, executions, planning, receipts, sending, tasks
 from push_provider.ledger.receipts import WAITS, Due, Settled
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ledger_desk import LOOP, NOW
 
-from push_provider.contract import parse_trigger
+from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import UnknownTask
 from push_provider.ledger import executions, planning
 

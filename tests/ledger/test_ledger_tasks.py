@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select, update
 
 from push_provider import written
 from push_provider.channels.base import Result
-from push_provider.contract import parse_stored, parse_trigger
+from push_provider.channels.reading import parse_stored, parse_trigger
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
 from push_provider.ledger import definitions, planning, shards, task_lists, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 from airflow.sdk.execution_time.timeout import timeout
 from mail_port import mail_port
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import closing, definitions, deliveries, executions, tasks
 from push_provider.operators import push

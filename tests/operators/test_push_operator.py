@@ -16,7 +16,7 @@ import requests
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from mail_port import mail_port
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
 from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
 from push_provider.operators.push import EmailPushOperator

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import text
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ProviderUnavailable
 from push_provider.ledger import defaults, definitions, deliveries, executions, planning, sending
 from push_provider.ledger.defaults import Default

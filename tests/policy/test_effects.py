@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ConfigurationError, NotAllowed
 from push_provider.policy import effects
 from push_provider.policy.configurations import require_default

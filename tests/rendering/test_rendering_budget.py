@@ -12,7 +12,7 @@ import pytest
 from peaks import PEAK
 
 from push_provider.channels.email.content import Content
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 
 SCRIPT = (
     PEAK
@@ -20,7 +20,7 @@ SCRIPT = (
 import json, sys
 from push_provider.channels.email.content import Content
 from push_provider.exceptions import ContentError
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 task = json.load(sys.stdin)
 print("ready", flush=True)
 try:

@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from push_provider.contract import PushTask, parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
 from push_provider.rendering import workers
 from push_provider.rendering.workers import Asker, Gone, faults, preview
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
 
 # Eats time, and hardly any memory.
 ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"

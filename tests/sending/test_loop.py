@@ -15,7 +15,7 @@ import pytest
 
 from push_provider.channels.base import STOPPED, Delivery, Outcome, Result, Sender
 from push_provider.channels.email.sender import EmailChannel
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.ledger import definitions, deliveries, planning
 from push_provider.rendering import freeze

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import DagResult, ErrorResponse, GetDag, OKResponse, TriggerDagRun
 
 from push_provider.channels.base import Outcome, Result
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.ledger import closing, definitions, sending
 
 if TYPE_CHECKING:

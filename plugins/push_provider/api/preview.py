@@ -13,7 +13,8 @@ from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.problems import broken, invalid
 from push_provider.api.rendering import AskerDep
-from push_provider.contract import CODE_PATTERN, PushTask, parse, parse_trigger
+from push_provider.channels.reading import parse, parse_trigger
+from push_provider.contract import CODE_PATTERN, PushTask
 from push_provider.exceptions import FieldError, InvalidTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine

@@ -38,7 +38,8 @@ from push_provider.api.problems import Problem, ProblemDetails, broken, fault, i
 from push_provider.api.rendering import AskerDep
 from push_provider.api.waiting import when_known
 from push_provider.channels import registry
-from push_provider.contract import CODE_PATTERN, PushTask, parse
+from push_provider.channels.reading import parse
+from push_provider.contract import CODE_PATTERN, PushTask
 from push_provider.exceptions import FieldError, InvalidTask, PushError
 from push_provider.ledger import answers, definitions, shards, task_lists, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction

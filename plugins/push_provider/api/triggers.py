@@ -15,7 +15,8 @@ from push_provider.api.models import Begun, ExecutionLinks, airflow_run, path
 from push_provider.api.parameters import Code, IdempotencyKey
 from push_provider.api.problems import Problem, invalid
 from push_provider.api.waiting import when_known
-from push_provider.contract import Trigger, dag_id, parse_trigger
+from push_provider.channels.reading import parse_trigger
+from push_provider.contract import Trigger, dag_id
 from push_provider.exceptions import DagNotReady, FieldError, RunRefused, TaskClosed
 from push_provider.intake.server_runs import ServerRuns
 from push_provider.intake.starter import Started, Starter, note_waiting

@@ -12,7 +12,8 @@ from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings, strict_json, strict_yaml, written
-from push_provider.contract import dag_id, parse_trigger
+from push_provider.channels.reading import parse_trigger
+from push_provider.contract import dag_id
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError, RunRefused
 from push_provider.visible import visible, visible_json
 

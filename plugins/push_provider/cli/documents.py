@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from push_provider import strict_json, strict_yaml
 from push_provider.addresses import shown
-from push_provider.contract import PushTask, parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
 from push_provider.rendering.workers import Asker, faults
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
 
 SIZE_LIMIT = 64 * 1024 * 1024
 """Bytes of one file: room for some 500,000 recipients, and an end to accidents."""

@@ -1,8 +1,8 @@
 """What every push task says, whoever hands it in: REST body, Kafka message, YAML file and, in part, a DAG run's conf.
 
-:func:`parse`, :func:`parse_trigger` and :func:`parse_outlook` are the only ways in: they turn pydantic's errors into
-:class:`~push_provider.exceptions.InvalidTask`, which names each field and what would be right. A channel's own fields
-stand on :class:`PushTask` and lie in the channel's folder.
+A channel's own fields stand on :class:`PushTask` and lie in the channel's folder, so documents are read by
+:mod:`push_provider.channels.reading`: the only way in. It turns pydantic's errors into
+:class:`~push_provider.exceptions.InvalidTask`, which names each field and what would be right.
 """
 
 from push_provider.contract.ids import (
@@ -14,8 +14,7 @@ from push_provider.contract.ids import (
     is_test,
     run_id_of,
 )
-from push_provider.contract.outlook import Outlook
-from push_provider.contract.reading import parse, parse_outlook, parse_stored, parse_trigger
+from push_provider.contract.outlook import Outlook, parse_outlook
 from push_provider.contract.recipients import Recipient
 from push_provider.contract.task import PushTask, Trigger
 from push_provider.contract.timing import At, Cron, Daily, Hourly, Now, Schedule
@@ -37,9 +36,6 @@ __all__ = [
     "dag_id",
     "is_of_execution",
     "is_test",
-    "parse",
     "parse_outlook",
-    "parse_stored",
-    "parse_trigger",
     "run_id_of",
 ]

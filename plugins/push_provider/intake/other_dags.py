@@ -42,7 +42,7 @@ def begin(
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: recipients or variables break the contract, or nobody is named.
     """
-    from push_provider.contract import parse_trigger
+    from push_provider.channels.reading import parse_trigger
     from push_provider.intake.starter import Starter
     from push_provider.intake.task_runs import TaskRuns
     from push_provider.ledger import tasks

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from push_provider import strict_json, written
-from push_provider.contract import CODE_PATTERN, parse
+from push_provider.channels.reading import parse
+from push_provider.contract import CODE_PATTERN
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask
 from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
 from push_provider.unforeseen import Unforeseen

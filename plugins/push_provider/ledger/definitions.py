@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, not_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule, written
-from push_provider.contract import PushTask, parse_stored
+from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, TaskExists
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import explained, transaction
 from push_provider.ledger.shards import changed
 from push_provider.ledger.standing import Standing, closed
 from push_provider.ledger.tables import TaskStatus, push_task, shard_of
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
 
 _APP_LOCK = 0x7061  # "pa": keeps this advisory lock apart from others in the database
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from push_provider.contract import PushTask, Trigger, parse_trigger
+from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
 from push_provider.ledger import definitions, deliveries, planning, shards, tasks
 from push_provider.ledger.definitions import Action
@@ -27,6 +27,7 @@ from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from push_provider.contract import PushTask, Trigger
     from push_provider.ledger.tasks import TaskRow
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, select, tuple_, update
 
-from push_provider.contract import PushTask, Trigger, parse_stored
+from push_provider.channels.reading import parse_stored
+from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
 from push_provider.ledger import closing, deliveries, shards, tasks
 from push_provider.ledger.engine import storable, transaction

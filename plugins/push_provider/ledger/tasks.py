@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 
-from push_provider.contract import PushTask, parse_stored
+from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
 from push_provider.ledger import answers
 from push_provider.ledger.engine import transaction
@@ -27,6 +27,9 @@ from push_provider.ledger.tables import (
     push_execution,
     push_task,
 )
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
 
 
 class TaskRow(NamedTuple):

@@ -181,7 +181,7 @@ class BasePushOperator(BaseOperator):
     def _plan(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
         from push_provider import rendering
-        from push_provider.contract import parse_trigger
+        from push_provider.channels.reading import parse_trigger
         from push_provider.ledger import planning
         from push_provider.policy.sizes import check_conf
 
@@ -217,7 +217,7 @@ class BasePushOperator(BaseOperator):
 
     def _show(self, context: Context, engine: Engine) -> dict[str, Any]:
         """Say what would be sent, and to how many, for a test from Airflow's command line; sends and counts nothing."""
-        from push_provider.contract import parse_trigger
+        from push_provider.channels.reading import parse_trigger
         from push_provider.ledger import tasks
         from push_provider.rendering.for_channel import message_for
 

@@ -19,7 +19,7 @@ from kafka_broker import Topic
 from sqlalchemy import text as sql
 
 from push_provider import ending
-from push_provider.contract import parse
+from push_provider.channels.reading import parse
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError, DagNotReady
 from push_provider.intake.task_runs import TaskRuns
 from push_provider.kafka import admission, messages, producer

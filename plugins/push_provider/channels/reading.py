@@ -1,4 +1,4 @@
-"""The only ways in: documents become push tasks, triggers and outlooks, or errors that name each field."""
+"""The only ways in: documents become push tasks and triggers, of their channel, or errors that name each field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from push_provider.channels import registry
-from push_provider.contract.outlook import Outlook
 from push_provider.contract.task import PushTask, Trigger
 from push_provider.contract.wording import told
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask
@@ -45,18 +44,6 @@ def parse_trigger(data: Any, *, channel: str, where: str | None = None) -> Trigg
         return Trigger.model_validate({} if data is None else data, context=context)
     except ValidationError as error:
         raise InvalidTask(told(error, Trigger), where=where) from None
-
-
-def parse_outlook(data: Any) -> Outlook:
-    """Read of which schedule the next times are asked for.
-
-    :param data: a mapping.
-    :raises InvalidTask: names every broken field.
-    """
-    try:
-        return Outlook.model_validate(data)
-    except ValidationError as error:
-        raise InvalidTask(told(error, Outlook)) from None
 
 
 def _read(data: Any, *, where: str | None, stored: bool) -> PushTask:
