@@ -38,6 +38,7 @@ _MODULES = (
     "push_provider.dag_factory",
     "push_provider.operators.push",
     "push_provider.ledger.deliveries",
+    "push_provider.sending.loop",
     "airflow.providers.apache.kafka.hooks.base",
     "push_provider.kafka.drain",
     "push_provider.sensors.kafka",

@@ -19,7 +19,7 @@ from markupsafe import escape
 from push_provider.channels.email.content import Content, File, Rendered
 from push_provider.channels.reading import parse
 from push_provider.content import mail_layout
-from push_provider.content.jinja_sandbox import Limits
+from push_provider.content.jinja_scales import Limits
 from push_provider.content.plain_text import plain_text
 from push_provider.exceptions import ContentError
 from push_provider.rendering import expected_facts, freeze

@@ -10,7 +10,7 @@ import pytest
 from push_provider.channels.email.content import Content
 from push_provider.channels.reading import parse
 from push_provider.channels.sms.content import Parameters
-from push_provider.content.jinja_sandbox import Limits
+from push_provider.content.jinja_scales import Limits
 from push_provider.content.patience import LOST_SECONDS, Patience
 from push_provider.exceptions import ContentError, LimitExceeded
 

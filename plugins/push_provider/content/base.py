@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.jinja_sandbox import LIMITS, Limits
+from push_provider.content.jinja_scales import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,13 +9,16 @@ not flat, and is rendered and converted for each recipient.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
-from push_provider.content.jinja_sandbox import Limits, Passes, Program, Sandbox, errors_of, variables_of
+from push_provider.content.jinja_sandbox import Passes, Program, Sandbox, errors_of, variables_of
 from push_provider.content.plain_text import RESERVED
+
+if TYPE_CHECKING:
+    from push_provider.content.jinja_scales import Limits
 
 _N = TypeVar("_N", bound=nodes.Node)
 _ESCAPES = frozenset({"e", "escape"})

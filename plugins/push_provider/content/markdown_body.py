@@ -17,7 +17,9 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from push_provider.content import mail_layout
-from push_provider.content.jinja_sandbox import PLAIN_FILTERS, Limits, Refused, Sandbox, readable
+from push_provider.content.jinja_allowed import PLAIN_FILTERS, readable
+from push_provider.content.jinja_sandbox import Sandbox
+from push_provider.content.jinja_scales import Limits, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from push_provider.content.jinja_sandbox import LIMITS, Limits
+from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.rendering.for_channel import compile_content, expected_facts, freeze
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from push_provider.channels import registry
-from push_provider.content.jinja_sandbox import LIMITS, Limits
+from push_provider.content.jinja_scales import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path

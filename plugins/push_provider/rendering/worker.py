@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from push_provider.content.jinja_sandbox import LIMITS
+from push_provider.content.jinja_scales import LIMITS
 from push_provider.exceptions import ContentError
 from push_provider.rendering.check import examine
 from push_provider.rendering.for_channel import message_for

@@ -13,7 +13,8 @@ from pydantic import Field
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, Result, Sender, not_begun
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
 from push_provider.content.base import CompiledContent
-from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
+from push_provider.content.jinja_sandbox import Sandbox
+from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.contract.task import PushTask
 from push_provider.contract.values import Name
 from push_provider.exceptions import ContentError, FieldError

@@ -21,7 +21,9 @@ from push_provider.channels.email.task import EmailTask, InlineAttachment
 from push_provider.content.base import CompiledContent
 from push_provider.content.flatten import Flat, flatten
 from push_provider.content.include_files import attachment_areas, include_root, mime_type, read_file, read_template
-from push_provider.content.jinja_sandbox import LIMITS, Limits, Passes, Sandbox, errors_of, readable, variables_of
+from push_provider.content.jinja_allowed import readable
+from push_provider.content.jinja_sandbox import Passes, Sandbox, errors_of, variables_of
+from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.content.patience import Patience
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.contract.values import ATTACHMENTS_LIMIT

@@ -13,7 +13,8 @@ from typing import Any
 from push_provider.addresses import shown
 from push_provider.channels.sms.task import SmsTask, template_parameters
 from push_provider.content.base import CompiledContent
-from push_provider.content.jinja_sandbox import LIMITS, Limits, Sandbox
+from push_provider.content.jinja_sandbox import Sandbox
+from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.content.patience import Patience
 from push_provider.exceptions import ContentError
 

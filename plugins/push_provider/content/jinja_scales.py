@@ -1,0 +1,178 @@
+"""How much a template of strangers may use, and what is weighed against that."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn
+
+
+class Limits(NamedTuple):
+    """How much one template may use.
+
+    :param seconds: for one rendering.
+    :param characters: of one rendered text, and of any value made on the way.
+    :param made: bytes of memory that all values take which one rendering makes on the way, also those it drops again.
+    :param source: characters of a template, and of all templates of a task together.
+    :param tokens: Jinja tokens of a template; what compiling it takes grows with them.
+    :param until: moment of the monotonic clock at which all that has to do with a task must be done.
+    """
+
+    seconds: float = 5.0
+    characters: int = 1024 * 1024
+    made: int = 64 * 1024 * 1024
+    source: int = 1024 * 1024
+    tokens: int = 10_000
+    until: float = float("inf")
+
+
+LIMITS = Limits()
+INTEGER_BITS = 4096
+"""Longer integers are no amounts of anything, and arithmetic on them gets slow."""
+WIDTH = 1000
+"""Largest width, precision or count that a filter or a format takes."""
+SLOW_TEXT = 20_000
+"""Characters of a text whose treatment takes more than linear time."""
+# Bytes of memory in CPython 3.11, rounded up, of what ``sys.getsizeof`` does not see.
+OBJECT = 512
+"""A macro, a loop, a generator, a namespace: with its frame, its closure or its dict."""
+ENTRY = 104
+"""A name and its value in a dict, which grows by halves."""
+ITEM = 64
+"""An item of a literal: its reference, and a small number, a slice or a missing variable made for it."""
+CHARACTER = 84
+"""A character as a text of its own."""
+PUT_OUT = 16
+"""A piece of an output: its reference in a list, which grows by an eighth."""
+ESCAPED = 5
+"""Characters that one may become in HTML: ``&#34;``."""
+
+
+class Refused(Exception):
+    """A template asks for what it may not have; becomes a ContentError that names the place."""
+
+
+class Spent(Refused):
+    """A rendering has used up what it may use; becomes a LimitExceeded."""
+
+
+class _Rendering(threading.local):
+    """What is left to the rendering that a thread has begun."""
+
+    deadline = float("inf")
+    made: float = float("inf")
+
+
+class Scales:
+    """The clock and the scales of renderings: what each may still use.
+
+    :param limits: of each.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._now = _Rendering()
+
+    def start(self) -> None:
+        """Begin a rendering in this thread."""
+        self._now.deadline = min(time.monotonic() + self.limits.seconds, self.limits.until)
+        self._now.made = self.limits.made
+
+    def tick(self) -> None:
+        """:raises Refused: the rendering that this thread began takes too long."""
+        if time.monotonic() > self._now.deadline:
+            self._too_slow()
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self.limits.until:
+            self._too_slow()
+
+    def _too_slow(self) -> NoReturn:
+        raise Spent(f"takes longer than {self.limits.seconds:g} s; make the template simpler")
+
+    def charge(self, size: int) -> None:
+        """Add what a value takes to what this thread's rendering has made.
+
+        :param size: bytes.
+        :raises Refused: all values together take more than the limit.
+        """
+        now = self._now
+        now.made -= size
+        if now.made < 0:
+            raise Spent(
+                f"makes values of more than {self.limits.made // 1024**2} MiB in all; make the template simpler, or "
+                "its values shorter"
+            )
+
+    def bounded(self, parts: Iterable[str]) -> list[str]:
+        """The parts of an output. :raises Refused: they are more than the limit."""
+        kept = []
+        room = self.limits.characters
+        for part in parts:
+            room -= len(part)
+            if room < 0:
+                self.too_large()
+            kept.append(part)
+        self.charge(OBJECT)
+        return kept
+
+    def too_large(self) -> NoReturn:
+        """:raises Refused: always."""
+        raise Spent(f"makes more than {self.limits.characters} characters; make the message or its values shorter")
+
+    def room_for(self, size: int) -> None:
+        """:raises Refused: a value of this size would be too large."""
+        if size > self.limits.characters:
+            self.too_large()
+
+    def weight(self, value: Any) -> int:
+        """About how many characters the value takes when shown; shared parts count each time."""
+        if isinstance(value, str):
+            return len(value)
+        total = 0
+        stack = [value]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, str | bytes):
+                total += len(part) + 2
+            elif isinstance(part, dict):
+                total += 2
+                stack.extend(part)
+                stack.extend(part.values())
+            elif isinstance(part, list | tuple):
+                total += 2
+                stack.extend(part)
+            else:
+                total += 4
+            if total > self.limits.characters:
+                self.too_large()
+        return total
+
+    def held(self, value: Any) -> Any:
+        """The value, weighed and charged; an iterator is weighed as it is read."""
+        size = OBJECT
+        if isinstance(value, str):
+            self.room_for(len(value))
+            size = sys.getsizeof(value)
+        elif isinstance(value, int):
+            if value.bit_length() > INTEGER_BITS:
+                raise Refused(f"makes a number of more than {INTEGER_BITS} bits")
+            size = sys.getsizeof(value)
+        elif isinstance(value, dict | list | tuple):
+            self.weight(value)
+            size = sys.getsizeof(value)
+        elif isinstance(value, Iterator):
+            value = self._weighed(value)
+        self.charge(size)
+        return value
+
+    def _weighed(self, items: Iterator[Any]) -> Iterator[Any]:
+        total = 0
+        for item in items:
+            self.tick()
+            total += 4 + self.weight(item)
+            self.room_for(total)
+            self.charge(sys.getsizeof(item))
+            yield item
