@@ -13,6 +13,7 @@ LANGUAGES = ("en", "zh-CN")
 _ORDER = (
     "concepts",
     "push-tasks",
+    "page",
     "templates",
     "triggers",
     "outcomes",
