@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import fab as fab_environment
 import pytest
 from api_server import ROOT, ApiServer, task
+from browser import CHROMIUM, logged_in
 from roles import FAB_RIGHTS, Setting
 
 if TYPE_CHECKING:
@@ -212,3 +213,19 @@ def test_wrong_passwords_have_a_consequence(fab: ApiServer) -> None:
         except urllib.error.HTTPError as error:
             statuses.append(error.code)
     assert statuses == [200] * 5 + [429] * 3
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_is_for_those_who_may_read_plugins(fab: ApiServer) -> None:
+    """Airflow's own rule: its FAB roles Viewer and User see no plugin's page; Op does, and may write."""
+    for role, sees in (("viewer", False), ("op", True)):
+        with logged_in(fab.url, fab.token(role)) as page:
+            page.goto("/")
+            page.get_by_test_id("nav-home-link").wait_for()
+            page.wait_for_load_state("networkidle")
+            link = page.get_by_role("link", name="Push", exact=True)
+            assert (link.count() > 0) == sees, role
+            if sees:
+                link.first.click()
+                page.get_by_test_id("push-page").get_by_role("link", name="Push tasks", exact=True).click()
+                page.get_by_role("link", name="New push task").wait_for()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
@@ -27,8 +26,8 @@ def test_no_screen_shuts_anybody_out(opened: Opened, theme: str) -> None:
         page.wait_for_timeout(300)  # colours fade in
         if serious := violations(page):
             found[screen] = serious
-        if theme == "dark" and screen in ("", "tasks"):
-            picture(page, f"{screen or 'overview'}-dark")
+        if screen in ("", "tasks"):
+            picture(page, f"{screen or 'overview'}{'-dark' if theme == 'dark' else ''}")
     assert found == {}
 
 
@@ -69,14 +68,14 @@ def test_no_word_is_missing(opened: Opened) -> None:
     """A key that has no words shows itself: small letters with a dot between."""
     for language in ("en", "zh-CN"):
         page = opened(language=language)
-        for screen in SCREENS:
+        for screen in (one for one in SCREENS if not one.startswith("help")):  # which speaks of such names
             shown = go(page, screen)
             settled(page)
             keys = shown.evaluate(
                 """(element) => element.innerText.match(
                     /\\b(?:tasks|task|taskForm|overview|executions?|deliveries|configurations|rejected|help|tab|field|do|list|fault|status|source|channel|screens)(?:\\.[a-zA-Z_]+)+\\b/g)"""
             )
-            assert not [key for key in keys or () if not key.endswith((".md", ".yaml"))], (language, screen)
+            assert not [key for key in keys or () if not key.endswith((".md", ".yaml", ".info"))], (language, screen)
 
 
 def test_the_keyboard_alone_is_enough(platform: Any, page: Any) -> None:
@@ -114,10 +113,10 @@ def test_the_keyboard_alone_is_enough(platform: Any, page: Any) -> None:
     ]
 
 
+RIGHT_TO_LEFT = "\u05e9\u05dc\u05d5\u05dd <b> 123 \u0627\u0644\u0641\u0627\u062a\u0648\u0631\u0629 "
 HOSTILE = (
     "<img src=x onerror='window.taken=1'><script>window.taken=1</script>",
-    "\u05e9\u05dc\u05d5\u05dd <b> 123 \u0627\u0644\u0641\u0627\u062a\u0648\u0631\u0629 " * 8,
-    *8,
+    RIGHT_TO_LEFT * 8,
     "W" * 5000 + " " + "长" * 3000,
 )
 
@@ -156,5 +155,5 @@ def test_airflow_s_own_screens_lead_here(platform: Any, page: Any) -> None:
     page.goto("/dags/push_kafka/plugin/push-deliveries")
     page.get_by_text("This DAG is no push task.").wait_for()
     page.goto(f"/dags/push__welcome/runs/{run['dag_run_id']}/tasks/send")
-    page.get_by_role("link", name=re.compile("/plugin/push/executions/[0-9]+$")).first.click()
+    page.locator("a[href*='/plugin/push/executions/']").first.click()
     page.wait_for_url("**/plugin/push/executions/*")

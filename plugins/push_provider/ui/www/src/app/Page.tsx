@@ -47,6 +47,7 @@ export function Page() {
               size="sm"
               variant="plain"
               borderRadius={0}
+              borderWidth={0}
               borderBottomWidth="2px"
               borderColor={name === shown ? "brand.solid" : "transparent"}
               color={name === shown ? "fg" : "fg.muted"}

@@ -80,7 +80,7 @@ export function Standing({ of }: { of: ExecutionAnswer }) {
           </Button>
         )}
       </HStack>
-      <DataList.Root orientation="horizontal" size="sm" gap={1}>
+      <DataList.Root orientation="horizontal" size="sm" gap={1} css={{ "& time": { whiteSpace: "normal" } }}>
         {facts.map(([label, value]) => (
           <DataList.Item key={label} flexWrap="wrap" rowGap={0}>
             <DataList.ItemLabel minW={{ base: "7rem", md: "14rem" }} flexShrink={0}>{label}</DataList.ItemLabel>

@@ -1,7 +1,7 @@
 // The documentation, in the page's language: its pages' names at the side, and the one that the address names.
 
 import "./words";
-import { Box, Flex, NativeSelect, Stack, Text } from "@chakra-ui/react";
+import { Box, Flex, Heading, NativeSelect, Stack, Text } from "@chakra-ui/react";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, Navigate, useLocation, useNavigate, useParams } from "react-router-dom";
@@ -29,7 +29,14 @@ export default function Help() {
       <Box flex={1} minW={0} w="full" aria-busy={page.isPlaceholderData}>
         {page.error !== null && <Refusal error={page.error} again={() => void page.refetch()} />}
         {page.error === null && page.data === undefined && <Waiting />}
-        {page.error === null && page.data !== undefined && <Written title={page.data.title} html={page.data.html} />}
+        {page.error === null && page.data !== undefined && (
+          <>
+            <Heading as="h2" size="xl">
+              {page.data.title}
+            </Heading>
+            <Written title={page.data.title} html={page.data.html} />
+          </>
+        )}
       </Box>
     </Flex>
   );

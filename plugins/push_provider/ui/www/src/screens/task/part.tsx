@@ -17,7 +17,7 @@ export function Part({ title, children }: { title: string; children: ReactNode }
 
 export function Facts({ children }: { children: ReactNode }) {
   return (
-    <DataList.Root size="sm" orientation="horizontal" gap={2}>
+    <DataList.Root size="sm" orientation="horizontal" gap={2} css={{ "& time": { whiteSpace: "normal" } }}>
       {children}
     </DataList.Root>
   );
