@@ -28,13 +28,21 @@ def instance(platform: Any, code: str, column: str) -> Any:
     return next((value for (value,) in platform.metadata(query, f"push__{code}")), None)
 
 
+def resize(platform: Any, slots: int) -> None:
+    """Give the pool another size, as Airflow's page of pools does: with all of its fields."""
+    _, pool = platform.call(POOL)
+    whole = {"pool": pool["name"], "slots": slots, "include_deferred": pool["include_deferred"]}
+    status, answer = platform.call(POOL, whole, method="PATCH")
+    assert status == 200, answer
+
+
 @pytest.fixture
 def narrow(platform: Any) -> Iterator[None]:
     """A pool of one slot, as an operator makes it."""
     platform.eventually(lambda: slots(platform), "the pool to be there")
-    assert platform.call(POOL, {"slots": 1}, method="PATCH")[0] == 200
+    resize(platform, 1)
     yield
-    platform.call(POOL, {"slots": 8}, method="PATCH")
+    resize(platform, 8)
 
 
 @pytest.mark.usefixtures("narrow")
