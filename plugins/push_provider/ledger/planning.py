@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Required, TypedDict, Unpack
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, select, tuple_, update
 
@@ -43,81 +43,61 @@ class Plan(NamedTuple):
     """False if the execution was there already: the same run, or the same key."""
 
 
+class Origin(TypedDict, total=False):
+    """What an execution comes of."""
+
+    source: Required[str]
+    """``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``, ``dag``."""
+    run_id: str | None
+    """The DAG run; left out, it is bound later with :func:`bind`."""
+    run_after: datetime | None
+    """Of that run, by which it is told from a later one of the same id."""
+    key: str | None
+    """Idempotency key, unique in the task."""
+    triggered_by: str | None
+    scheduled_for: datetime | None
+
+
 def plan(
     engine: Engine,
     code: str,
     *,
-    source: str,
     freeze: Callable[[PushTask], Mapping[str, str]],
     trigger: Trigger | None = None,
-    run_id: str | None = None,
-    run_after: datetime | None = None,
-    key: str | None = None,
-    triggered_by: str | None = None,
-    scheduled_for: datetime | None = None,
+    **origin: Unpack[Origin],
 ) -> Plan:
     """Reserve an execution of a push task and write its deliveries; the same run or key again gives the first.
 
     An execution counts from here on, whatever becomes of it.
 
-    :param source: what started it: ``schedule``, ``backfill``, ``manual``, ``cli``, ``rest``, ``kafka``, ``dag``.
     :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`). If they
         cannot be read the execution begins all the same, so that its failure is on record.
     :param trigger: recipients and variables of this execution; left out, the task's own.
-    :param run_id: the DAG run; left out, it is bound later with :func:`bind`.
-    :param run_after: of that run, by which it is told from a later one of the same id.
-    :param key: idempotency key, unique in the task.
+    :param origin: as :class:`Origin` has it.
     :raises UnknownTask: there is no such task.
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: there is nobody to send to, or another version wrote the task and this one cannot read it.
     """
     with transaction(engine) as connection:
-        return plan_within(
-            connection,
-            code,
-            source=source,
-            freeze=freeze,
-            trigger=trigger,
-            run_id=run_id,
-            run_after=run_after,
-            key=key,
-            triggered_by=triggered_by,
-            scheduled_for=scheduled_for,
-        )
+        return plan_within(connection, code, freeze=freeze, trigger=trigger, **origin)
 
 
 def plan_within(
     connection: Connection,
     code: str,
     *,
-    source: str,
     freeze: Callable[[PushTask], Mapping[str, str]],
     trigger: Trigger | None = None,
-    run_id: str | None = None,
-    run_after: datetime | None = None,
-    key: str | None = None,
-    triggered_by: str | None = None,
-    scheduled_for: datetime | None = None,
+    **origin: Unpack[Origin],
 ) -> Plan:
     """The same as :func:`plan`, as a part of a transaction."""
     trigger = trigger or Trigger()
     # From here to the commit no other execution of this task begins.
     row = tasks.locked(connection, code, recipients=False)
-    existing = _existing(connection, code, run_id, key)
+    existing = _existing(connection, code, origin.get("run_id"), origin.get("key"))
     if existing:
         return _plan(existing, new=False)
-    inserted, number = reserve(
-        connection,
-        row,
-        source=source,
-        freeze=freeze,
-        variables=trigger.variables,
-        run_id=run_id,
-        run_after=run_after,
-        key=key,
-        triggered_by=triggered_by,
-        scheduled_for=scheduled_for,
-    )
+    inserted, number = reserve(connection, row, freeze=freeze, variables=trigger.variables, **origin)
     if trigger.recipients is None:
         total = deliveries.copy_own(connection, inserted, code)
     else:
@@ -138,14 +118,9 @@ def reserve(
     connection: Connection,
     row: tasks.TaskRow,
     *,
-    source: str,
     freeze: Callable[[PushTask], Mapping[str, str]],
     variables: Mapping[str, Any],
-    run_id: str | None = None,
-    run_after: datetime | None = None,
-    key: str | None = None,
-    triggered_by: str | None = None,
-    scheduled_for: datetime | None = None,
+    **origin: Unpack[Origin],
 ) -> tuple[int, int]:
     """Count an execution of a locked task and write it down, without deliveries; parameters as :func:`plan` has them.
 
@@ -157,6 +132,7 @@ def reserve(
     """
     task = row.task()
     number = tasks.count_execution(connection, row)
+    run_id, run_after = origin.get("run_id"), origin.get("run_after")
     _forget_refusal(connection, row.code, run_id, run_after)
     try:
         templates, error = dict(freeze(task)), None
@@ -169,12 +145,12 @@ def reserve(
             task_code=row.code,
             number=number,
             run_id=run_id,
-            source=source,
-            triggered_by=triggered_by,
-            idempotency_key=key,
+            source=origin["source"],
+            triggered_by=origin.get("triggered_by"),
+            idempotency_key=origin.get("key"),
             snapshot=snapshot,
             error=error,
-            scheduled_for=scheduled_for,
+            scheduled_for=origin.get("scheduled_for"),
         )
         .returning(push_execution.c.id)
     ).scalar_one()
