@@ -22,7 +22,7 @@ from push_provider.intake.starter import make_waiting
 from push_provider.kafka import admission, messages
 from push_provider.ledger import rejected, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.ledger.messages import SOURCE, Define, Order, Refused, Taken
+from push_provider.ledger.messages import SOURCE, Define, Order, Refused
 from push_provider.ledger.rejected import RejectedRow
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect
@@ -137,8 +137,8 @@ def replay_rejected(request: Request, caller: CallerDep, message: MessageId) -> 
     make_waiting(get_engine(), triggers.runs(request.app), (SOURCE,), codes=_codes(orders))
     return Replayed(
         id=message,
-        action=_action(taken),
-        reason="; ".join(refused.reason for refused in taken.rejected) or None,
+        action=taken.action,
+        reason=taken.reason,
         deliveries=taken.deliveries,
         tasks=taken.defined,
     )
@@ -197,9 +197,3 @@ def _spec(code: str) -> dict[str, Any] | None:
         return dict(tasks.get(get_engine(), code, recipients=False).spec)
     except UnknownTask:
         return None
-
-
-def _action(taken: Taken) -> Literal["taken", "taken-before", "rejected"]:
-    if taken.rejected:
-        return "rejected"
-    return "taken-before" if taken.repeated else "taken"

@@ -372,10 +372,10 @@ def replay(args: Namespace) -> None:
         rows.append(
             {
                 "id": number,
-                "action": "rejected" if taken.rejected else "taken before" if taken.repeated else "taken",
+                "action": taken.action.replace("-", " "),
                 "deliveries": taken.deliveries,
                 "push_tasks": taken.defined,
-                "reason": "; ".join(refused.reason for refused in taken.rejected),
+                "reason": taken.reason or "",
             }
         )
     _make_runs()

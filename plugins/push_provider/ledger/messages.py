@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -114,6 +114,18 @@ class Taken(NamedTuple):
     repeated: int
     """Messages that had been taken before."""
     rejected: list[Refused]
+
+    @property
+    def action(self) -> Literal["taken", "taken-before", "rejected"]:
+        """What became of a single message: it, or the same one, may have been taken already."""
+        if self.rejected:
+            return "rejected"
+        return "taken-before" if self.repeated else "taken"
+
+    @property
+    def reason(self) -> str | None:
+        """Why something of it is rejected."""
+        return "; ".join(refused.reason for refused in self.rejected) or None
 
     def and_then(self, more: Taken) -> Taken:
         """What became of this batch and of the next one."""
