@@ -7,7 +7,6 @@ import itertools
 import json
 import posixpath
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import pages
 import pytest
+from browser import CHROMIUM, launched
 from markdown_it import MarkdownIt
 from ports import free_port
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LANGUAGES = {"en": pages.ENGLISH, "zh-CN": pages.CHINESE}
 PROJECT = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 each_language = pytest.mark.parametrize("language", LANGUAGES)
@@ -241,12 +240,8 @@ def _structure(markup: str) -> Counter[str]:
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(

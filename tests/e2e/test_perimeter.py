@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from browser import CHROMIUM, launched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # A name of the attacker's that points at this machine, as after DNS rebinding.
 REBOUND = "rebound.example"
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
-]
 
 
 def ask(platform: Any, method: str, path: str, headers: dict[str, str], body: str | None = None) -> int:
@@ -82,12 +72,8 @@ def test_only_own_pages_and_programs_change_something(platform: Any, headers: di
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    with launched(f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
         yield browser.new_context(viewport={"width": 1280, "height": 1000})
-        browser.close()
 
 
 @pytest.fixture(scope="module")

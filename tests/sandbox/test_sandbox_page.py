@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.server
 import re
-import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
 from email.message import EmailMessage
 
 import pytest
+from browser import CHROMIUM, launched
 
 
 def _mail(html="<p>Hi</p>", text="Hi", subject="Hello", to="ann@example.com"):
@@ -275,15 +275,14 @@ def _trap(page: list[str]):
 
 def _browse(tmp_path, url):
     """Open a page in Chromium, and return its elements as they are some seconds later."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium here")
     options = (
         "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
         "--disable-component-update --disable-sync --virtual-time-budget=4000 --dump-dom"
     )
     done = subprocess.run(
-        [chromium, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", url],
+        [CHROMIUM, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", url],
         capture_output=True,
         text=True,
         timeout=60,
@@ -349,14 +348,10 @@ def test_mails_and_sms_are_counted_beside_each_other(sandbox, tmp_path):
 @pytest.fixture
 def visit():
     """Opens pages of the sandbox in a browser that a test drives; every script error fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium here")
-    from playwright.sync_api import sync_playwright
-
     errors = []
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with launched() as browser:
 
         def open_page(url, **options):
             page = browser.new_context(**options).new_page()
@@ -366,7 +361,6 @@ def visit():
             return page
 
         yield open_page
-        browser.close()
     assert errors == []
 
 

@@ -19,12 +19,15 @@ _OFFLINE = [
 
 
 @contextmanager
-def launched() -> Iterator[Any]:
-    """A browser, which asks nobody on the network for anything by itself."""
+def launched(*options: str) -> Iterator[Any]:
+    """A browser, which asks nobody on the network for anything by itself.
+
+    :param options: of Chromium's command line, beside those.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_OFFLINE)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*_OFFLINE, *options])
         yield browser
         browser.close()
 
