@@ -92,9 +92,6 @@ export const useTrigger = () =>
     call<Schemas["Begun"]>(`tasks/${code}/trigger`, { method: "POST", body }),
   );
 
-export const useCreateTask = () =>
-  useDeed((task: Record<string, unknown>) => call<Schemas["TaskAnswer"]>("tasks", { method: "POST", body: task }));
-
 export const useChangeTask = () =>
   useDeed(({ code, patch }: { code: string; patch: Record<string, unknown> }) =>
     call<TaskDetail>(`tasks/${code}`, { method: "PATCH", body: patch }),

@@ -222,6 +222,13 @@ export function ChoiceFilter({ label, value, onChange, options }: FilterProps & 
   );
 }
 
+/** A filter by where something stands, or by another of the page's words of one kind. */
+export function WordFilter({ kind, words, ...filter }: Omit<FilterProps, "label"> & { kind: string; words: readonly string[] }) {
+  const { t } = useTranslation();
+  const options = words.map((value) => ({ value, label: t(`${kind}.${value}`) }));
+  return <ChoiceFilter {...filter} label={t(`${kind}.label`)} options={options} />;
+}
+
 /** A filter by a moment of the browser's clock; the value is RFC 3339. */
 export function MomentFilter({ label, value, onChange }: FilterProps) {
   const id = useId();

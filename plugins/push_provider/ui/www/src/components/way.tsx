@@ -1,6 +1,6 @@
-// A way to another screen, of the page's or of Airflow's, that looks like a button.
+// Ways to other screens, of the page's or of Airflow's: as a button, and as words of a list.
 
-import { Button } from "@chakra-ui/react";
+import { Button, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
 import { Link } from "react-router-dom";
 
@@ -9,5 +9,13 @@ export function Way({ to, children }: { to: string; children: ReactNode }) {
     <Button asChild size="sm" variant="outline">
       <Link to={to}>{children}</Link>
     </Button>
+  );
+}
+
+export function WayInList({ to, children }: { to: string; children: ReactNode }) {
+  return (
+    <Text asChild color="fg.info" overflowWrap="anywhere" fontVariantNumeric="tabular-nums">
+      <Link to={to}>{children}</Link>
+    </Text>
   );
 }

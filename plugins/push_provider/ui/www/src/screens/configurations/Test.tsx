@@ -7,6 +7,7 @@ import type { Config, Problem, Schemas } from "../../api/client";
 import { testConfig } from "../../api/queries";
 import { Foreign } from "../../components/list";
 import { wordsOf } from "../../components/messages";
+import "./words";
 
 export function Test({ config }: { config: Config }) {
   const { t } = useTranslation();
@@ -28,7 +29,7 @@ export function Test({ config }: { config: Config }) {
       <Box role="status" fontSize="xs" mt={words === null ? 0 : 1} data-test={words === null ? undefined : String(ok)}>
         {words !== null && !test.isPending && (
           <>
-            <Text as="span" fontWeight="medium" color={ok ? "fg.success" : "fg.error"}>
+            <Text as="span" fontWeight="medium" color={ok ? "green.fg" : "red.fg"}>
               {t(ok ? "configurations.works" : "configurations.fails")}
             </Text>
             <Foreign lines={8}>{words}</Foreign>

@@ -1,14 +1,14 @@
 // Deliveries as a list, of whatever part; each opens its whole story.
 
-import { Button, Text } from "@chakra-ui/react";
+import { Button } from "@chakra-ui/react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router-dom";
 import type { DeliveryAnswer } from "../../api/client";
 import { screen } from "../../app/places";
 import { Foreign, List, type Column } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { State } from "../../components/state";
+import { WayInList } from "../../components/way";
 import { Story } from "./Story";
 import "./words";
 
@@ -47,20 +47,12 @@ export function DeliveryList({ rows, task = true, execution = true }: DeliveryLi
       task && {
         name: "task",
         title: t("field.task"),
-        cell: (row) => (
-          <Text asChild color="fg.info" overflowWrap="anywhere">
-            <Link to={screen(`tasks/${row.task}`)}>{row.task}</Link>
-          </Text>
-        ),
+        cell: (row) => <WayInList to={screen(`tasks/${row.task}`)}>{row.task}</WayInList>,
       },
       execution && {
         name: "execution",
         title: t("deliveries.execution"),
-        cell: (row) => (
-          <Text asChild color="fg.info">
-            <Link to={screen(`executions/${row.execution}`)}>{row.execution}</Link>
-          </Text>
-        ),
+        cell: (row) => <WayInList to={screen(`executions/${row.execution}`)}>{row.execution}</WayInList>,
       },
       {
         name: "why",

@@ -1,11 +1,12 @@
 // Who got what, and why not: the deliveries of all push tasks.
 
-import { Button, Flex } from "@chakra-ui/react";
+import { Flex } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
-import { deliveriesCsv, useDeliveries } from "../../api/queries";
-import { ChoiceFilter, FilterBar, MomentFilter, Pager, TextFilter } from "../../components/list";
+import { useDeliveries } from "../../api/queries";
+import { FilterBar, MomentFilter, Pager, TextFilter, WordFilter } from "../../components/list";
 import { Empty, Refusal, Waiting } from "../../components/notices";
 import { useFilters } from "../../components/urlState";
+import { Csv } from "./Csv";
 import { DeliveryList } from "./DeliveryList";
 import { DELIVERY_STATES } from "./states";
 import "./words";
@@ -27,19 +28,10 @@ export default function Deliveries() {
           value={filters.execution ?? ""}
           onChange={(execution) => set({ execution: execution.replace(/\D/g, "") })}
         />
-        <ChoiceFilter
-          label={t("status.label")}
-          value={filters.state ?? ""}
-          onChange={(state) => set({ state })}
-          options={DELIVERY_STATES.map((value) => ({ value, label: t(`status.${value}`) }))}
-        />
+        <WordFilter kind="status" words={DELIVERY_STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
         <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />
         <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
-        <Button asChild size="sm" variant="outline">
-          <a href={deliveriesCsv(filters)} download="deliveries.csv">
-            {t("do.csv")}
-          </a>
-        </Button>
+        <Csv of={filters} />
       </FilterBar>
       {error && <Refusal error={error} again={() => void refetch()} />}
       {!data && !error && <Waiting />}

@@ -1,20 +1,22 @@
 // One execution: how far it is, who got the message, and the way to send it to those who did not.
 
-import { Button, DataList, Flex, Heading, HStack, Text } from "@chakra-ui/react";
+import { Button, Flex, Heading, HStack, Text } from "@chakra-ui/react";
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams } from "react-router-dom";
 import type { ExecutionAnswer } from "../../api/client";
-import { deliveriesCsv, moves, QUICK, REFRESH, useDeliveries, useExecution, useRights } from "../../api/queries";
+import { moves, QUICK, REFRESH, useDeliveries, useExecution, useRights } from "../../api/queries";
 import { logScreen, runScreen, screen } from "../../app/places";
-import { ChoiceFilter, FilterBar, Pager, TextFilter } from "../../components/list";
+import { FilterBar, Pager, TextFilter, WordFilter } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Empty, Refusal, Waiting } from "../../components/notices";
+import { Fact, Facts } from "../../components/part";
 import { Course, State } from "../../components/state";
 import { useFilters } from "../../components/urlState";
 import { Way } from "../../components/way";
-import { DELIVERY_STATES } from "../deliveries/states";
+import { Csv } from "../deliveries/Csv";
 import { DeliveryList } from "../deliveries/DeliveryList";
+import { DELIVERY_STATES } from "../deliveries/states";
 import { Redrive } from "./Redrive";
 import "./words";
 
@@ -80,14 +82,13 @@ export function Standing({ of }: { of: ExecutionAnswer }) {
           </Button>
         )}
       </HStack>
-      <DataList.Root orientation="horizontal" size="sm" gap={1} css={{ "& time": { whiteSpace: "normal" } }}>
-        {facts.map(([label, value]) => (
-          <DataList.Item key={label} flexWrap="wrap" rowGap={0}>
-            <DataList.ItemLabel minW={{ base: "7rem", md: "14rem" }} flexShrink={0}>{label}</DataList.ItemLabel>
-            <DataList.ItemValue overflowWrap="anywhere">{value}</DataList.ItemValue>
-          </DataList.Item>
+      <Facts>
+        {facts.map(([name, value]) => (
+          <Fact key={name} name={name}>
+            {value}
+          </Fact>
         ))}
-      </DataList.Root>
+      </Facts>
       <Redrive of={of} open={asking} onClose={() => setAsking(false)} />
     </Flex>
   );
@@ -103,17 +104,8 @@ export function Recipients({ of }: { of: ExecutionAnswer }) {
     <Flex direction="column">
       <FilterBar onClear={active ? clear : undefined}>
         <TextFilter label={t("deliveries.exact")} value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient })} />
-        <ChoiceFilter
-          label={t("status.label")}
-          value={filters.state ?? ""}
-          onChange={(state) => set({ state })}
-          options={DELIVERY_STATES.map((value) => ({ value, label: t(`status.${value}`) }))}
-        />
-        <Button asChild size="sm" variant="outline">
-          <a href={deliveriesCsv(wanted)} download="deliveries.csv">
-            {t("do.csv")}
-          </a>
-        </Button>
+        <WordFilter kind="status" words={DELIVERY_STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
+        <Csv of={wanted} />
       </FilterBar>
       {error && <Refusal error={error} again={() => void refetch()} />}
       {!data && !error && <Waiting />}

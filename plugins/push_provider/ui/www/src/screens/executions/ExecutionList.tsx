@@ -1,14 +1,13 @@
 // Executions as a list, of one push task or of all.
 
-import { Text } from "@chakra-ui/react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router-dom";
 import type { ExecutionAnswer } from "../../api/client";
 import { screen } from "../../app/places";
 import { Foreign, List, type Column } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Course, State } from "../../components/state";
+import { WayInList } from "../../components/way";
 import "./words";
 
 type ExecutionListProps = {
@@ -24,20 +23,12 @@ export function ExecutionList({ rows, task = true }: ExecutionListProps) {
       {
         name: "id",
         title: t("executions.id"),
-        cell: (row) => (
-          <Text asChild color="fg.info" fontVariantNumeric="tabular-nums">
-            <Link to={screen(`executions/${row.id}`)}>{row.id}</Link>
-          </Text>
-        ),
+        cell: (row) => <WayInList to={screen(`executions/${row.id}`)}>{row.id}</WayInList>,
       },
       task && {
         name: "task",
         title: t("field.task"),
-        cell: (row) => (
-          <Text asChild color="fg.info" overflowWrap="anywhere">
-            <Link to={screen(`tasks/${row.task}`)}>{row.task}</Link>
-          </Text>
-        ),
+        cell: (row) => <WayInList to={screen(`tasks/${row.task}`)}>{row.task}</WayInList>,
       },
       { name: "number", title: t("executions.number"), wide: true, cell: (row) => row.number ?? "–" },
       { name: "state", title: t("status.label"), cell: (row) => <State of={row.state} /> },

@@ -2,7 +2,7 @@
 
 import { useTranslation } from "react-i18next";
 import { useExecutions } from "../../api/queries";
-import { ChoiceFilter, FilterBar, MomentFilter, Pager, TextFilter } from "../../components/list";
+import { FilterBar, MomentFilter, Pager, TextFilter, WordFilter } from "../../components/list";
 import { Empty, Refusal, Waiting } from "../../components/notices";
 import { useFilters } from "../../components/urlState";
 import { ExecutionList } from "./ExecutionList";
@@ -16,23 +16,12 @@ export default function Executions() {
   const { t } = useTranslation();
   const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
   const { data, error, refetch } = useExecutions({ ...filters, limit, offset });
-  const options = (names: string[], kind: string) => names.map((value) => ({ value, label: t(`${kind}.${value}`) }));
   return (
     <>
       <FilterBar onClear={active ? clear : undefined}>
         <TextFilter label={t("field.code")} value={filters.task ?? ""} onChange={(task) => set({ task })} />
-        <ChoiceFilter
-          label={t("status.label")}
-          value={filters.state ?? ""}
-          onChange={(state) => set({ state })}
-          options={options(STATES, "status")}
-        />
-        <ChoiceFilter
-          label={t("source.label")}
-          value={filters.source ?? ""}
-          onChange={(source) => set({ source })}
-          options={options(SOURCES, "source")}
-        />
+        <WordFilter kind="status" words={STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
+        <WordFilter kind="source" words={SOURCES} value={filters.source ?? ""} onChange={(source) => set({ source })} />
         <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />
         <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
       </FilterBar>

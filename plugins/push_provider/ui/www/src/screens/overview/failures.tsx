@@ -1,8 +1,7 @@
 // The executions that failed last, and why.
 
-import { Box, Heading, Link as Looks, Text } from "@chakra-ui/react";
+import { Box, Link as Looks, Text } from "@chakra-ui/react";
 import { useQuery } from "@tanstack/react-query";
-import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 import { call, type DeliveryPage, type ExecutionAnswer } from "../../api/client";
@@ -11,13 +10,13 @@ import { screen } from "../../app/places";
 import { Foreign, List, type Column } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Refusal, Waiting } from "../../components/notices";
+import { Part } from "../../components/part";
 import { Course, State } from "../../components/state";
 
 const SHOWN = 6;
 
 export function Failures() {
   const { t } = useTranslation();
-  const title = useId();
   const failed = useExecutions({ state: "failed", limit: SHOWN });
   const partial = useExecutions({ state: "partial", limit: SHOWN });
   const error = failed.error ?? partial.error;
@@ -52,10 +51,7 @@ export function Failures() {
     { name: "begun", title: t("overview.begun"), cell: ({ begun_at: at }) => <Moment at={at} /> },
   ];
   return (
-    <Box as="section" aria-labelledby={title} borderWidth="1px" borderRadius="md" p={{ base: 3, md: 4 }} minW={0}>
-      <Heading as="h2" size="sm" id={title} mb={3}>
-        {t("overview.failures")}
-      </Heading>
+    <Part level="h2" title={t("overview.failures")}>
       {error && <Refusal error={error} again={() => void Promise.all([failed.refetch(), partial.refetch()])} />}
       {!known && !error && <Waiting />}
       {known && rows.length === 0 && <Text color="fg.muted">{t("overview.noFailures")}</Text>}
@@ -67,7 +63,7 @@ export function Failures() {
           </Looks>
         </>
       )}
-    </Box>
+    </Part>
   );
 }
 

@@ -1,13 +1,14 @@
 // The last 24 hours by channel: a chart, and its figures as a table for those who do not see it.
 
-import { Box, Button, Heading, Link as Looks, Table, VisuallyHidden } from "@chakra-ui/react";
-import { lazy, Suspense, useId, useMemo } from "react";
+import { Box, Button, Link as Looks, Table, VisuallyHidden } from "@chakra-ui/react";
+import { lazy, Suspense, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 import { useRights, useStats } from "../../api/queries";
 import { screen } from "../../app/places";
 import { zone } from "../../components/moment";
 import { Empty, Refusal, Waiting } from "../../components/notices";
+import { Part } from "../../components/part";
 import { useChannelNames } from "../tasks/channels";
 import { channelsOf, rowsOf, type Row } from "./figures";
 import "../tasks/words";
@@ -19,7 +20,6 @@ const HEADS = ["overview.hour", "channel.label", "overview.deliveries", "overvie
 
 export function Hours() {
   const { t, i18n } = useTranslation();
-  const title = useId();
   const { may } = useRights();
   const { nameOf } = useChannelNames();
   const { data, error, refetch } = useStats({});
@@ -37,10 +37,7 @@ export function Hours() {
   );
   const label = ({ hour }: Row) => clock.format(hour);
   return (
-    <Box as="section" aria-labelledby={title} borderWidth="1px" borderRadius="md" p={{ base: 3, md: 4 }} minW={0}>
-      <Heading as="h2" size="sm" id={title} mb={3}>
-        {t("overview.hours")}
-      </Heading>
+    <Part level="h2" title={t("overview.hours")}>
       {error && <Refusal error={error} again={() => void refetch()} />}
       {data === undefined && !error && <Waiting />}
       {data?.items.length === 0 && (
@@ -97,6 +94,6 @@ export function Hours() {
           </VisuallyHidden>
         </>
       )}
-    </Box>
+    </Part>
   );
 }

@@ -1,11 +1,12 @@
 // A rejected message itself, as it came, or laid out if it is JSON.
 
-import { Button, Code, CloseButton, DataList, Dialog, Group, Portal, Stack, Text } from "@chakra-ui/react";
+import { Button, Code, DataList, Dialog, Group, Stack, Text } from "@chakra-ui/react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Foreign } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Refusal, Waiting } from "../../components/notices";
+import { Window } from "../../components/window";
 import { type Rejected, type RejectedMessage, useRejectedMessage } from "./calls";
 import { Place } from "./Place";
 
@@ -16,29 +17,19 @@ export function Message({ of, onClose }: { of: Rejected; onClose: () => void }) 
   const { t } = useTranslation();
   const message = useRejectedMessage(of.id);
   return (
-    <Dialog.Root open size="xl" scrollBehavior="inside" onOpenChange={({ open }) => !open && onClose()}>
-      <Portal>
-        <Dialog.Backdrop />
-        <Dialog.Positioner>
-          <Dialog.Content>
-            <Dialog.Header>
-              <Dialog.Title>{t("rejected.message", { id: of.id })}</Dialog.Title>
-            </Dialog.Header>
-            <Dialog.Body>
-              <Stack gap={4}>
-                <About of={of} />
-                {message.error !== null && <Refusal error={message.error} again={() => void message.refetch()} />}
-                {message.isPending && <Waiting />}
-                {message.data !== undefined && <Itself of={message.data} />}
-              </Stack>
-            </Dialog.Body>
-            <Dialog.CloseTrigger asChild>
-              <CloseButton size="sm" aria-label={t("do.close")} />
-            </Dialog.CloseTrigger>
-          </Dialog.Content>
-        </Dialog.Positioner>
-      </Portal>
-    </Dialog.Root>
+    <Window open size="xl" scrollBehavior="inside" onClose={onClose}>
+      <Dialog.Header>
+        <Dialog.Title>{t("rejected.message", { id: of.id })}</Dialog.Title>
+      </Dialog.Header>
+      <Dialog.Body>
+        <Stack gap={4}>
+          <About of={of} />
+          {message.error !== null && <Refusal error={message.error} again={() => void message.refetch()} />}
+          {message.isPending && <Waiting />}
+          {message.data !== undefined && <Itself of={message.data} />}
+        </Stack>
+      </Dialog.Body>
+    </Window>
   );
 }
 

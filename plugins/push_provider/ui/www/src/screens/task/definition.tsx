@@ -7,7 +7,7 @@ import type { TaskDetail } from "../../api/client";
 import { useChannels, useRights } from "../../api/queries";
 import { screen } from "../../app/places";
 import { scheduleWords } from "../tasks/schedule";
-import { Fact, Facts, Part } from "./part";
+import { Fact, Facts, Part } from "../../components/part";
 import { Recipients } from "./recipients";
 import { isNothing, Value } from "./value";
 

@@ -11,7 +11,7 @@ import { Foreign, List, type Column } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Refusal, Waiting } from "../../components/notices";
 import { Course, State } from "../../components/state";
-import { Part } from "./part";
+import { Part } from "../../components/part";
 
 const SHOWN = 10;
 

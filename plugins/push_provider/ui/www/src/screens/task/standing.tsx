@@ -6,7 +6,7 @@ import type { TaskDetail } from "../../api/client";
 import { Foreign } from "../../components/list";
 import { Moment, spoken, zone } from "../../components/moment";
 import { zoneOf } from "../tasks/schedule";
-import { Fact, Facts, Part } from "./part";
+import { Fact, Facts, Part } from "../../components/part";
 
 /** Why there is no next execution. */
 function whyNone({ paused, status, max_executions: most, executions, schedule }: TaskDetail): string {

@@ -1,12 +1,13 @@
 // "Send a test to me": a push task of its own, once and now, to an address that is asked for.
 
-import { Button, CloseButton, Dialog, Field, Input, Portal, Text } from "@chakra-ui/react";
+import { Button, Dialog, Field, Input, Text } from "@chakra-ui/react";
 import { useState } from "react";
 import { useFormContext, useWatch } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router-dom";
 import { screen } from "../../app/places";
 import { wordsOf } from "../../components/messages";
+import { Window } from "../../components/window";
 import { useCreate } from "./calls";
 import { documentOf, type ChannelAnswer } from "./document";
 import { useWords } from "./Labelled";
@@ -80,55 +81,45 @@ export function SendTest({ channel, like, check }: SendTestProps) {
       <Button variant="outline" onClick={() => void begin()}>
         {words("test.title")}
       </Button>
-      <Dialog.Root open={open} lazyMount unmountOnExit onOpenChange={(change) => setOpen(change.open)}>
-        <Portal>
-          <Dialog.Backdrop />
-          <Dialog.Positioner>
-            <Dialog.Content>
-              <Dialog.Header>
-                <Dialog.Title>{words("test.title")}</Dialog.Title>
-              </Dialog.Header>
-              <Dialog.Body>
-                <Text mb={3}>{words(like ? "test.likeRecipient" : "test.what")}</Text>
-                <Field.Root invalid={wrong || create.isError}>
-                  <Field.Label>{words("test.address")}</Field.Label>
-                  <Input
-                    value={address}
-                    maxLength={320}
-                    autoComplete="on"
-                    onChange={({ target }) => setAddress(target.value)}
-                    onKeyDown={(event) => event.key === "Enter" && send()}
-                  />
-                  <Field.ErrorText color="red.fg" overflowWrap="anywhere" whiteSpace="pre-wrap">
-                    {wrong ? words("recipients.noAddress") : create.isError && wordsOf(create.error)}
-                  </Field.ErrorText>
-                </Field.Root>
-                {create.data && (
-                  <Text mt={3} role="status">
-                    {words("test.sent")}{" "}
-                    <Link to={screen(`deliveries?task=${encodeURIComponent(create.data.code)}`)} target="_blank">
-                      <Text as="span" textDecoration="underline" color="blue.fg">
-                        {words("test.deliveries")}
-                      </Text>
-                    </Link>
-                  </Text>
-                )}
-              </Dialog.Body>
-              <Dialog.Footer>
-                <Button variant="outline" onClick={() => setOpen(false)}>
-                  {t("do.close")}
-                </Button>
-                <Button colorPalette="brand" loading={create.isPending} onClick={send}>
-                  {words("test.send")}
-                </Button>
-              </Dialog.Footer>
-              <Dialog.CloseTrigger asChild>
-                <CloseButton size="sm" aria-label={t("do.close")} />
-              </Dialog.CloseTrigger>
-            </Dialog.Content>
-          </Dialog.Positioner>
-        </Portal>
-      </Dialog.Root>
+      <Window open={open} onClose={() => setOpen(false)}>
+        <Dialog.Header>
+          <Dialog.Title>{words("test.title")}</Dialog.Title>
+        </Dialog.Header>
+        <Dialog.Body>
+          <Text mb={3}>{words(like ? "test.likeRecipient" : "test.what")}</Text>
+          <Field.Root invalid={wrong || create.isError}>
+            <Field.Label>{words("test.address")}</Field.Label>
+            <Input
+              value={address}
+              maxLength={320}
+              autoComplete="on"
+              onChange={({ target }) => setAddress(target.value)}
+              onKeyDown={(event) => event.key === "Enter" && send()}
+            />
+            <Field.ErrorText color="red.fg" overflowWrap="anywhere" whiteSpace="pre-wrap">
+              {wrong ? words("recipients.noAddress") : create.isError && wordsOf(create.error)}
+            </Field.ErrorText>
+          </Field.Root>
+          {create.data && (
+            <Text mt={3} role="status">
+              {words("test.sent")}{" "}
+              <Link to={screen(`deliveries?task=${encodeURIComponent(create.data.code)}`)} target="_blank">
+                <Text as="span" textDecoration="underline" color="blue.fg">
+                  {words("test.deliveries")}
+                </Text>
+              </Link>
+            </Text>
+          )}
+        </Dialog.Body>
+        <Dialog.Footer>
+          <Button variant="outline" onClick={() => setOpen(false)}>
+            {t("do.close")}
+          </Button>
+          <Button colorPalette="brand" loading={create.isPending} onClick={send}>
+            {words("test.send")}
+          </Button>
+        </Dialog.Footer>
+      </Window>
     </>
   );
 }

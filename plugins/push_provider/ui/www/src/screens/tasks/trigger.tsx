@@ -1,6 +1,6 @@
 // The dialog that begins an execution now: to other recipients, with other variables, if wanted.
 
-import { Button, chakra, CloseButton, Dialog, Field, Portal, Stack, Textarea } from "@chakra-ui/react";
+import { Button, chakra, Dialog, Field, Stack, Textarea } from "@chakra-ui/react";
 import { useForm, useWatch } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { Problem, type TaskAnswer } from "../../api/client";
@@ -8,6 +8,7 @@ import { useTrigger } from "../../api/queries";
 import { Foreign } from "../../components/list";
 import { say } from "../../components/messages";
 import { Refusal } from "../../components/notices";
+import { Window } from "../../components/window";
 import { bodyOf, linesOf, placeOf, type TriggerForm } from "./triggerBody";
 import { Variables } from "./triggerVariables";
 import "./words";
@@ -15,28 +16,10 @@ import "./words";
 type TriggerProps = { task: TaskAnswer; onClose: () => void };
 
 export function TriggerDialog({ open, ...props }: TriggerProps & { open: boolean }) {
-  const { t } = useTranslation();
   return (
-    <Dialog.Root
-      open={open}
-      size={{ base: "full", md: "lg" }}
-      scrollBehavior="inside"
-      lazyMount
-      unmountOnExit
-      onOpenChange={(change) => !change.open && props.onClose()}
-    >
-      <Portal>
-        <Dialog.Backdrop />
-        <Dialog.Positioner>
-          <Dialog.Content>
-            <TriggerTask {...props} />
-            <Dialog.CloseTrigger asChild>
-              <CloseButton size="sm" aria-label={t("do.close")} />
-            </Dialog.CloseTrigger>
-          </Dialog.Content>
-        </Dialog.Positioner>
-      </Portal>
-    </Dialog.Root>
+    <Window open={open} size={{ base: "full", md: "lg" }} scrollBehavior="inside" onClose={props.onClose}>
+      <TriggerTask {...props} />
+    </Window>
   );
 }
 
