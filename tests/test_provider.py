@@ -184,6 +184,7 @@ def test_no_option_is_left_undescribed() -> None:
 
 def test_a_described_default_is_the_default() -> None:
     assert settings.missed_grace().total_seconds() == float(OPTIONS["missed_grace"]["default"])
+    assert settings.ledger_patience() == float(OPTIONS["ledger_patience"]["default"])
     assert settings.receipt_days().days == float(OPTIONS["receipt_days"]["default"])
     names = "kafka_conn_id kafka_topics kafka_batch_size kafka_linger dead_letter_topic"
     for name in (*names.split(), "service_pool", "marketing_pool", "marketing_slots"):

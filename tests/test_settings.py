@@ -95,6 +95,19 @@ def test_how_late_is_missed(monkeypatch: pytest.MonkeyPatch, value: str | None, 
     assert settings.missed_grace() == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize(("value", "seconds"), [(None, 600), ("0", 0), ("12.5", 12.5), ("86400", 86400)])
+def test_how_long_the_ledger_is_waited_for(monkeypatch: pytest.MonkeyPatch, value: str | None, seconds: float) -> None:
+    option(monkeypatch, "ledger_patience", value)
+    assert settings.ledger_patience() == seconds
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "86401"])
+def test_who_has_patience_for_ever_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    option(monkeypatch, "ledger_patience", value)
+    with pytest.raises(ConfigurationError, match=r"\[push\] ledger_patience is .*seconds"):
+        settings.ledger_patience()
+
+
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", "1e300", "5 minutes"])
 def test_what_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     option(monkeypatch, "missed_grace", value)

@@ -13,8 +13,15 @@ def is_away(error: BaseException) -> bool:
 
     if isinstance(error, PoolTimeout | InterfaceError | psycopg.InterfaceError):
         return True
+    if is_read_only(error):
+        return True
     # Class 54 is about what was asked: a row or a value beyond PostgreSQL's limits (appendix A).
     return isinstance(error, OperationalError | psycopg.OperationalError) and not sqlstate(error).startswith("54")
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether an error says that the database takes no changes: it was the first one before another took its place."""
+    return sqlstate(error) == "25006"  # read_only_sql_transaction
 
 
 def sqlstate(error: BaseException) -> str:

@@ -26,6 +26,7 @@
     └── TransientError          a later try may succeed; the Airflow task is retried
         ├── LedgerUnavailable   the ledger's database cannot be reached or is not migrated
         ├── ExecutionBusy       another process is still sending this execution
+        ├── ExecutionTaken      another process has taken over what this one was sending
         ├── SendingStopped      the sending was ended before all was sent
         ├── DagNotReady         Airflow does not know the push task's DAG yet
         ├── ProviderUnavailable the mail server or gateway cannot be used just now
@@ -220,11 +221,22 @@ class DeliveryFailed(PermanentError):
 
 
 class LedgerUnavailable(TransientError):
-    """The ledger's database cannot be reached, or its tables are missing or old."""
+    """The ledger's database cannot be reached, or its tables are missing or old.
+
+    :param passes: whether it may be otherwise in a moment, and waiting helps.
+    """
+
+    def __init__(self, message: str, *, passes: bool = True) -> None:
+        super().__init__(message)
+        self.passes = passes
 
 
 class ExecutionBusy(TransientError):
     """Another process is still sending this execution."""
+
+
+class ExecutionTaken(TransientError):
+    """Another process has taken over what this one was sending, because it was not heard of for too long."""
 
 
 class SendingStopped(TransientError):

@@ -97,6 +97,13 @@ def _options() -> dict[str, Any]:
             default="300",
             example="600",
         ),
+        "ledger_patience": _option(
+            "Seconds for which an execution that is being sent waits for a ledger that is away. What the provider has "
+            "answered is recorded when it is back; nothing is sent twice, and no try is used up.",
+            kind="float",
+            default="600",
+            example="120",
+        ),
         "service_pool": _option(
             "Airflow pool that push tasks of category service run in. If it is not there, it is made, with 128 slots.",
             default="default_pool",

@@ -91,6 +91,14 @@ def missed_grace() -> timedelta:
     return timedelta(seconds=_number("missed_grace", 300, what="a number of seconds"))
 
 
+def ledger_patience() -> float:
+    """Seconds for which a ledger that is away is waited for while an execution is sent.
+
+    :raises ConfigurationError: it is not a number of seconds up to a day, zero or more.
+    """
+    return _number("ledger_patience", 600, most=86_400, what="a number of seconds")
+
+
 def service_pool() -> str:
     """The Airflow pool of push tasks of category ``service``."""
     return _get("service_pool", "default_pool")

@@ -42,7 +42,8 @@ def hostile(ledger: Engine) -> Engine:
     with ledger.begin() as connection:
         connection.execute(text(rename), {"name": HOSTILE})
     plan = planning.plan(ledger, "odd", source="manual", freeze=lambda _: {})
-    sending.fail_pending(ledger, plan.id, code="content", reason=HOSTILE)
+    with sending.held(ledger, "odd", plan.id, on_unknown="hold") as lease:
+        sending.fail_pending(lease, code="content", reason=HOSTILE)
     closing.finish(ledger, plan.id, final=True, error=HOSTILE)
     admission.take(ledger, messages.read("t", 0, 0, json.dumps({"task": "odd", HOSTILE: 1}).encode()))
     return ledger

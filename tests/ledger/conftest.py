@@ -56,7 +56,7 @@ def other_process(shared: Engine, tmp_path: Path) -> Callable[[Desk, Plan, str],
             "from push_provider.ledger import sending\n"
             f"engine = create_engine({shared.url.render_as_string(hide_password=False)!r})\n"
             f"code, execution = {desk.code!r}, {plan.id}\n"
-            "with sending.held(engine, code, execution, on_unknown='resend'):\n"
+            "with sending.held(engine, code, execution, on_unknown='resend') as lease:\n"
             + textwrap.indent(textwrap.dedent(block), "    ")
             + "\n    print('ready', flush=True)\n    sys.stdin.read()\n"
         )

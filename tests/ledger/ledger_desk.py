@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.channels.reading import parse
 from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
+from push_provider.ledger.leases import Lease
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from sqlalchemy import Engine
 
     from push_provider.contract import PushTask
@@ -49,6 +51,7 @@ class Desk:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.code = f"t{os.getpid()}-{next(_numbers)}"
+        self.leases: dict[int, Lease] = {}
 
     def apply(self, **fields: Any) -> Applied:
         options = {key: fields.pop(key) for key in ("now", "dry_run") if key in fields}
@@ -62,20 +65,41 @@ class Desk:
             **{"source": "manual", "freeze": lambda _: {"message": "Good day"}, **options},
         )
 
-    def sending(self, plan: Plan, on_unknown: str = "resend") -> AbstractContextManager[None]:
-        return sending.held(self.engine, self.code, plan.id, on_unknown=on_unknown)
+    @contextmanager
+    def sending(self, plan: Plan, on_unknown: str = "resend", wait: float = 0.0) -> Iterator[Lease]:
+        """Hold an execution; what is claimed and recorded of it meanwhile is so by its holder."""
+        with sending.held(self.engine, self.code, plan.id, on_unknown=on_unknown, wait=wait) as lease:
+            self.leases[plan.id] = lease
+            try:
+                yield lease
+            finally:
+                del self.leases[plan.id]
+
+    def lease(self, plan: Plan) -> Lease:
+        """The lease of who holds an execution; of an execution that nobody holds, one that is taken for good."""
+        if plan.id not in self.leases:
+            lease = self.leases[plan.id] = Lease(self.engine, plan.id)
+            with self.engine.begin() as connection:
+                lease.take(connection)
+        return self.leases[plan.id]
+
+    def lapse(self, plan: Plan) -> None:
+        """Let the lease of an execution end, as if its holder had said nothing for long."""
+        with self.engine.begin() as connection:
+            over = "UPDATE push_lease SET until = now() - interval '1 second' WHERE execution_id = :id"
+            assert connection.execute(text(over), {"id": plan.id}).rowcount == 1
 
     def claim(self, plan: Plan, limit: int = 100, after: int = 0) -> list[Delivery]:
-        return sending.claim(self.engine, plan.id, limit, after=after)
+        return sending.claim(self.lease(plan), limit, after=after)
 
-    def record(self, claimed: Sequence[Delivery], *results: Result) -> None:
+    def record(self, plan: Plan, claimed: Sequence[Delivery], *results: Result) -> None:
         assert len(claimed) == len(results)
-        sending.record(self.engine, [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
+        sending.record(self.lease(plan), [outcome(d, r) for d, r in zip(claimed, results, strict=True)])
 
     def run(self, plan: Plan, *results: Result, final: bool = True, on_unknown: str = "resend") -> closing.Counts:
         """One try of an execution, with these results for what is pending, in order."""
         with self.sending(plan, on_unknown):
-            self.record(self.claim(plan), *results)
+            self.record(plan, self.claim(plan), *results)
             return closing.finish(self.engine, plan.id, final=final)
 
     @property

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from push_provider.contract import Recipient, Trigger
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
 from push_provider.ledger import definitions, planning, schema, sending, shards, task_lists, tasks
-from push_provider.ledger.engine import get_engine, transaction
+from push_provider.ledger.engine import _engine, get_engine, transaction
 from push_provider.unforeseen import traceback_of
 
 if TYPE_CHECKING:
@@ -107,6 +107,40 @@ def test_a_database_that_is_not_migrated(postgres: PostgresServer) -> None:
     ):
         with pytest.raises(LedgerUnavailable, match="airflow push migrate"):
             call()
+    engine.dispose()
+
+
+def test_a_server_that_has_become_a_standby_is_left_for_the_one_in_its_place(ledger: Engine) -> None:
+    def change() -> None:
+        definitions.apply(ledger, push("a"), now=NOW, default_timezone="UTC")
+
+    mode = f'ALTER DATABASE "{ledger.url.database}" SET default_transaction_read_only = %s'
+    with ledger.begin() as connection:
+        connection.exec_driver_sql(mode % "on")
+    ledger.dispose()  # its connections were of the time before
+    with pytest.raises(LedgerUnavailable, match="read-only transaction"):
+        change()
+    with ledger.begin() as connection:
+        connection.exec_driver_sql("SET TRANSACTION READ WRITE")
+        connection.exec_driver_sql(mode % "off")
+    ledger.dispose()
+    with ledger.begin() as connection:
+        backend = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    with pytest.raises(LedgerUnavailable, match="read-only transaction"):
+        change()
+    with ledger.begin() as connection:
+        assert connection.exec_driver_sql("SELECT pg_backend_pid()").scalar() != backend
+    change()
+
+
+@pytest.mark.parametrize(("query", "prepares"), [("", True), ("&prepare_threshold=none", False)])
+def test_statements_are_prepared_unless_the_url_says_otherwise(ledger: Engine, query: str, prepares: bool) -> None:
+    engine = _engine(ledger.url.render_as_string(hide_password=False) + query)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert (driver.prepare_threshold is not None) is prepares
     engine.dispose()
 
 

@@ -102,7 +102,7 @@ def test_nobody_joins_once_somebody_sends(stream: Stream) -> None:
     plan = stream.plan(stream.executions()[0].id)
     with stream.desk.sending(plan):
         assert stream.take(stream.start("b@example.com")).executions == 1
-        stream.desk.record(stream.desk.claim(plan), Result.SENT)
+        stream.desk.record(plan, stream.desk.claim(plan), Result.SENT)
         closing.finish(stream.desk.engine, plan.id, final=True)
     assert [(row.total, row.sent) for row in stream.executions()] == [(1, 1), (1, 0)]
 
@@ -263,7 +263,7 @@ def test_batches_and_senders_at_once_lose_nobody(stream: Stream) -> None:
             for execution in stream.waiting():
                 with stream.desk.sending(plan := stream.plan(execution)):
                     claimed = stream.desk.claim(plan, 1000)
-                    stream.desk.record(claimed, *[Result.SENT] * len(claimed))
+                    stream.desk.record(plan, claimed, *[Result.SENT] * len(claimed))
                     counts = closing.finish(stream.desk.engine, execution, final=True)
                 assert (counts.failed, counts.pending) == (0, 0)
                 sent += counts.sent

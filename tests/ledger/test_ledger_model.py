@@ -154,7 +154,7 @@ class Ledger(RuleBasedStateMachine):
     def record(self, data: st.DataObject) -> None:
         it = data.draw(st.sampled_from([each for each in self.executions if each.taken and each.claimed]))
         results = data.draw(st.lists(st.sampled_from(Result), min_size=len(it.claimed), max_size=len(it.claimed)))
-        self.desk.record(it.claimed, *results)
+        self.desk.record(it.plan, it.claimed, *results)
         for delivery, result in zip(it.claimed, results, strict=True):
             it.states[int(delivery.to[1])] = RECORDED[result]
             if result is Result.SENT:

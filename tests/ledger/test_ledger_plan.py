@@ -283,8 +283,8 @@ def test_two_changes_of_one_task_at_once_wait_for_each_other(desk: Desk) -> None
                 desk.apply(execution=LOOP, name=f"Name {number}")
             case _:
                 plan = open_plans[number // 3]
-                with desk.sending(plan):
-                    sending.fail_pending(desk.engine, plan.id, code="configuration", reason="no")
+                with desk.sending(plan) as lease:
+                    sending.fail_pending(lease, code="configuration", reason="no")
                     closing.finish(desk.engine, plan.id, final=True)
         return None
 

@@ -47,13 +47,13 @@ class Sms:
 
     def send(self, *results: Result, close: bool = True) -> list[Delivery]:
         """Claim all, record so many, and end the try."""
-        with sending.held(self.engine, self.code, self.plan.id, on_unknown="hold"):
-            claimed = sending.claim(self.engine, self.plan.id, 1000, receipt_after=20)
+        with sending.held(self.engine, self.code, self.plan.id, on_unknown="hold") as lease:
+            claimed = sending.claim(lease, 1000, receipt_after=20)
             made = [
                 Outcome(d.id, r, "biz-1" if r is Result.SENT else None, None if r is Result.SENT else "timeout")
                 for d, r in zip(claimed, results, strict=False)
             ]
-            sending.record(self.engine, made)
+            sending.record(lease, made)
             if close:
                 closing.finish(self.engine, self.plan.id, final=True)
         return claimed
@@ -183,8 +183,8 @@ def test_given_up_after_the_limit(ledger: Engine) -> None:
 
 def test_what_a_dead_process_left_is_settled(ledger: Engine) -> None:
     sms = Sms(ledger)
-    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold"):
-        sending.claim(ledger, sms.plan.id, 1000, receipt_after=20)  # and the process is killed
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold") as lease:
+        sending.claim(lease, 1000, receipt_after=20)  # and the process is killed
     assert closing.close(ledger, sms.plan.id, error="killed")
     assert sms.states == ["unknown"] * 3
     due = claim(ledger, now=later(seconds=30))
@@ -199,17 +199,17 @@ def test_a_receipt_of_a_try_that_was_made_again_is_left_alone(ledger: Engine) ->
     sms = Sms(ledger)
     sms.send(Result.UNKNOWN, Result.UNKNOWN, Result.UNKNOWN)
     due = claim(ledger, now=later(seconds=30))
-    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="resend"):
-        sending.claim(ledger, sms.plan.id, 1000, receipt_after=20)
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="resend") as lease:
+        sending.claim(lease, 1000, receipt_after=20)
         assert settle(ledger, due, *[Fate.FAILED] * 3) == Settled()
         assert sms.states == ["sending"] * 3
 
 
 def test_while_an_execution_is_under_way_whoever_ends_it_counts(ledger: Engine) -> None:
     sms = Sms(ledger)
-    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold"):
-        first, *_ = sending.claim(ledger, sms.plan.id, 2, receipt_after=20)
-        sending.record(ledger, [Outcome(first.id, Result.SENT, "biz-1")])
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold") as lease:
+        first, *_ = sending.claim(lease, 2, receipt_after=20)
+        sending.record(lease, [Outcome(first.id, Result.SENT, "biz-1")])
         settle(ledger, claim(ledger, now=later(seconds=30)), Fate.DELIVERED)
         assert (sms.execution.state, sms.execution.finished_at) == ("running", None)
         counts = closing.finish(ledger, sms.plan.id, final=True)

@@ -17,6 +17,7 @@ from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, UnknownExecution
 from push_provider.ledger import closing, deliveries, sending, tasks
 from push_provider.ledger.closing import Counts
+from push_provider.ledger.leases import Lease
 from push_provider.ledger.planning import Plan
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN
 OtherProcess = Callable[[Desk, Plan, str], AbstractContextManager["Popen[str]"]]
 DIES = """
-    claimed = sending.claim(engine, execution, 2)
-    sending.record(engine, [Outcome(claimed[0].id, Result.SENT, '<m@example.com>')])
+    claimed = sending.claim(lease, 2)
+    sending.record(lease, [Outcome(claimed[0].id, Result.SENT, '<m@example.com>')])
 """
 
 
@@ -60,7 +61,7 @@ def test_an_outcome_is_on_record(
     with desk.sending(plan):
         (claimed,) = desk.claim(plan, 1)
         assert desk.states(plan) == ["sending", "pending", "pending"]
-        desk.record([claimed], result)
+        desk.record(plan, [claimed], result)
     row = desk.deliveries(plan)[0]
     assert (row.state, row.error_code, row.error_text, row.attempts) == (state, code, words, 1)
     assert row.provider_id == (f"<{claimed.id}@example.com>" if provider_id else None)
@@ -79,6 +80,7 @@ def test_deliveries_are_claimed_in_order_and_once(desk: Desk, plan: Plan) -> Non
 def test_claims_at_once_never_share_a_delivery(desk: Desk) -> None:
     desk.apply(recipients=[f"u{n}@example.com" for n in range(400)])
     plan = desk.plan()
+    desk.lease(plan)
     barrier = Barrier(8)
 
     def claim(_: int) -> list[Delivery]:
@@ -101,18 +103,16 @@ def test_what_is_to_be_tried_again_waits_for_the_next_pass(desk: Desk, plan: Pla
     with desk.sending(plan):
         chunk = desk.claim(plan, 2)
         following = sending.record_and_claim(
-            desk.engine, [outcome(chunk[0], RETRY), outcome(chunk[1], SENT)], plan.id, 2, after=chunk[-1].id
+            desk.lease(plan), [outcome(chunk[0], RETRY), outcome(chunk[1], SENT)], 2, after=chunk[-1].id
         )
         assert [d.to for d in following] == ["c@example.com"]
-        assert (
-            sending.record_and_claim(desk.engine, [outcome(following[0], SENT)], plan.id, 2, after=following[0].id)
-            == []
-        )
+        last = [outcome(following[0], SENT)]
+        assert sending.record_and_claim(desk.lease(plan), last, 2, after=following[0].id) == []
         assert closing.finish(desk.engine, plan.id, final=False).pending == 1
     with desk.sending(plan):
         (again,) = desk.claim(plan)
         assert again == chunk[0]
-        desk.record([again], SENT)
+        desk.record(plan, [again], SENT)
         closing.finish(desk.engine, plan.id, final=False)
     row = desk.deliveries(plan)[0]
     assert (row.state, row.attempts, row.error_code, row.error_text) == ("sent", 2, None, None)
@@ -122,9 +122,9 @@ def test_what_is_to_be_tried_again_waits_for_the_next_pass(desk: Desk, plan: Pla
 def test_a_second_record_does_not_change_the_first(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
         claimed = desk.claim(plan)
-        desk.record(claimed, SENT, FAILED, RETRY)
-        desk.record(claimed, FAILED, SENT, SENT)
-        sending.record(desk.engine, [])
+        desk.record(plan, claimed, SENT, FAILED, RETRY)
+        desk.record(plan, claimed, FAILED, SENT, SENT)
+        sending.record(desk.lease(plan), [])
     assert desk.states(plan) == ["sent", "failed", "pending"]
 
 
@@ -132,9 +132,11 @@ def test_words_that_no_database_holds(desk: Desk, plan: Plan) -> None:
     bad = "no\0 such \ud800 user " + "é" * 600
     with desk.sending(plan):
         first, second, third = desk.claim(plan)
-        sending.record(desk.engine, [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)])
-        assert sending.fail_pending(desk.engine, plan.id, code="configuration", reason=bad) == 1
-        desk.record([third], SENT)
+        sending.record(
+            desk.lease(plan), [Outcome(first.id, FAILED, None, "5\0" + "\udcff", bad), outcome(second, RETRY)]
+        )
+        assert sending.fail_pending(desk.lease(plan), code="configuration", reason=bad) == 1
+        desk.record(plan, [third], SENT)
         closing.finish(desk.engine, plan.id, final=True, error=bad)
     one, two, _ = desk.deliveries(plan)
     assert (one.error_code, two.error_code) == ("5?", "configuration")
@@ -188,7 +190,7 @@ def test_what_becomes_of_an_execution(
 def test_what_was_never_sent_says_why(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
         (first,) = desk.claim(plan, 1)
-        desk.record([first], RETRY)
+        desk.record(plan, [first], RETRY)
         closing.finish(desk.engine, plan.id, final=True, error="mail.example cannot be reached")
     assert [(row.error_code, row.error_text) for row in desk.deliveries(plan)] == [
         ("451", "try later"),
@@ -200,7 +202,7 @@ def test_what_was_never_sent_says_why(desk: Desk, plan: Plan) -> None:
 def test_what_was_claimed_and_not_recorded_does_not_keep_the_last_try_open(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
         claimed = desk.claim(plan)
-        desk.record(claimed[:2], SENT, SENT)
+        desk.record(plan, claimed[:2], SENT, SENT)
         counts = closing.finish(desk.engine, plan.id, final=True)
     assert (counts.unknown, counts.pending, desk.execution(plan).state) == (1, 0, "partial")
     assert desk.deliveries(plan)[2].error_code == "interrupted"
@@ -208,7 +210,7 @@ def test_what_was_claimed_and_not_recorded_does_not_keep_the_last_try_open(desk:
 
 def test_delivered_counts_as_sent(desk: Desk, plan: Plan) -> None:
     with desk.sending(plan):
-        desk.record(desk.claim(plan), SENT, SENT, SENT)
+        desk.record(plan, desk.claim(plan), SENT, SENT, SENT)
         with desk.engine.begin() as connection:
             connection.execute(
                 text("UPDATE push_delivery SET state = 'delivered' WHERE execution_id = :id"), {"id": plan.id}
@@ -229,10 +231,10 @@ def test_two_executions_under_way_at_once(desk: Desk) -> None:
     desk.apply(execution={"type": "loop", "max_executions": 2})
     first, second = desk.plan(), desk.plan()
     with desk.sending(first), desk.sending(second):
-        desk.record(desk.claim(second), SENT, SENT, FAILED)
+        desk.record(second, desk.claim(second), SENT, SENT, FAILED)
         closing.finish(desk.engine, second.id, final=True)
         assert desk.status == "running"
-        desk.record(desk.claim(first), SENT, SENT, SENT)
+        desk.record(first, desk.claim(first), SENT, SENT, SENT)
         closing.finish(desk.engine, first.id, final=True)
     # The last one to begin decides, not the last one to end.
     assert desk.status == "failed"
@@ -243,7 +245,7 @@ def test_an_unknown_execution(desk: Desk, plan: Plan) -> None:
     other.apply()
     for call in (
         lambda: closing.finish(desk.engine, 2**40, final=True),
-        lambda: sending.fail_pending(desk.engine, 2**40, code="error", reason="no"),
+        lambda: sending.fail_pending(Lease(desk.engine, 2**40), code="error", reason="no"),
         lambda: desk.sending(plan._replace(id=2**40)).__enter__(),
         lambda: other.sending(plan).__enter__(),
     ):
@@ -273,7 +275,7 @@ def test_a_cleared_run_sends_what_failed_and_nothing_that_was_sent(
         )
         again = desk.claim(plan)
         assert [d.to for d in again] == claimed
-        desk.record(again, *[SENT] * len(again))
+        desk.record(plan, again, *[SENT] * len(again))
         closing.finish(desk.engine, plan.id, final=True)
     assert desk.deliveries(plan)[0] == before
     assert desk.status == ("finished" if on_unknown == "resend" else "failed")
@@ -307,9 +309,8 @@ def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown
         # What is being sent is not called back, what was not accepted is not tried again.
         assert (
             sending.record_and_claim(
-                desk.engine,
+                desk.lease(plan),
                 [outcome(chunk[0], SENT), outcome(chunk[1], RETRY)],
-                plan.id,
                 2,
                 after=chunk[-1].id,
             )
@@ -330,7 +331,7 @@ def test_cancelled_in_the_middle(desk: Desk, plan: Plan, final: bool, on_unknown
 def test_nothing_of_a_cancelled_task_is_sent_again(desk: Desk, plan: Plan, on_unknown: str) -> None:
     with desk.sending(plan, on_unknown):
         claimed = desk.claim(plan, 2)
-        desk.record(claimed[:1], FAILED)
+        desk.record(plan, claimed[:1], FAILED)
     tasks.cancel(desk.engine, desk.code)  # one failed, one in doubt, one pending
     for _ in range(2):
         with desk.sending(plan, on_unknown):
@@ -353,7 +354,7 @@ def test_cancelling_while_deliveries_are_claimed(desk: Desk) -> None:
             while chunk:
                 sent += len(chunk)
                 chunk = sending.record_and_claim(
-                    desk.engine, [outcome(d, SENT) for d in chunk], plan.id, 5, after=chunk[-1].id
+                    desk.lease(plan), [outcome(d, SENT) for d in chunk], 5, after=chunk[-1].id
                 )
                 if sent == 50:
                     barrier.wait()
@@ -398,7 +399,10 @@ def test_a_process_killed_between_claim_and_record(
 
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with _soon(desk, plan, on_unknown):
+        with pytest.raises(ExecutionBusy, match=f"Process {process.pid} on "), desk.sending(plan, on_unknown):
+            pytest.fail("nobody knows yet that its holder is gone")
+        desk.lapse(plan)
+        with desk.sending(plan, on_unknown):
             after = desk.deliveries(plan)
             assert after[0] == sent
             assert after[2] == pending
@@ -406,19 +410,10 @@ def test_a_process_killed_between_claim_and_record(
             assert neighbour.states(untouched) == ["sending", "pending", "pending"]
             again = desk.claim(plan)
             assert [d.to for d in again] == claimed
-            desk.record(again, *[SENT] * len(again))
+            desk.record(plan, again, *[SENT] * len(again))
             counts = closing.finish(desk.engine, plan.id, final=True)
     assert counts.sent + counts.unknown == 3
     assert counts.unknown == (on_unknown == "hold")
-
-
-def _soon(desk: Desk, plan: Plan, on_unknown: str) -> AbstractContextManager[None]:
-    """Take the execution as soon as PostgreSQL has noticed that its holder is gone."""
-    with desk.engine.begin() as connection:
-        lock = {"key": plan.id % 2**31}
-        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(28789, :key)"), lock)
-    return desk.sending(plan, on_unknown)
 
 
 def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Desk, plan: Plan) -> None:
@@ -427,16 +422,6 @@ def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Des
             with pytest.raises(ExecutionBusy), desk.sending(plan):
                 pytest.fail("taken twice")
             raise RuntimeError("boom")
-
-
-def test_a_lost_lock_does_not_hide_what_happened_in_the_block(desk: Desk, plan: Plan) -> None:
-    end = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :id")
-    with pytest.raises(RuntimeError, match="boom"), desk.sending(plan):  # noqa: PT012  (the block is the test)
-        with desk.engine.begin() as connection:
-            assert connection.execute(end, {"id": plan.id % 2**31}).scalar()
-        raise RuntimeError("boom")
-    with desk.sending(plan):
-        pass
 
 
 # --- lists --------------------------------------------------------------------------------------------
@@ -470,7 +455,7 @@ def test_what_is_in_doubt_stays_so_until_the_next_try_begins_or_the_execution_is
     plan = desk.plan()
     with desk.sending(plan):
         one, two, three = desk.claim(plan)
-        desk.record([one, two, three], SENT, UNKNOWN, RETRY)
+        desk.record(plan, [one, two, three], SENT, UNKNOWN, RETRY)
         counts = closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
         assert (counts.sent, counts.unknown, counts.pending) == (1, 0, 2)
     assert desk.execution(plan).finished_at is None
@@ -488,8 +473,8 @@ def test_what_a_sender_says_of_a_closed_execution_leaves_it_closed(desk: Desk) -
         one, two, three, four, _ = desk.claim(plan)
         assert closing.close(desk.engine, plan.id, error="Ann deleted the DAG")
         assert not closing.close(desk.engine, plan.id, error="again")
-        desk.record([one, two, three], SENT, RETRY, UNKNOWN)
-        sending.record(desk.engine, [Outcome(four.id, RETRY)])  # it was not begun
+        desk.record(plan, [one, two, three], SENT, RETRY, UNKNOWN)
+        sending.record(desk.lease(plan), [Outcome(four.id, RETRY)])  # it was not begun
         assert states(desk, plan) == [
             ("failed", "451"),
             ("failed", "not-sent"),

@@ -262,7 +262,8 @@ def test_a_cancelled_task_skips_what_is_left(ledger: Engine, mails: Mails) -> No
 def test_a_dead_execution_is_closed_once(ledger: Engine) -> None:
     apply(ledger, recipients=["ann@example.com", "bob@example.com"])
     plan = planning.plan(ledger, "t", source="manual", freeze=freeze, run_id="run")
-    sending.claim(ledger, plan.id, 1)  # and the process is killed
+    with sending.held(ledger, "t", plan.id, on_unknown="resend") as lease:
+        sending.claim(lease, 1)  # and the process is killed
     assert [one.id for one in executions.under_way(ledger, limit=10)] == [plan.id]
     assert closing.close(ledger, plan.id, error="killed")
     assert {name: state for name, (state, _, _) in states(ledger).items()} == {

@@ -245,8 +245,8 @@ def test_a_process_that_died_leaves_nobody_sent_to_twice(
     aliyun.connect(monkeypatch)
     apply(ledger)
     plan = planning.plan(ledger, "s", source="manual", freeze=lambda _: {}, run_id="run")
-    with sending.held(ledger, "s", plan.id, on_unknown="hold"):
-        sending.claim(ledger, plan.id, 150, receipt_after=20)  # killed before its calls
+    with sending.held(ledger, "s", plan.id, on_unknown="hold") as lease:
+        sending.claim(lease, 150, receipt_after=20)  # killed before its calls
     with pytest.raises(AirflowFailException, match="50 of 200 sent, 0 failed, 150 unknown"):
         execute()
     assert len(aliyun.sent) == 50

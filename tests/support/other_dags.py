@@ -63,7 +63,7 @@ def context(task_id: str = "tell", *, run: str = "run", tried: int = 1, mapped: 
 
 def send(ledger: Engine, execution: int, *results: Result, code: str = "notice") -> None:
     """Send an execution as its own DAG run does."""
-    with sending.held(ledger, code, execution, on_unknown="resend"):
-        claimed = sending.claim(ledger, execution, 10)
-        sending.record(ledger, [Outcome(one.id, result) for one, result in zip(claimed, results, strict=True)])
+    with sending.held(ledger, code, execution, on_unknown="resend") as lease:
+        claimed = sending.claim(lease, 10)
+        sending.record(lease, [Outcome(one.id, result) for one, result in zip(claimed, results, strict=True)])
         closing.finish(ledger, execution, final=True)

@@ -11,6 +11,7 @@ from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
 
 if TYPE_CHECKING:
+    from push_provider.ledger.leases import Lease
     from push_provider.ledger.standing import Standing
 
 
@@ -37,7 +38,13 @@ class Counts(NamedTuple):
 
 
 def finish(
-    engine: Engine, execution: int, *, final: bool, error: str | None = None, resend_unknown: bool = False
+    engine: Engine,
+    execution: int,
+    *,
+    final: bool,
+    error: str | None = None,
+    resend_unknown: bool = False,
+    lease: Lease | None = None,
 ) -> Counts:
     """Count what became of an execution, and close it.
 
@@ -47,14 +54,26 @@ def finish(
     :param error: why the execution failed as a whole, if it did.
     :param resend_unknown: unless this is final, what nobody can tell is for the next try, too, and counts as pending.
         It stays unknown until that begins: there may be none.
+    :param lease: of who sends it, and closes it only if it still is the one.
     :raises UnknownExecution: there is none of this id.
+    :raises ExecutionTaken: another process has taken the execution over.
     """
     with transaction(engine) as connection:
-        return _finish(connection, execution, final=final, error=error, resend_unknown=resend_unknown)
+        return _finish(connection, execution, lease, final=final, error=error, resend_unknown=resend_unknown)
 
 
-def _finish(connection: Connection, execution: int, *, final: bool, error: str | None, resend_unknown: bool) -> Counts:
+def _finish(
+    connection: Connection,
+    execution: int,
+    lease: Lease | None,
+    *,
+    final: bool,
+    error: str | None,
+    resend_unknown: bool,
+) -> Counts:
     code, standing = lock_task_of(connection, execution)
+    if lease is not None:
+        lease.renew_within(connection)
     closed = connection.execute(
         select(push_execution.c.finished_at, push_execution.c.error).where(push_execution.c.id == execution)
     ).one()
@@ -102,7 +121,7 @@ def close_within(connection: Connection, execution: int, error: str) -> bool:
     open_ = select(push_execution.c.finished_at.is_(None)).where(push_execution.c.id == execution)
     if not connection.execute(open_).scalar_one():
         return False
-    _finish(connection, execution, final=True, error=error, resend_unknown=False)
+    _finish(connection, execution, None, final=True, error=error, resend_unknown=False)
     return True
 
 

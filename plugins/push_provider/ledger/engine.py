@@ -7,26 +7,33 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Text, bindparam, cast, create_engine
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, bindparam, cast, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import ArgumentError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from push_provider import settings, written
-from push_provider.databases import is_away, sqlstate
+from push_provider.databases import is_away, is_read_only, sqlstate
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import ExceptionContext
 
 AS_WRITTEN = {"json_serializer": written.dumps, "json_deserializer": written.loads}
 """Options of an engine that leaves the numbers of JSON as they were written."""
+
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
+"""A server whose machine is gone says nothing: who waits for its answer is told within 20 seconds (libpq, 34.1.2)."""
 
 
 @cache
 def _engine(url: str) -> Engine:
     try:
+        place, options = _options(make_url(url))
         engine = create_engine(
-            url,
+            place,
             # Opened when they are needed, and kept: a task needs one or two, an API server with many callers all. A
             # new connection costs PostgreSQL a process, ten times as much as the question.
             pool_size=10,
@@ -35,7 +42,7 @@ def _engine(url: str) -> Engine:
             pool_recycle=1800,
             # Parameters are addresses, and what is sent: they stay out of errors, and so of logs.
             hide_parameters=True,
-            connect_args={"connect_timeout": 10, "application_name": "airflow-push"},
+            connect_args={"connect_timeout": 10, "application_name": "airflow-push", **_ALIVE, **options},
             **AS_WRITTEN,
         )
         # Half a password would be taken for the host, and stand in the text of every failed connection.
@@ -48,9 +55,24 @@ def _engine(url: str) -> Engine:
             "[push] sql_alchemy_conn is no URL. It takes postgresql://user:password@host:port/database; in "
             "user and password write @ as %40, : as %3A, / as %2F and % as %25."
         )
+    event.listen(engine, "handle_error", _leave_standby)
     # A child must not speak on its parent's connections: it forgets them, without closing them.
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     return engine
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Give up all connections to a server that takes no changes any more: new ones lead to the one in its place."""
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
+
+
+def _options(url: URL) -> tuple[URL, dict[str, Any]]:
+    """What of a URL is for the driver itself, and the rest of it."""
+    if url.query.get("prepare_threshold") != "none":
+        return url, {}
+    # Statements are prepared on a connection, which an older PgBouncer hands to others between two transactions.
+    return url.difference_update_query(["prepare_threshold"]), {"prepare_threshold": None}
 
 
 def get_engine() -> Engine:
@@ -81,7 +103,8 @@ def explained() -> Iterator[None]:
             raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
         # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
         if isinstance(error, ProgrammingError) and sqlstate(error) in ("42P01", "42703"):
-            raise LedgerUnavailable("The ledger's tables are missing or old; run 'airflow push migrate'") from error
+            words = "The ledger's tables are missing or old; run 'airflow push migrate'"
+            raise LedgerUnavailable(words, passes=False) from error
         raise
 
 

@@ -2,23 +2,25 @@
 
 ``held`` takes an execution for one process, ``claim`` takes a chunk of pending deliveries, ``record`` writes their
 outcomes. Each is one transaction, and a process may die between any two: what it claimed and did not record is in
-doubt, and only that.
+doubt, and only that. All of them name the lease (:mod:`~push_provider.ledger.leases`): a process that has lost the
+execution to another one takes and changes nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
-from push_provider.ledger import closing, executions, tasks
-from push_provider.ledger.engine import explained, storable, transaction
+from push_provider.ledger import closing, executions, leases, tasks
+from push_provider.ledger.engine import storable, transaction
+from push_provider.ledger.leases import Lease
 from push_provider.ledger.tables import (
     DeliveryState,
     ExecutionState,
@@ -28,7 +30,8 @@ from push_provider.ledger.tables import (
     push_task,
 )
 
-_LOCK_SPACE = 0x7075  # "pu": keeps our advisory locks apart from others in the database
+_LOOK = 0.25
+"""Seconds between two looks whether another process has ended."""
 _RECORDED: Mapping[Result, DeliveryState] = {
     Result.SENT: DeliveryState.SENT,
     Result.FAILED: DeliveryState.FAILED,
@@ -75,7 +78,16 @@ def pending(engine: Engine, execution: int) -> int:
 
 
 @contextmanager
-def held(engine: Engine, code: str, execution: int, *, on_unknown: str) -> Iterator[None]:
+def held(
+    engine: Engine,
+    code: str,
+    execution: int,
+    *,
+    on_unknown: str,
+    seconds: float = leases.SECONDS,
+    wait: float = leases.SECONDS + 1,
+    patience: Callable[[Callable[[], None]], None] = lambda take: take(),
+) -> Iterator[Lease]:
     """Take an execution for this process alone, and settle what a process that died left in doubt.
 
     Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they are pending again.
@@ -83,63 +95,70 @@ def held(engine: Engine, code: str, execution: int, *, on_unknown: str) -> Itera
     Of a cancelled task nothing is pending again.
 
     :param on_unknown: ``resend`` or ``hold``.
+    :param seconds: for which this process may be silent.
+    :param wait: seconds until another process has ended, or its lease has: one that is dead says nothing of it.
+    :param patience: calls what takes the execution, once or more often.
     :raises UnknownExecution: there is none of this id in this task.
     :raises ExecutionBusy: another process is sending this execution.
     """
-    with explained(), engine.connect() as holder:
-        # The lock lives as long as this process's connection: a killed process frees it, a hung one does not.
-        lock = {"space": _LOCK_SPACE, "key": execution % 2**31}
-        if not holder.execute(text("SELECT pg_try_advisory_lock(:space, :key)"), lock).scalar():
-            raise ExecutionBusy(
-                f"Another process is still sending execution {execution}; this one tries again later. If that "
-                "process is on a machine that is gone, PostgreSQL frees the execution when it notices."
-            )
-        holder.commit()
+    lease = Lease(engine, execution, seconds=seconds)
+    patience(lambda: _take(lease, code, on_unknown, time.monotonic() + wait))
+    with lease:
+        yield lease
+
+
+def _take(lease: Lease, code: str, on_unknown: str, until: float) -> None:
+    while True:
         try:
-            with transaction(engine) as connection:
+            with transaction(lease.engine) as connection:
                 cancelled = tasks.lock(connection, code).status == TaskStatus.CANCELLED
-                _reopen(connection, code, execution, on_unknown, cancelled=cancelled)
+                state = _state(connection, code, lease.execution)
+                lease.take(connection)
+                _reopen(connection, lease.execution, state, on_unknown, cancelled=cancelled)
                 tasks.settle(connection, code)
-            yield
-        finally:
-            # A connection that broke has freed the lock, and what happened in the block counts for more.
-            with suppress(DBAPIError):
-                holder.rollback()
-                holder.execute(text("SELECT pg_advisory_unlock(:space, :key)"), lock)
-                holder.commit()
+            return lease.renew()
+        except ExecutionBusy:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK)
 
 
 def claim(
-    engine: Engine,
-    execution: int,
+    lease: Lease,
     limit: int,
     *,
     after: int = 0,
+    unheard: bool = False,
     receipt_after: float | None = None,
     config: str | None = None,
 ) -> list[Delivery]:
     """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids.
 
+    :param unheard: a claim before may have come true though its answer did not arrive: what it took comes again.
     :param receipt_after: seconds from now when receipts are first asked for, also if this process dies; None: never.
     :param config: the sender configuration to ask for receipts, if the task names none.
+    :raises ExecutionTaken: another process has taken the execution over.
     """
-    with transaction(engine) as connection:
-        return _claim(connection, execution, limit, after, receipt_after, config)
+    with lease.transaction() as connection:
+        return _claim(connection, lease.execution, limit, after, receipt_after, config, unheard=unheard)
 
 
-def record(engine: Engine, outcomes: Sequence[Outcome]) -> None:
-    """Write the outcomes of claimed deliveries: sent, failed, unknown, or pending again."""
-    with transaction(engine) as connection:
+def record(lease: Lease, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes of claimed deliveries: sent, failed, unknown, or pending again.
+
+    :raises ExecutionTaken: another process has taken the execution over.
+    """
+    with lease.transaction() as connection:
         _record(connection, outcomes)
 
 
 def record_and_claim(
-    engine: Engine,
+    lease: Lease,
     outcomes: Sequence[Outcome],
-    execution: int,
     limit: int,
     *,
     after: int,
+    unheard: bool = False,
     receipt_after: float | None = None,
     config: str | None = None,
 ) -> list[Delivery]:
@@ -147,17 +166,22 @@ def record_and_claim(
 
     :param limit: 0 claims nothing.
     """
-    with transaction(engine) as connection:
+    with lease.transaction() as connection:
         _record(connection, outcomes)
-        return _claim(connection, execution, limit, after, receipt_after, config)
+        return _claim(connection, lease.execution, limit, after, receipt_after, config, unheard=unheard)
 
 
-def fail_pending(engine: Engine, execution: int, *, code: str, reason: str) -> int:
-    """Fail all that is pending, for a reason that concerns the whole execution; returns how many."""
-    with transaction(engine) as connection:
-        closing.lock_task_of(connection, execution)
+def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
+    """Fail all that is pending, for a reason that concerns the whole execution; returns how many.
+
+    :raises UnknownExecution: it is gone.
+    :raises ExecutionTaken: another process has taken the execution over.
+    """
+    with transaction(lease.engine) as connection:
+        closing.lock_task_of(connection, lease.execution)
+        lease.renew_within(connection)
         words = {"error_code": code, "error_text": storable(reason)[:500]}
-        return closing.move(connection, execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
+        return closing.move(connection, lease.execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
 
 
 def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> executions.ExecutionRow:
@@ -194,25 +218,36 @@ def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> 
     return row
 
 
-_CLAIM = text("""
+_CLAIM = """
     UPDATE push_delivery
-    SET state = 'sending', attempts = attempts + 1, updated_at = now(), tried_at = now(), config = :config,
+    SET state = 'sending', attempts = attempts + (state = 'pending')::int, updated_at = now(), tried_at = now(),
+        config = :config,
         receipt_checks = 0, receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
     WHERE id = ANY (ARRAY (
         SELECT id FROM push_delivery
-        WHERE execution_id = :execution AND id > :after AND state = 'pending'
+        WHERE execution_id = :execution AND id > :after AND {which}
         ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
     RETURNING id, recipient, variables
-""")
+"""
+_CLAIM_PENDING = text(_CLAIM.format(which="state = 'pending'"))
+_CLAIM_UNHEARD = text(_CLAIM.format(which="state IN ('pending', 'sending')"))
+"""Deliveries are claimed in order of their ids: what is being sent beyond the last known was claimed unheard."""
 
 
 def _claim(
-    connection: Connection, execution: int, limit: int, after: int, receipt_after: float | None, config: str | None
+    connection: Connection,
+    execution: int,
+    limit: int,
+    after: int,
+    receipt_after: float | None,
+    config: str | None,
+    *,
+    unheard: bool,
 ) -> list[Delivery]:
     if not limit:
         return []
     values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after, "config": config}
-    rows = connection.execute(_CLAIM, values)
+    rows = connection.execute(_CLAIM_UNHEARD if unheard else _CLAIM_PENDING, values)
     return sorted(Delivery(*row) for row in rows)
 
 
@@ -251,12 +286,16 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     )
 
 
-def _reopen(connection: Connection, code: str, execution: int, on_unknown: str, *, cancelled: bool) -> None:
+def _state(connection: Connection, code: str, execution: int) -> str:
     state = connection.execute(
         select(push_execution.c.state).where(push_execution.c.id == execution, push_execution.c.task_code == code)
     ).scalar()
     if state is None:
         raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")
+    return str(state)
+
+
+def _reopen(connection: Connection, execution: int, state: str, on_unknown: str, *, cancelled: bool) -> None:
     if cancelled:
         closing.interrupted(connection, execution, DeliveryState.UNKNOWN)
         closing.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)

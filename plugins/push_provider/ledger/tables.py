@@ -276,6 +276,18 @@ push_delivery = Table(
     postgresql_with={"fillfactor": 60},
 )
 
+push_lease = Table(
+    "push_lease",
+    metadata,
+    Column("execution_id", ForeignKey("push_execution.id", ondelete="CASCADE"), primary_key=True),
+    Column("holder", UUID(as_uuid=False), nullable=False),
+    Column("process", Text, nullable=False, comment="Its number and machine, for people"),
+    Column("until", DateTime(timezone=True), nullable=False),
+    # A row for each execution that is being sent, written anew every second: it stays in its page.
+    comment="Which process sends an execution, and until when it may without a word",
+    postgresql_with={"fillfactor": 50},
+)
+
 push_default = Table(
     "push_default",
     metadata,

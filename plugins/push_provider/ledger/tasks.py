@@ -181,7 +181,8 @@ def lock(connection: Connection, code: str) -> Standing:
     """Lock a push task until the transaction ends: its executions begin, reopen and end one after the other.
 
     Every transaction that locks rows of a task's executions or deliveries does this first, so that no two
-    wait for each other. ``claim`` and ``record`` of :mod:`~push_provider.ledger.sending` wait for no row.
+    wait for each other. ``claim`` and ``record`` of :mod:`~push_provider.ledger.sending` lock the execution's lease
+    alone, which comes after the task where both are locked.
 
     :raises UnknownTask: there is none of this code.
     """

@@ -17,6 +17,8 @@ from push_provider.exceptions import (
     ConfigurationError,
     ContentError,
     DeliveryFailed,
+    ExecutionTaken,
+    LedgerUnavailable,
     PermanentError,
     ProviderUnavailable,
     PushError,
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
 
     from push_provider.channels.base import Channel, Outcome
     from push_provider.ledger.closing import Counts
+    from push_provider.ledger.leases import Lease
     from push_provider.ledger.planning import Plan
     from push_provider.sending.loop import Sending, Stop
+    from push_provider.sending.patience import Patience
 
 _PROGRESS_SECONDS = 4.5
 """Seconds between two lines of progress; with the half second of a turn, five at most."""
@@ -80,13 +84,15 @@ class BasePushOperator(BaseOperator):
         """
         from push_provider import settings
         from push_provider.ledger.engine import get_engine
+        from push_provider.sending.patience import Patience
 
         try:
+            engine, patience = get_engine(), Patience(settings.ledger_patience())
             if _is_test(context["dag_run"]) and not settings.test_sends():
-                return self._show(context, get_engine())
-            plan = self._planned(context, get_engine())
+                return self._show(context, engine)
+            plan = patience(lambda: self._planned(context, engine))
             self.execution_id = plan.id
-            return self._execute(context, get_engine(), plan)
+            return self._execute(context, engine, plan, patience)
         except PermanentError as error:
             # The cause is in the text; its traceback would only hide it.
             raise AirflowFailException(str(error)) from None
@@ -120,7 +126,7 @@ class BasePushOperator(BaseOperator):
         finally:
             signal.signal(signal.SIGALRM, raises)
 
-    def _execute(self, context: Context, engine: Engine, plan: Plan) -> dict[str, Any]:
+    def _execute(self, context: Context, engine: Engine, plan: Plan, patience: Patience) -> dict[str, Any]:
         from push_provider.channels.registry import get_channel
         from push_provider.ledger import closing, sending
         from push_provider.sending.loop import Stop
@@ -129,13 +135,15 @@ class BasePushOperator(BaseOperator):
         retries = _retries_left(context)
         on_unknown = plan.task.on_unknown or channel.on_unknown
         resend = on_unknown == "resend"
-        with sending.held(engine, self.code, plan.id, on_unknown=on_unknown):
+        with sending.held(engine, self.code, plan.id, on_unknown=on_unknown, patience=patience) as lease:
             error: PushError | None = None
             stop: Stop | None = None
             waits = Waits(resend=resend)
             try:
                 with self._told_of_timeouts():
-                    stop = self._send_all(engine, channel, plan, waits, resend=resend, last=not retries)
+                    stop = self._send_all(lease, channel, plan, waits, patience, resend=resend, last=not retries)
+            except (LedgerUnavailable, ExecutionTaken):
+                raise  # what became of it cannot be put on record, or is not this process's to say
             except PushError as fault:
                 error = fault
                 waits.note_error(fault)
@@ -149,21 +157,19 @@ class BasePushOperator(BaseOperator):
                     "shuts down"
                 )
             elif stop is Stop.CLOSED:
-                error = DeliveryFailed(sending.standing(engine, plan.id).error or "The execution was closed")
+                standing = patience(lambda: sending.standing(engine, plan.id))
+                error = DeliveryFailed(standing.error or "The execution was closed")
             # Whoever has a process ended decides what comes next: another try, or an end.
             final = isinstance(error, PermanentError) or not (retries or stop is Stop.ENDED)
+            words = str(error) if error else None
             if isinstance(error, PermanentError):
                 kind = _KINDS.get(type(error), "error")
-                sending.fail_pending(engine, plan.id, code=kind, reason=str(error))
-            counts = closing.finish(
-                engine,
-                plan.id,
-                final=final,
-                error=str(error) if error else None,
-                resend_unknown=resend,
+                patience(lambda: sending.fail_pending(lease, code=kind, reason=words or ""))
+            counts = patience(
+                lambda: closing.finish(engine, plan.id, final=final, error=words, resend_unknown=resend, lease=lease)
             )
         wait = waits.seconds(delay_of(self, context["ti"].try_number), retries)
-        return self._conclude(engine, plan, counts, error, wait, resend=resend)
+        return self._conclude(engine, plan, counts, error, wait, patience, resend=resend)
 
     def _planned(self, context: Context, engine: Engine) -> Plan:
         """The execution of this run; if there can be none, its reason is put on record."""
@@ -260,7 +266,15 @@ class BasePushOperator(BaseOperator):
             raise AirflowSkipException(f"{due} passed while nothing ran, and push task {self.code!r} {reason}")
 
     def _send_all(
-        self, engine: Engine, channel: Channel, plan: Plan, waits: Waits, *, resend: bool, last: bool
+        self,
+        lease: Lease,
+        channel: Channel,
+        plan: Plan,
+        waits: Waits,
+        patience: Patience,
+        *,
+        resend: bool,
+        last: bool,
     ) -> Stop | None:
         from push_provider.channels.base import Job
         from push_provider.ledger import defaults, sending
@@ -270,7 +284,7 @@ class BasePushOperator(BaseOperator):
 
         default = None
         if plan.task.config is None:
-            default = defaults.of(engine, channel.name) or channel.default_connection
+            default = patience(lambda: defaults.of(lease.engine, channel.name)) or channel.default_connection
         receipts: dict[str, Any] = {"receipt_after": channel.receipt_after}
         if channel.receipt_after is not None:
             receipts["config"] = default
@@ -280,7 +294,7 @@ class BasePushOperator(BaseOperator):
             waits.note(outcomes)
             progress.note(outcomes)
 
-        loop = Sending(engine, plan.id, channel, resend=resend, receipts=receipts, noted=noted)
+        loop = Sending(lease, channel, patience=patience, resend=resend, receipts=receipts, noted=noted)
         if not loop.claim():
             return None
         try:
@@ -295,7 +309,7 @@ class BasePushOperator(BaseOperator):
         except BaseException:  # whatever it is: nothing was handed over, so nobody is in doubt
             loop.give_back()
             raise
-        left = sending.pending(engine, plan.id)
+        left = patience(lambda: sending.pending(lease.engine, plan.id))
         self.log.info(
             "Sending execution %s (no. %s of push task %s) by %s through connection %s to %s recipients%s",
             plan.id,
@@ -319,6 +333,7 @@ class BasePushOperator(BaseOperator):
         counts: Counts,
         error: PushError | None,
         wait: float | None,
+        patience: Patience,
         *,
         resend: bool,
     ) -> dict[str, Any]:
@@ -329,7 +344,7 @@ class BasePushOperator(BaseOperator):
         self.log.info("Execution %s: %s", plan.id, summary)
         self.log.info("Who got it, who did not, and why: %s", page_of(plan.id))
         if counts.failed or counts.unknown:
-            self._tell_failures(engine, plan.id, counts)
+            patience(lambda: self._tell_failures(engine, plan.id, counts))
         if counts.pending:
             error = error or ProviderUnavailable(f"{summary}, as the provider's answers ask for")
             if isinstance(error, ProviderUnavailable):

@@ -6,11 +6,17 @@ wants the process to end, to the time that an execution may take. Then the sende
 way get their answers, and what was not begun is pending again: nobody is in doubt who need not be.
 
 How much is claimed ahead follows from how fast the provider takes it: about a second's worth, twice. A process that is
-killed without a word leaves no more than that in doubt. Imports no Airflow.
+killed without a word leaves no more than that in doubt.
+
+While the ledger is away the provider's answers are kept, and recorded when it is back; what was claimed ahead is sent,
+and nothing else. A process that was silent for longer than its lease (:mod:`push_provider.ledger.leases`) begins no
+chunk before the ledger has said that the execution is still its own. Imports no Airflow.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import math
 import threading
 import time
@@ -18,16 +24,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from push_provider.channels.base import STOPPED, Outcome, not_begun
 from push_provider.exceptions import PushError
 from push_provider.ledger import sending
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from push_provider.channels.base import Channel, Delivery, Sender
+    from push_provider.ledger.leases import Lease
+    from push_provider.sending.patience import Patience
+
+log = logging.getLogger(__name__)
 
 _TURN = 0.5
 """Seconds between two looks at what is known and what is wanted, at most."""
@@ -36,6 +44,11 @@ _HURRY = 2.0
 (``airflow.sdk.execution_time.supervisor``)."""
 _WORTH = 1.0
 """Seconds that a chunk should take."""
+_RENEWED = 0.75
+"""Part of a lease of which more is left when it is renewed."""
+_GATE = 0.05
+"""Seconds between two looks of the thread that sends, while nobody knows whose the execution is."""
+_Answer = TypeVar("_Answer")
 
 
 class Stop(StrEnum):
@@ -67,9 +80,9 @@ class _Sent(NamedTuple):
 class Sending:
     """Sends the deliveries of one execution. :meth:`run` once; :meth:`stop` may be called by a signal's handler.
 
-    :param engine: of the ledger.
-    :param execution: its number in the ledger; the caller holds it (:func:`push_provider.ledger.sending.held`).
+    :param lease: of the execution, which the caller holds (:func:`push_provider.ledger.sending.held`).
     :param channel: how much is claimed.
+    :param patience: with the ledger.
     :param resend: whether a delivery in doubt is sent again; else no more than one chunk may ever be in doubt.
     :param receipts: what claims note of receipts (:func:`push_provider.ledger.sending.claim`).
     :param noted: is told of all outcomes when they are on record, and at least every half second with none.
@@ -77,16 +90,16 @@ class Sending:
 
     def __init__(
         self,
-        engine: Engine,
-        execution: int,
+        lease: Lease,
         channel: Channel,
         *,
+        patience: Patience,
         resend: bool,
         receipts: Mapping[str, Any],
         noted: Callable[[Sequence[Outcome]], None],
     ) -> None:
-        self._engine = engine
-        self._execution = execution
+        self._lease = lease
+        self._patience = patience
         # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
         self._most = channel.chunk if resend else channel.chunk // 2
         self._least = min(channel.least_chunk, self._most)
@@ -94,6 +107,9 @@ class Sending:
         self._receipts = receipts
         self._noted = noted
         self._ended = False
+        self._sender: Sender | None = None
+        self._halted = False
+        """Whether the sender begins no more messages."""
         self._claimed: dict[int, Delivery] = {}
         """Claimed, and no outcome of theirs on record."""
         self._unrecorded: list[Outcome] = []
@@ -114,7 +130,11 @@ class Sending:
 
     def claim(self) -> bool:
         """Claim the first chunk; whether there was anything to claim."""
-        return self._take(sending.claim(self._engine, self._execution, self._size, **self._receipts))
+        attempts = itertools.count()
+        claimed = self._patiently(
+            lambda: sending.claim(self._lease, self._size, unheard=next(attempts) > 0, **self._receipts)
+        )
+        return self._take(claimed)
 
     def give_back(self) -> None:
         """Make what is claimed pending again: nothing of it was handed over."""
@@ -124,16 +144,21 @@ class Sending:
         """Send all that is pending, and close the sender.
 
         :returns: why not all is sent; None if all is.
+        :raises LedgerUnavailable: the ledger was away for too long; what is not on record is in doubt.
+        :raises ExecutionTaken: another process has taken the execution over, and settles what is not on record.
         :raises PushError: the provider cannot be used; what is left is pending.
         :raises BaseException: whatever else ends it, after what is known was recorded.
         """
+        self._sender = sender
         threading.Thread(target=self._work, args=(sender,), name="push-send", daemon=True).start()
         try:
             stop = self._turns(sender)
         except BaseException:
             self._ended = True  # an error, or the time that this try may take
-            with suppress(PushError):  # what has happened counts for more
+            try:
                 self._wind_up(sender)
+            except PushError as error:  # what has happened counts for more
+                log.warning("The outcomes of %s deliveries could not be recorded: %s", len(self._claimed), error)
             raise
         self._wind_up(sender)
         return stop
@@ -144,6 +169,8 @@ class Sending:
         try:
             with sender:
                 while chunk := self._chunks.get():
+                    while self._lease.left <= 0 and not self._halted:
+                        time.sleep(_GATE)
                     began = time.monotonic()
                     outcomes = sender.send(chunk)
                     self._news.put(_Sent(outcomes, time.monotonic() - began))
@@ -153,6 +180,20 @@ class Sending:
             self._news.put(_Sent(sender.known(), error=error))
         finally:
             self._news.put(_Sent(over=True))
+
+    # --- the ledger -----------------------------------------------------------------------------------
+
+    def _patiently(self, call: Callable[[], _Answer]) -> _Answer:
+        return self._patience(call, meanwhile=self._heed)
+
+    def _heed(self) -> None:
+        """Begin no more messages if the process is to end while the ledger is away."""
+        if self._ended and self._sender is not None:
+            self._halt(self._sender, _HURRY)
+
+    def _halt(self, sender: Sender, seconds: float = math.inf) -> None:
+        sender.stop(seconds)
+        self._halted = True
 
     # --- the caller's thread --------------------------------------------------------------------------
 
@@ -172,6 +213,8 @@ class Sending:
                 if not recorded:  # else what is known is younger than a turn, and worth no transaction of its own
                     self._record(sender.known())
                 recorded = False
+                if self._lease.left < _RENEWED * self._lease.seconds:
+                    self._patiently(self._lease.renew)
                 if stop := self._unwanted():
                     return stop
         return None
@@ -199,8 +242,11 @@ class Sending:
     def _record_and_claim(self) -> None:
         """Record what has come back, and claim the chunk after the next, in one transaction."""
         outcomes, size = self._fresh(()), self._size if self._more else 0
-        claimed = sending.record_and_claim(
-            self._engine, _on_record(outcomes), self._execution, size, after=self._last, **self._receipts
+        known, attempts = _on_record(outcomes), itertools.count()
+        claimed = self._patiently(
+            lambda: sending.record_and_claim(
+                self._lease, known, size, after=self._last, unheard=next(attempts) > 0, **self._receipts
+            )
         )
         self._recorded(outcomes)
         if self._take(claimed):
@@ -218,7 +264,7 @@ class Sending:
         self._chunks.put(chunk)
 
     def _unwanted(self) -> Stop | None:
-        standing = sending.standing(self._engine, self._execution)
+        standing = self._patiently(lambda: sending.standing(self._lease.engine, self._lease.execution))
         if standing.cancelled:
             return Stop.CANCELLED
         return Stop.CLOSED if standing.closed else None
@@ -227,11 +273,11 @@ class Sending:
         """Wait for the answers of what is under way, and record what is known; the rest is in doubt."""
         self._chunks.put(None)
         if self._under_way:
-            sender.stop()
+            self._halt(sender)
         until = math.inf
         while not self._over and (left := until - time.monotonic()) > 0:
             if self._ended and until == math.inf:
-                sender.stop(_HURRY)
+                self._halt(sender, _HURRY)
                 until = time.monotonic() + 1.5 * _HURRY
                 continue
             with suppress(BaseException):
@@ -244,7 +290,8 @@ class Sending:
     def _record(self, outcomes: Sequence[Outcome]) -> None:
         fresh = self._fresh(outcomes)
         if fresh:
-            sending.record(self._engine, _on_record(fresh))
+            known = _on_record(fresh)
+            self._patiently(lambda: sending.record(self._lease, known))
         self._recorded(fresh)
 
     def _fresh(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
