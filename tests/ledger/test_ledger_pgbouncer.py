@@ -1,0 +1,109 @@
+"""The ledger behind PgBouncer, which hands each transaction to another connection. Left out where there is none."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from ledger_desk import Desk, outcome
+from ports import free_port
+
+from push_provider.channels.base import Result
+from push_provider.exceptions import ExecutionBusy, ExecutionTaken
+from push_provider.ledger import closing, engine, sending
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from sandbox.postgres import PostgresServer
+
+PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+SETTINGS = """
+[databases]
+{database} = host={socket} user=postgres
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+logfile = {folder}/log
+pidfile = {folder}/pid
+"""
+
+
+@pytest.fixture
+def port(ledger: Engine, postgres: PostgresServer, tmp_path: Path) -> Iterator[int]:
+    """Where a PgBouncer listens that has two connections to the ledger."""
+    if PROGRAM is None:
+        pytest.skip("pgbouncer is not installed")
+    port = free_port()
+    settings = tmp_path / "pgbouncer.ini"
+    values = {"database": ledger.url.database, "socket": postgres.socket, "port": port, "folder": tmp_path}
+    settings.write_text(SETTINGS.format(**values))
+    account: dict[str, Any] = {}
+    if os.geteuid() == 0:  # whom it refuses
+        nobody = pwd.getpwnam("nobody")
+        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        os.chown(tmp_path, nobody.pw_uid, nobody.pw_gid)
+    with subprocess.Popen([PROGRAM, "-q", str(settings)], stderr=subprocess.DEVNULL, **account) as running:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname=ledger.url.database).close()
+                break
+            except psycopg.OperationalError:
+                assert running.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        yield port
+        running.terminate()
+
+
+@pytest.fixture
+def desk(port: int, ledger: Engine) -> Iterator[Desk]:
+    url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{quote(str(ledger.url.database))}?prepare_threshold=none"
+    behind = engine._engine(url)
+    yield Desk(behind)
+    behind.dispose()
+
+
+def test_one_process_sends_though_its_transactions_are_on_any_connection(desk: Desk) -> None:
+    desk.apply(recipients=[f"c{number}@example.com" for number in range(200)])
+    plan = desk.plan()
+    with desk.sending(plan) as lease:
+        after = sent = 0
+        chunk = sending.claim(lease, 10)
+        while chunk:  # more often than a statement is run before it is prepared
+            with pytest.raises(ExecutionBusy), desk.sending(plan):
+                pytest.fail("two have it")
+            sent += len(chunk)
+            after = chunk[-1].id
+            made = [outcome(one, Result.SENT) for one in chunk]
+            chunk = sending.record_and_claim(lease, made, 10, after=after)
+        assert sent == 200
+        assert closing.finish(desk.engine, plan.id, final=True, lease=lease).sent == 200
+
+
+def test_one_that_was_silent_is_replaced(desk: Desk) -> None:
+    desk.apply()
+    plan = desk.plan()
+    with desk.sending(plan) as first:
+        claimed = sending.claim(first, 2)
+        desk.lapse(plan)
+        with sending.held(desk.engine, desk.code, plan.id, on_unknown="resend", wait=0) as second:
+            assert len(sending.claim(second, 10)) == 3
+            with pytest.raises(ExecutionTaken):
+                sending.record(first, [outcome(claimed[0], Result.SENT)])
+    assert desk.states(plan) == ["sending"] * 3
