@@ -17,11 +17,12 @@ _REPLIES = {
 
 
 class Sink:
-    """What was accepted: for each recipient the moment (``time.time()``) of each acceptance."""
+    """What was accepted: for each recipient the moment (``time.time()``) and the Message-ID of each acceptance."""
 
     def __init__(self) -> None:
         self.port = 0
         self.accepted: dict[str, list[float]] = {}
+        self.message_ids: dict[str, list[bytes]] = {}
         self._arrived = threading.Condition()
 
     @property
@@ -29,10 +30,11 @@ class Sink:
         """How many mails were accepted."""
         return sum(map(len, self.accepted.values()))
 
-    def accept(self, recipient: str) -> None:
+    def accept(self, recipient: str, content: bytes) -> None:
         """Note a mail."""
         with self._arrived:
             self.accepted.setdefault(recipient, []).append(time.time())
+            self.message_ids.setdefault(recipient, []).append(_message_id(content))
             self._arrived.notify_all()
 
     def wait_for(self, recipient: str, timeout: float = 60.0) -> float:
@@ -66,9 +68,10 @@ class _Session(asyncio.Protocol):
                 end = self._buffer.find(b"\r\n.\r\n")
                 if end < 0:
                     break
+                content = self._buffer[:end]
                 self._buffer = self._buffer[end + 5 :]
                 self._in_data = False
-                self._sink.accept(self._recipient)
+                self._sink.accept(self._recipient, content)
                 answer += b"250 accepted\r\n"
                 continue
             line, separator, rest = self._buffer.partition(b"\r\n")
@@ -90,6 +93,10 @@ class _Session(asyncio.Protocol):
                 answer += _REPLIES.get(verb, b"500 what\r\n")
         if answer:
             self._transport.write(answer)
+
+
+def _message_id(content: bytes) -> bytes:
+    return content.partition(b"Message-ID: ")[2].partition(b"\r\n")[0]
 
 
 @contextmanager
