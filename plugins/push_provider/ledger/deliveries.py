@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, func, literal_column, or_, select, text, true
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    any_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
 from sqlalchemy.exc import OperationalError
 
 from push_provider import written
 from push_provider.ledger import executions
-from push_provider.ledger.engine import explained, transaction
+from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import DeliveryState, push_delivery, push_execution
 
 _NOTABLE = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED})
@@ -119,19 +137,18 @@ def count(engine: Engine, *, cap: int, **filters: Any) -> int:
 class Stream:
     """All deliveries that match, newest execution first, a thousand at a time; to be closed.
 
-    They are as they were when the first was read, and neither this process nor the database holds them all at once.
+    Each thousand is a short transaction of its own: a reader who takes an hour keeps nothing from being tidied up, and
+    no connection. They are as they are when they are read; what begins after the first was read is not among them.
     """
 
     def __init__(self, engine: Engine, **filters: Any) -> None:
         self._engine = engine
-        self._query = (
-            _joined(DeliveryFilter(**filters), *_COLUMNS)
-            .order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
-            .execution_options(stream_results=True, max_row_buffer=_BATCH)
-        )
+        self._wanted = DeliveryFilter(**filters)
+        self._executions: deque[_Place] = deque()
+        self._last: _Place | None = None
+        self._after: int | None = None
+        self._ended = False
         self._connection: Connection | None = None
-        self._rows: Iterator[Sequence[Any]] = iter(())
-        self._cancelled = False
 
     def __enter__(self) -> Self:
         return self
@@ -146,28 +163,98 @@ class Stream:
     def read(self) -> list[DeliveryRow]:
         """The next of them; none at the end.
 
-        :raises LedgerUnavailable: the database cannot be reached, or :meth:`cancel` was called.
+        :raises LedgerUnavailable: the database cannot be reached, or :meth:`cancel` was called meanwhile.
         """
-        with explained():
-            if self._connection is None:
-                self._connection = self._engine.connect()
-                if not self._cancelled:
-                    self._rows = self._connection.execute(self._query).partitions(_BATCH)
-            return [_row(row) for row in next(self._rows, ())]
+        rows: list[DeliveryRow] = []
+        while not rows and not self._ended:
+            with transaction(self._engine) as connection:
+                self._connection = connection
+                try:
+                    rows = self._next(connection)
+                finally:
+                    self._connection = None
+        return rows
+
+    def _next(self, connection: Connection) -> list[DeliveryRow]:
+        if self._wanted.recipient is not None:
+            return self._of_recipient(connection)
+        if not self._executions and not self._more(connection):
+            return []
+        first = self._executions[0].id
+        own = select(push_delivery).where(push_delivery.c.execution_id == push_execution.c.id, *_own(self._wanted))
+        if self._after is not None:
+            own = own.where(or_(push_execution.c.id != first, push_delivery.c.id < self._after))
+        each = own.order_by(push_delivery.c.id.desc()).limit(_BATCH).lateral("each")
+        found = connection.execute(
+            select(*_chosen(each, _COLUMNS))
+            .select_from(push_execution)
+            .join(each, true())
+            .where(push_execution.c.id == any_(cast([place.id for place in self._executions], ARRAY(BigInteger))))
+            .order_by(push_execution.c.created_at.desc(), push_execution.c.id.desc(), each.c.id.desc())
+            .limit(_BATCH)
+        ).all()
+        rows = [_row(row) for row in found]
+        if len(rows) < _BATCH:
+            self._executions.clear()
+            self._after = None
+        else:
+            self._after = rows[-1].id
+            while self._executions[0].id != rows[-1].execution_id:
+                self._executions.popleft()
+        return rows
+
+    def _more(self, connection: Connection) -> bool:
+        """Look up the next executions that may have some; whether there are any."""
+        query = executions.matching(_of_executions(self._wanted), push_execution.c.id, push_execution.c.created_at)
+        query = query.where(*_may_hold(self._wanted.state))
+        if self._wanted.execution is not None:
+            query = query.where(push_execution.c.id == self._wanted.execution)
+        place = tuple_(push_execution.c.created_at, push_execution.c.id)
+        if self._last is not None:
+            query = query.where(place < tuple_(literal(self._last.created_at), literal(self._last.id, BigInteger)))
+        order = push_execution.c.created_at.desc(), push_execution.c.id.desc()
+        found = [_Place._make(row) for row in connection.execute(query.order_by(*order).limit(_BATCH))]
+        if found:
+            self._executions.extend(found)
+            self._last = found[-1]
+        else:
+            self._ended = True
+        return bool(found)
+
+    def _of_recipient(self, connection: Connection) -> list[DeliveryRow]:
+        query = _joined(self._wanted, *_COLUMNS)
+        if self._after is not None:
+            query = query.where(push_delivery.c.id < self._after)
+        rows = [_row(row) for row in connection.execute(query.order_by(push_delivery.c.id.desc()).limit(_BATCH))]
+        if rows:
+            self._after = rows[-1].id
+        self._ended = len(rows) < _BATCH
+        return rows
 
     def cancel(self) -> None:
         """Interrupt the database while it reads. Any thread may call this."""
-        self._cancelled = True
+        self._ended = True
         connection = self._connection
         if connection is not None:
             with suppress(Exception):  # it may be through, or away
                 connection.connection.dbapi_connection.cancel()  # type: ignore[union-attr]
 
     def close(self) -> None:
-        """Give the connection back, and end its transaction."""
-        connection, self._connection, self._rows = self._connection, None, iter(())
-        if connection is not None:
-            connection.close()
+        """Read no more."""
+        self._ended = True
+        self._executions.clear()
+
+
+class _Place(NamedTuple):
+    """Where an execution stands among all of them."""
+
+    id: int
+    created_at: datetime
+
+
+def _chosen(each: Any, columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The same columns of deliveries, of a part of them."""
+    return [column if column is push_execution.c.task_code else each.c[str(column.key)] for column in columns]
 
 
 _COLUMNS: list[ColumnElement[Any]] = [
@@ -225,8 +312,11 @@ def _page(wanted: DeliveryFilter, *columns: ColumnElement[Any], reach: int, orde
     if ordered:
         some = some.order_by(push_delivery.c.id.desc())
     each = some.limit(reach).lateral("each")
-    chosen = [column if column is push_execution.c.task_code else each.c[str(column.key)] for column in columns]
-    query = executions.matching(_of_executions(wanted), *chosen).join(each, true()).where(*_may_hold(wanted.state))
+    query = (
+        executions.matching(_of_executions(wanted), *_chosen(each, columns))
+        .join(each, true())
+        .where(*_may_hold(wanted.state))
+    )
     if not ordered:
         return query
     return query.order_by(push_execution.c.created_at.desc(), push_execution.c.id.desc(), each.c.id.desc())
