@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,6 +19,7 @@ from ledger_desk import Desk
 from push_provider.channels.base import Delivery, Fate, Outcome, Receipt, Result
 from push_provider.channels.reading import parse
 from push_provider.ledger import closing, definitions, executions, planning, receipts, sending, tasks
+from push_provider.ledger.engine import AS_WRITTEN
 from push_provider.ledger.receipts import WAITS, Due, Settled
 
 if TYPE_CHECKING:
@@ -231,3 +232,56 @@ def test_tasks_are_settled_each_for_itself(ledger: Engine) -> None:
     assert {each.task for each in due} == {"one", "other"}
     assert settle(ledger, due, *[Fate.DELIVERED] * 6) == Settled(delivered=6)
     assert (one.execution.delivered, other.execution.delivered) == (3, 3)
+
+
+def test_what_a_receipt_costs_does_not_grow_with_the_execution(ledger: Engine) -> None:
+    sms = Sms(ledger)
+    sms.send(Result.SENT, Result.SENT, Result.UNKNOWN)
+    with ledger.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO push_delivery (execution_id, recipient, state, attempts)"
+                " SELECT :id, 'x' || n, 'sent', 1 FROM generate_series(1, 50000) AS n"
+            ),
+            {"id": sms.plan.id},
+        )
+        connection.execute(text("UPDATE push_execution SET total = total + 50000, sent = sent + 50000"))
+    with ledger.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE push_delivery"))
+    due = claim(ledger, now=later(seconds=30))
+    one = create_engine(ledger.url, pool_size=1, max_overflow=0, **AS_WRITTEN)
+    before = _read(one)
+    settle(one, due, Fate.DELIVERED, Fate.FAILED, Fate.DELIVERED)
+    assert _read(one) - before < 100
+    one.dispose()
+    row = sms.execution
+    assert (row.sent, row.delivered, row.failed, row.unknown, row.state) == (50_002, 2, 1, 0, "partial")
+
+
+def _read(engine: Engine) -> int:
+    """Rows of deliveries that the database has looked at, by the engine's one connection."""
+    query = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'push_delivery'")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        return int(connection.execute(query).scalar_one())
+
+
+def test_counts_that_cannot_be_true_are_counted_anew(ledger: Engine) -> None:
+    """A process died between an answer and the count of it."""
+    sms = Sms(ledger)
+    sms.send(Result.SENT, Result.SENT, Result.SENT)
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_execution SET sent = 0, unknown = 3"))
+    settle(ledger, claim(ledger, now=later(seconds=30)), Fate.DELIVERED, Fate.DELIVERED, Fate.FAILED)
+    row = sms.execution
+    assert (row.sent, row.delivered, row.failed, row.unknown, row.state) == (2, 2, 1, 0, "partial")
+
+
+def test_a_task_that_is_deleted_while_the_provider_is_asked_leaves_the_others(ledger: Engine) -> None:
+    gone, left = Sms(ledger, "gone"), Sms(ledger, "left")
+    for sms in (gone, left):
+        sms.send(*[Result.SENT] * 3)
+    due = claim(ledger, now=later(seconds=30))
+    tasks.delete(ledger, "gone", purge=True)
+    assert settle(ledger, due, *[Fate.DELIVERED] * 6) == Settled(delivered=3)
+    assert left.execution.delivered == 3

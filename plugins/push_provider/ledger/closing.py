@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, update
@@ -26,6 +28,12 @@ class Counts(NamedTuple):
     unknown: int
     cancelled: int
     pending: int
+
+    @property
+    def add_up(self) -> bool:
+        """Whether they can be true."""
+        parts = self.sent + self.failed + self.unknown + self.cancelled + self.pending
+        return parts == self.total and 0 <= self.delivered <= self.sent and min(self) >= 0
 
     @property
     def state(self) -> ExecutionState:
@@ -125,15 +133,46 @@ def close_within(connection: Connection, execution: int, error: str) -> bool:
     return True
 
 
-def recount(connection: Connection, execution: int) -> None:
+def count_moved(
+    connection: Connection, execution: int, moved: Mapping[tuple[DeliveryState, DeliveryState], int]
+) -> None:
     """Bring the counts and the state of an execution up to date, after receipts changed some of its deliveries.
 
-    One that is under way is counted by whoever ends it. The caller has locked the task, and settles its status.
+    It costs the same however many deliveries there are. An execution that is under way is counted by whoever ends it.
+    The caller has locked the task, and settles its status.
+
+    :param moved: how many went from the one state to the other.
     """
-    ended = select(push_execution.c.finished_at).where(push_execution.c.id == execution)
-    if connection.execute(ended).scalar() is not None:
+    by: Counter[str] = Counter()
+    for (before, after), number in moved.items():
+        for name in _COUNTED_AS.get(before, ()):
+            by[name] -= number
+        for name in _COUNTED_AS.get(after, ()):
+            by[name] += number
+    columns = push_execution.c
+    this = columns.id == execution
+    row = connection.execute(
+        update(push_execution)
+        .where(this, columns.finished_at.is_not(None))
+        .values({name: columns[name] + number for name, number in by.items()} or {"sent": columns.sent})
+        .returning(*[columns[name] for name in Counts._fields if name != "pending"])
+    ).first()
+    if row is None:
+        return
+    counts = Counts(*row, pending=0)
+    if not counts.add_up:  # a process died between an answer and the count of it
         counts = _write_counts(connection, execution)
-        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(state=counts.state))
+    connection.execute(update(push_execution).where(this, columns.state != counts.state).values(state=counts.state))
+
+
+_COUNTED_AS: Mapping[DeliveryState, tuple[str, ...]] = {
+    DeliveryState.SENT: ("sent",),
+    DeliveryState.DELIVERED: ("sent", "delivered"),
+    DeliveryState.FAILED: ("failed",),
+    DeliveryState.UNKNOWN: ("unknown",),
+    DeliveryState.CANCELLED: ("cancelled",),
+}
+"""The counts that a delivery in a state is in."""
 
 
 def lock_task_of(connection: Connection, execution: int) -> tuple[str, Standing]:

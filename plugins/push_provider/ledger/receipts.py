@@ -7,16 +7,18 @@ becomes what it is.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
 from push_provider.channels.base import Fate, Question, Receipt
+from push_provider.exceptions import UnknownTask
 from push_provider.ledger import closing, tasks
 from push_provider.ledger.engine import transaction
+from push_provider.ledger.tables import DeliveryState
 
 WAITS = (60, 120, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
 """Seconds from one time of asking to the next; the last one holds for all further times."""
@@ -47,9 +49,10 @@ class Settled(NamedTuple):
 
 _CLAIM_DUE = text("""
     WITH due AS (
-        SELECT id FROM push_delivery
-        WHERE receipt_due <= :now AND state IN ('sent', 'unknown')
-        ORDER BY receipt_due LIMIT :limit FOR UPDATE SKIP LOCKED)
+        SELECT d.id FROM push_delivery AS d
+        WHERE d.receipt_due <= :now AND d.state IN ('sent', 'unknown')
+            AND EXISTS (SELECT FROM push_execution AS e WHERE e.id = d.execution_id)
+        ORDER BY d.receipt_due LIMIT :limit FOR UPDATE SKIP LOCKED)
     UPDATE push_delivery AS d
     SET receipt_checks = least(d.receipt_checks + 1, 32000),
         receipt_due = CAST(:now AS timestamptz) + make_interval(
@@ -84,17 +87,23 @@ def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
 
 
 _SETTLE = text("""
+    WITH r AS (
+        SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:tries AS timestamptz[]), CAST(:states AS text[]),
+            CAST(:codes AS text[]), CAST(:reasons AS text[]), CAST(:times AS timestamptz[]),
+            CAST(:finals AS boolean[])) AS r (id, tried_at, state, code, reason, received_at, final)),
+    old AS (
+        SELECT d.id, d.state FROM push_delivery AS d JOIN r ON d.id = r.id
+        WHERE d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at ORDER BY d.id FOR UPDATE OF d)
     UPDATE push_delivery AS d
     SET state = r.state, error_code = r.code, error_text = r.reason, updated_at = :now,
         received_at = r.received_at,
         sent_at = CASE WHEN r.state <> 'failed' THEN coalesce(d.sent_at, d.tried_at) ELSE d.sent_at END,
         receipt_due = CASE WHEN r.final THEN NULL ELSE d.receipt_due END
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:tries AS timestamptz[]), CAST(:states AS text[]),
-                CAST(:codes AS text[]), CAST(:reasons AS text[]), CAST(:times AS timestamptz[]),
-                CAST(:finals AS boolean[])) AS r (id, tried_at, state, code, reason, received_at, final)
-    WHERE d.id = r.id AND d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at
-    RETURNING d.id, d.state
+    FROM old JOIN r ON r.id = old.id
+    WHERE d.id = old.id
+    RETURNING d.id, d.execution_id, old.state AS before, d.state
 """)
+"""A receipt whose delivery is in another state by now, or was claimed again, changes nothing."""
 
 
 class _Change(NamedTuple):
@@ -130,10 +139,14 @@ def settle(
     for code in sorted(by_task):
         changes = by_task[code]
         with transaction(engine) as connection:
-            tasks.lock(connection, code)
-            total = Settled(*map(sum, zip(total, _write(connection, changes, now), strict=True)))
-            for execution in sorted({change.due.execution for change in changes}):
-                closing.recount(connection, execution)
+            try:
+                tasks.lock(connection, code)
+            except UnknownTask:  # deleted meanwhile, with all of its deliveries
+                continue
+            settled, moved = _write(connection, changes, now)
+            total = Settled(*map(sum, zip(total, settled, strict=True)))
+            for execution in sorted(moved):
+                closing.count_moved(connection, execution, moved[execution])
             tasks.settle(connection, code)
     return total
 
@@ -155,7 +168,10 @@ def _change(due: Due, receipt: Receipt, *, late: bool) -> _Change | None:
     return None
 
 
-def _write(connection: Connection, changes: Sequence[_Change], now: datetime) -> Settled:
+def _write(
+    connection: Connection, changes: Sequence[_Change], now: datetime
+) -> tuple[Settled, Mapping[int, Counter[tuple[DeliveryState, DeliveryState]]]]:
+    """What changed, and how many deliveries of each execution went from which state to which."""
     rows = connection.execute(
         _SETTLE,
         {
@@ -170,10 +186,16 @@ def _write(connection: Connection, changes: Sequence[_Change], now: datetime) ->
         },
     )
     final = {change.due.question.id for change in changes if change.final}
-    written = [(row.id, row.state) for row in rows]
-    return Settled(
+    written = []
+    moved: dict[int, Counter[tuple[DeliveryState, DeliveryState]]] = defaultdict(Counter)
+    for row in rows:
+        written.append((row.id, row.state))
+        if row.before != row.state:
+            moved[row.execution_id][DeliveryState(row.before), DeliveryState(row.state)] += 1
+    settled = Settled(
         delivered=sum(state == "delivered" for _, state in written),
         failed=sum(state == "failed" for _, state in written),
         sent=sum(state == "sent" and number not in final for number, state in written),
         given_up=sum(state == "sent" and number in final for number, state in written),
     )
+    return settled, moved
