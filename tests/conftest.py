@@ -117,6 +117,22 @@ def ledger(postgres: PostgresServer, _migrated: str, monkeypatch: pytest.MonkeyP
     engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def metadata(postgres: PostgresServer) -> Iterator[Engine]:
+    """An empty metadata database of Airflow's, with all tables that its models describe."""
+    from airflow.models import import_all_models
+    from airflow.models.base import Base
+    from sqlalchemy import create_engine
+
+    name = f"metadata_{uuid.uuid4().hex[:12]}"
+    postgres.create_database(name)
+    engine = create_engine(postgres.url(name))
+    import_all_models()
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     """Airflow's side of a task of another DAG, in whose process the test then is."""

@@ -164,7 +164,7 @@ def test_settings_read_the_options_that_are_described(monkeypatch: pytest.Monkey
     assert read == list(OPTIONS)
 
 
-_READERS = ("_get", "_number", "_count", "_flag", "_rules")
+_READERS = ("_get", "_number", "_count", "_flag", "_rules", "_days")
 
 
 def test_no_option_is_left_undescribed() -> None:
@@ -186,6 +186,9 @@ def test_a_described_default_is_the_default() -> None:
     assert settings.missed_grace().total_seconds() == float(OPTIONS["missed_grace"]["default"])
     assert settings.ledger_patience() == float(OPTIONS["ledger_patience"]["default"])
     assert settings.receipt_days().days == float(OPTIONS["receipt_days"]["default"])
+    for name in ("retention_days", "rejected_days", "message_id_days"):
+        kept = getattr(settings, name)()
+        assert (kept.days if kept else 0) == float(OPTIONS[name]["default"])
     names = "kafka_conn_id kafka_topics kafka_batch_size kafka_linger dead_letter_topic"
     for name in (*names.split(), "service_pool", "marketing_pool", "marketing_slots"):
         default = OPTIONS[name]["default"]

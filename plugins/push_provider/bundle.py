@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +74,10 @@ class PushTaskBundle(BaseDagBundle):
 
         The DAG processor scans the folder and logs about it at every refresh; so it is asked to only if needed.
         """
-        return 0 if self._stale(self._settled(self._shards())) else self._interval
+        found = self._shards()
+        if found is None:
+            return self._interval
+        return 0 if self._stale(self._settled(found)) or self._left(found) else self._interval
 
     @refresh_interval.setter
     def refresh_interval(self, seconds: int) -> None:
@@ -85,16 +89,21 @@ class PushTaskBundle(BaseDagBundle):
     def initialize(self) -> None:
         """Write the files that are missing: a worker may be on another machine than the DAG processor."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for shard in self._shards():
+        for shard in self._shards() or ():
             self._write(shard)
         super().initialize()
 
     def refresh(self) -> None:
-        """Touch the files of shards that changed since the last refresh."""
+        """Touch the files of shards that changed since the last refresh, and remove those of shards without a task."""
         # Parsers are forked from the DAG processor, which so has what they need; a task process has no use for it.
         from push_provider import dag_factory  # noqa: F401
 
-        shards = self._settled(self._shards())
+        found = self._shards()
+        if found is None:
+            return
+        for file in self._left(found):
+            file.unlink(missing_ok=True)
+        shards = self._settled(found)
         for shard in self._stale(shards):
             if not self._write(shard):
                 os.utime(self._folder / shard_file(shard))
@@ -109,7 +118,8 @@ class PushTaskBundle(BaseDagBundle):
     def view_url_template(self) -> None:
         """Nothing to view elsewhere."""
 
-    def _shards(self) -> dict[int, tuple[int, bool]]:
+    def _shards(self) -> dict[int, tuple[int, bool]] | None:
+        """Every shard that has a file; None if nobody can tell."""
         from push_provider.ledger import shards
         from push_provider.ledger.engine import get_engine
 
@@ -120,7 +130,7 @@ class PushTaskBundle(BaseDagBundle):
             if self._reachable:
                 log.warning("Push tasks cannot be read: %s", error)
             self._reachable = False
-            return {}
+            return None
         self._reachable = True
         return found
 
@@ -152,6 +162,11 @@ class PushTaskBundle(BaseDagBundle):
         touched until Airflow has what the newest revision says.
         """
         return [shard for shard, (revision, built) in shards.items() if not built and self._is_due(shard, revision)]
+
+    def _left(self, shards: Collection[int]) -> list[Path]:
+        """The files of shards that hold no task any more."""
+        names = {shard_file(shard) for shard in shards}
+        return [file for file in self._folder.glob("shard_*.py") if file.name not in names]
 
     def _is_due(self, shard: int, revision: int) -> bool:
         touch = self._touched.get(shard)

@@ -33,6 +33,7 @@ def get_provider_info() -> dict[str, Any]:
                     "push_provider.operators.begin",
                     "push_provider.operators.push",
                     "push_provider.operators.receipts",
+                    "push_provider.operators.upkeep",
                 ],
             }
         ],
@@ -126,6 +127,33 @@ def _options() -> dict[str, Any]:
             kind="float",
             default="3",
             example="1",
+        ),
+        "retire_after": _option(
+            "Seconds after its last execution for which a finished, failed or cancelled push task stays a DAG. Its log "
+            "stays in the ledger, and a push task that is changed, resumed or sent again becomes a DAG again.",
+            kind="float",
+            default="86400",
+            example="3600",
+        ),
+        "retention_days": _option(
+            "Days after its end for which an execution stays in the ledger, with its deliveries; from 2 on, or 0: for "
+            "ever. Push tasks stay in any case.",
+            kind="float",
+            default="0",
+            example="180",
+        ),
+        "rejected_days": _option(
+            "Days for which rejected messages stay in the ledger; 0: for ever.",
+            kind="float",
+            default="90",
+            example="0",
+        ),
+        "message_id_days": _option(
+            "Days for which a message that was taken is known, so that it changes nothing when it comes again; 0: for "
+            "ever. Longer than the topics keep their messages.",
+            kind="float",
+            default="30",
+            example="8",
         ),
         "max_body_size": _option(
             "REST API: bytes that the body of a request may have. Attachments of 10 MiB take 14 MiB of it.",

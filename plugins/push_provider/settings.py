@@ -125,6 +125,51 @@ def receipt_days() -> timedelta:
     return timedelta(days=_number("receipt_days", 3, most=36_500, what="a number of days"))
 
 
+# --- upkeep ----------------------------------------------------------------------------------------------
+
+
+def retire_after() -> timedelta:
+    """How long after its last execution a push task that is done with stays a DAG.
+
+    :raises ConfigurationError: it is not a number of seconds, zero or more.
+    """
+    return timedelta(seconds=_number("retire_after", 86_400, most=1e9, what="a number of seconds"))
+
+
+def retention_days() -> timedelta | None:
+    """How long after its end an execution stays, with its deliveries; None: for ever.
+
+    :raises ConfigurationError: it is not a number of days from 2 on, or 0.
+    """
+    # For a day Airflow's runs are looked at of which the ledger has no execution (``reconciling.unplanned``).
+    days = _days("retention_days", 0)
+    if days is not None and days < timedelta(days=2):
+        raise ConfigurationError("[push] retention_days takes a number of days from 2 on, or 0 for ever")
+    return days
+
+
+def rejected_days() -> timedelta | None:
+    """How long a rejected message stays; None: for ever.
+
+    :raises ConfigurationError: it is not a number of days, zero or more.
+    """
+    return _days("rejected_days", 90)
+
+
+def message_id_days() -> timedelta | None:
+    """How long a message that was taken is known, so that it changes nothing when it comes again; None: for ever.
+
+    :raises ConfigurationError: it is not a number of days, zero or more.
+    """
+    return _days("message_id_days", 30)
+
+
+def _days(key: str, default: float) -> timedelta | None:
+    """An option that is a number of days; None for 0, which stands for ever."""
+    days = _number(key, default, most=36_500, what="a number of days")
+    return timedelta(days=days) if days else None
+
+
 # --- REST API -------------------------------------------------------------------------------------------
 
 

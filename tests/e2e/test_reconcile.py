@@ -153,7 +153,7 @@ def test_a_dag_that_is_deleted_comes_back_as_it_was(platform: Any, paused: bool)
         platform.await_mail("unbinned@example.com")
 
 
-@pytest.mark.parametrize("dag", ["push_receipts", "push_kafka"])
+@pytest.mark.parametrize("dag", ["push_receipts", "push_kafka", "push_upkeep"])
 def test_the_platforms_own_dags_come_back(platform: Any, dag: str) -> None:
     def deleted() -> bool | None:  # refused while one of its tasks runs
         return platform.call(f"/api/v2/dags/{dag}", method="DELETE")[0] in (200, 204) or None

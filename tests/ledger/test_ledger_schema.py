@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
@@ -16,7 +17,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from push_provider.exceptions import LedgerUnavailable
-from push_provider.ledger import answers, deliveries, executions, planning, rejected, schema, task_lists
+from push_provider.ledger import (
+    answers,
+    deliveries,
+    executions,
+    planning,
+    rejected,
+    retiring,
+    schema,
+    task_lists,
+    tasks,
+)
 from push_provider.ledger.tables import metadata
 
 if TYPE_CHECKING:
@@ -85,6 +96,28 @@ def test_a_ledger_in_use_is_migrated_with_all_it_holds(empty: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM push_answer")).scalar() == 199
 
 
+def test_what_was_to_be_deleted_is_so_before_a_downgrade_and_the_rest_stays(empty: Engine) -> None:
+    config = schema._config()
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        connection.exec_driver_sql(_FILL)
+        connection.exec_driver_sql("UPDATE push_execution SET finished_at = now()")
+        connection.exec_driver_sql("UPDATE push_task SET status = 'finished' WHERE code = 'old-9'")
+    schema.migrate(empty)
+    assert retiring.retire(empty, 100, before=datetime.now(UTC) + timedelta(hours=1)) == 1
+    tasks.delete(empty, "old-7", purge=True)
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0009")
+        assert connection.execute(text("SELECT count(*) FROM push_delivery")).scalar() == 1990
+        assert connection.execute(text("SELECT shard FROM push_shard WHERE shard = 9")).scalar() == 9
+        connection.exec_driver_sql("DELETE FROM push_task WHERE code = 'old-8'")
+        assert connection.execute(text("SELECT count(*) FROM push_delivery")).scalar() == 1980
+    schema.migrate(empty)
+    assert deliveries.count(empty, cap=10_000) == 1980
+
+
 def test_refused_runs_are_forgotten_by_a_downgrade_and_nothing_else_is(empty: Engine) -> None:
     schema.migrate(empty)
     config = schema._config()
@@ -122,7 +155,7 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
         " AND conname NOT LIKE 'push_alembic%' UNION ALL"
         " SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN"
         " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance',"
-        "  'push_message', 'push_rejected', 'push_lease') UNION ALL"
+        "  'push_message', 'push_rejected', 'push_lease', 'push_dropped') UNION ALL"
         " SELECT relname, array_to_string(reloptions, ',') FROM pg_class"
         " WHERE relkind IN ('r', 'S') AND relname LIKE 'push%' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"
     )

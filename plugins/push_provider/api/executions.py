@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from sqlalchemy.exc import IntegrityError
 
 from push_provider.api import audit, openapi
-from push_provider.api.bodies import JsonBody, unknown_fields
-from push_provider.api.guards import RUN, CallerDep, Right, needs, sessions
+from push_provider.api.bodies import Body, JsonBody, unknown_fields
+from push_provider.api.guards import RUN, Caller, CallerDep, Right, needs, sessions
 from push_provider.api.models import (
     Answer,
     ExecutionAnswer,
@@ -24,10 +25,12 @@ from push_provider.api.models import (
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import CodeFilter, ExecutionId, Moment, Text
 from push_provider.api.problems import broken, invalid
+from push_provider.api.waiting import when_known
 from push_provider.contract import run_id_of
 from push_provider.exceptions import FieldError, NothingToRedrive
-from push_provider.ledger import executions, sending
+from push_provider.ledger import executions, retiring, sending
 from push_provider.ledger.engine import get_engine
+from push_provider.ledger.executions import ExecutionRow
 from push_provider.ledger.tables import ExecutionState
 from push_provider.metadata import runs
 
@@ -73,7 +76,8 @@ def list_executions(
     }
     engine = get_engine()
     found = executions.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
-    items = [execution_answer(request, row) for row in found]
+    retired = retiring.retired(engine, {row.task_code for row in found}) if found else ()
+    items = [execution_answer(request, row, retired) for row in found]
     return page(ExecutionPage, wanted, items, lambda cap: executions.count(engine, cap=cap, **filters))
 
 
@@ -82,9 +86,10 @@ def list_executions(
 def get_execution(request: Request, caller: CallerDep, execution: ExecutionId) -> ExecutionAnswer:
     """One execution: when, by whom, how many got it."""
     caller.require_any_read(RUN)
-    row = executions.get(get_engine(), execution)
+    engine = get_engine()
+    row = executions.get(engine, execution)
     caller.require_execution(execution, row.task_code)
-    return execution_answer(request, row)
+    return execution_answer(request, row, retiring.retired(engine, [row.task_code]))
 
 
 @router.post(
@@ -94,13 +99,18 @@ def get_execution(request: Request, caller: CallerDep, execution: ExecutionId) -
     openapi_extra=openapi.body("Redrive", required=False),
 )
 @needs(Right.READ, Right.RUN)
-def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionId, body: JsonBody) -> Redriven:
+async def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionId, body: JsonBody) -> Redriven:
     """Send an execution again to those who did not get it, and to no one else; with the text that was meant then.
 
     It is the same as *Clear* in Airflow's UI: the DAG run goes on, with its log. `unknown` says whether deliveries in
     doubt are sent again as well; left out, the task's `on_unknown` does. An execution of a finished task can be sent
-    again; one that is under way, or of a cancelled task, cannot (409).
+    again, and a retired one becomes a DAG again for it; one that is under way, or of a cancelled task, cannot (409).
     """
+    again = await run_in_threadpool(_asked_again, request, caller, execution, body)
+    return await when_known(again.task, again)
+
+
+def _asked_again(request: Request, caller: Caller, execution: int, body: Body) -> _Again:
     caller.require_any_read(RUN)
     document = body.mapping(optional=True)
     unknown = document.pop("unknown", None)
@@ -121,26 +131,53 @@ def redrive_execution(request: Request, caller: CallerDep, execution: ExecutionI
         said={"execution": execution, "unknown": unknown},
     )
     row = sending.prepare_redrive(engine, execution, unknown=unknown)
-    try:
-        with sessions() as session:
-            if not runs.clear(session, row.task_code, run_id):
-                # Somebody has deleted the run; a new one of the same id goes on with the same execution.
-                runs.create(
-                    session,
-                    request.app.state.dag_bag,
-                    row.task_code,
-                    run_id=run_id,
-                    execution=execution,
-                    triggered_by=DagRunTriggeredByType.REST_API,
-                    user=caller.name,
-                )
-    except IntegrityError:
-        raise NothingToRedrive(f"Execution {execution} is being sent again already.") from None
-    return Redriven(
-        execution=execution,
-        task=row.task_code,
-        run_id=run_id,
-        failed=row.failed,
-        unknown=row.unknown,
-        links=execution_answer(request, row._replace(run_id=run_id)).links,
-    )
+    return _Again(request, caller, row._replace(run_id=run_id), waits=retiring.revive(engine, row.task_code))
+
+
+class _Again:
+    """Lets the run of an execution go on, or makes it once more if somebody has deleted it.
+
+    :param row: with the run's id.
+    :param waits: first for the DAG, which is on its way back.
+    """
+
+    def __init__(self, request: Request, caller: Caller, row: ExecutionRow, *, waits: bool) -> None:
+        self.task = row.task_code
+        self._request = request
+        self._caller = caller
+        self._row = row
+        self._waits = waits
+
+    def __call__(self) -> Redriven:
+        """Do it.
+
+        :raises DagNotReady: Airflow does not know the DAG yet; nothing has happened.
+        :raises NothingToRedrive: it is being sent again already.
+        """
+        row = self._row
+        run_id = str(row.run_id)
+        try:
+            with sessions() as session:
+                if self._waits and not runs.is_known(session, self.task):
+                    raise runs.not_ready(self.task)
+                if not runs.clear(session, self.task, run_id):
+                    # Somebody has deleted the run; a new one of the same id goes on with the same execution.
+                    runs.create(
+                        session,
+                        self._request.app.state.dag_bag,
+                        self.task,
+                        run_id=run_id,
+                        execution=row.id,
+                        triggered_by=DagRunTriggeredByType.REST_API,
+                        user=self._caller.name,
+                    )
+        except IntegrityError:
+            raise NothingToRedrive(f"Execution {row.id} is being sent again already.") from None
+        return Redriven(
+            execution=row.id,
+            task=self.task,
+            run_id=run_id,
+            failed=row.failed,
+            unknown=row.unknown,
+            links=execution_answer(self._request, row).links,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,7 +52,9 @@ class TaskLinks(Answer):
     """Where to look."""
 
     self: str = Field(examples=["/push/v1/tasks/stock-report"])
-    dag: str = Field(description="The task in Airflow's UI", examples=["/dags/push__stock-report"])
+    dag: str | None = Field(
+        description="The task in Airflow's UI; null: it is retired", examples=["/dags/push__stock-report"]
+    )
     executions: str = Field(examples=["/push/v1/executions?task=stock-report"])
     deliveries: str = Field(examples=["/push/v1/deliveries?task=stock-report"])
 
@@ -78,6 +80,10 @@ class TaskAnswer(Answer):
     recipients: int = Field(description="How many it has of its own")
     next_execution: datetime | None = Field(description="When the next begins by itself; null: none does")
     last_execution_at: datetime | None
+    retired_at: datetime | None = Field(
+        description="Since when it is no DAG any more, because it is done with; changed or resumed, or with an "
+        "execution sent again, it becomes one. Null: it is one"
+    )
     created_at: datetime
     updated_at: datetime
     links: TaskLinks
@@ -141,11 +147,12 @@ def _standing(request: Request, row: TaskItem | TaskRow, when: Any, paused: bool
         "delayed": spec["schedule"]["kind"] not in ("now", "manual"),
         "next_execution": next_execution,
         "last_execution_at": row.last_execution_at,
+        "retired_at": row.retired_at,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "links": TaskLinks(
             self=path(request, f"tasks/{row.code}"),
-            dag=f"{_airflow(request)}/dags/{dag_id(row.code)}",
+            dag=f"{_airflow(request)}/dags/{dag_id(row.code)}" if row.retired_at is None else None,
             executions=path(request, f"executions?task={row.code}"),
             deliveries=path(request, f"deliveries?task={row.code}"),
         ),
@@ -158,7 +165,7 @@ class ExecutionLinks(Answer):
     self: str = Field(examples=["/push/v1/executions/42"])
     task: str = Field(examples=["/push/v1/tasks/stock-report"])
     run: str | None = Field(
-        description="The DAG run in Airflow's UI; null until there is one",
+        description="The DAG run in Airflow's UI; null until there is one, and when its push task is retired",
         examples=["/dags/push__stock-report/runs/rest__42"],
     )
     deliveries: str = Field(examples=["/push/v1/deliveries?execution=42"])
@@ -195,11 +202,14 @@ class ExecutionPage(Page[ExecutionAnswer]):
     """A page of executions."""
 
 
-def execution_answer(request: Request, row: ExecutionRow) -> ExecutionAnswer:
-    """An execution."""
+def execution_answer(request: Request, row: ExecutionRow, retired: Collection[str] = ()) -> ExecutionAnswer:
+    """An execution.
+
+    :param retired: codes of push tasks that are retired, and have no runs any more.
+    """
     values = row._asdict()
     code, begun = values.pop("task_code"), values.pop("created_at")
-    run = airflow_run(request, code, row.run_id) if row.run_id else None
+    run = airflow_run(request, code, row.run_id) if row.run_id and code not in retired else None
     links = ExecutionLinks(
         self=path(request, f"executions/{row.id}"),
         task=path(request, f"tasks/{code}"),

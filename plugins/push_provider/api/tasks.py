@@ -41,7 +41,7 @@ from push_provider.channels import registry
 from push_provider.channels.reading import parse
 from push_provider.contract import CODE_PATTERN, PushTask
 from push_provider.exceptions import FieldError, InvalidTask, PushError
-from push_provider.ledger import answers, definitions, shards, task_lists, tasks
+from push_provider.ledger import answers, definitions, retiring, shards, task_lists, tasks
 from push_provider.ledger.engine import explained, get_engine, transaction
 from push_provider.metadata import runs
 from push_provider.policy import effects
@@ -318,7 +318,10 @@ def delete_task(
     code: Code,
     purge: Annotated[Flag, Query(description="Also if that deletes its executions and deliveries")] = False,
 ) -> None:
-    """Delete a push task, and its DAG with all its runs. To stop it and keep its log, cancel it instead."""
+    """Delete a push task, and its DAG with all its runs. To stop it and keep its log, cancel it instead.
+
+    However long its log is, it is gone at once, and another task of its code may be created.
+    """
     caller.require_delete(code)
     audit.write(caller, "push_delete_task", code, said={"purge": purge})
     tasks.delete(get_engine(), code, purge=purge)
@@ -331,7 +334,10 @@ def delete_task(
 )
 @needs(Right.EDIT)
 async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
-    """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on."""
+    """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on.
+
+    One that is retired becomes a DAG again.
+    """
     return await _pause(request, caller, code, paused=True)
 
 
@@ -340,7 +346,10 @@ async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
 )
 @needs(Right.EDIT, Right.RUN)
 async def resume_task(request: Request, caller: CallerDep, code: Code) -> Any:
-    """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent."""
+    """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent.
+
+    One that is retired becomes a DAG again.
+    """
     return await _pause(request, caller, code, paused=False)
 
 
@@ -359,6 +368,7 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
 
 async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> Response:
     await run_in_threadpool(_ask_to_pause, caller, code, paused=paused)
+    await run_in_threadpool(retiring.revive, get_engine(), code)
 
     def pause() -> Response:
         row = tasks.get(get_engine(), code)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Text, delete, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Text, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import KeyReused
+from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import ANSWER_TASK, push_answer
 
 KEPT_HOURS = 24
 """How long an answer is kept; whoever repeats a request after that begins anew."""
 
-_FORGET = text("""
+_FORGET_OLD = text("""
     DELETE FROM push_answer WHERE ctid = ANY (ARRAY (
         SELECT ctid FROM push_answer WHERE created_at <= now() - make_interval(hours => :hours)
-        ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED))
+        ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED))
 """).bindparams(hours=KEPT_HOURS)
-"""Each new answer takes a few old ones away: the table stays as long as a day's requests."""
 
 
 class Ask(NamedTuple):
@@ -69,7 +69,6 @@ def reserve(connection: Connection, ask: Ask) -> Mapping[str, Any] | None:
     ).first()
     if taken is None:
         return find(connection, ask)
-    connection.execute(_FORGET)
     return None
 
 
@@ -82,6 +81,12 @@ def forget(connection: Connection, code: str) -> None:
     """Forget the answers that speak of a push task which is deleted: another of its code is another task."""
     of_task: ColumnElement[str] = literal_column(ANSWER_TASK, Text)  # word for word as its index has it
     connection.execute(delete(push_answer).where(of_task == code))
+
+
+def forget_old(engine: Engine, limit: int) -> int:
+    """Forget up to ``limit`` answers that are not kept any longer, oldest first; returns how many."""
+    with transaction(engine) as connection:
+        return connection.execute(_FORGET_OLD, {"limit": limit}).rowcount
 
 
 def _same(ask: Ask) -> Any:

@@ -159,7 +159,7 @@ def count_moved(
     ).first()
     if row is None:
         return
-    counts = Counts(*row, pending=0)
+    counts = Counts._make((*row, 0))
     if not counts.add_up:  # a process died between an answer and the count of it
         counts = _write_counts(connection, execution)
     connection.execute(update(push_execution).where(this, columns.state != counts.state).values(state=counts.state))

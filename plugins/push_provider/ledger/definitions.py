@@ -204,6 +204,7 @@ def _update(
     # No smaller limit can undo what has begun.
     if task.execution.limit is not None:
         values["max_executions"] = max(task.execution.limit, before.executions)
+    values["retired_at"] = None  # whoever changes a task that was done with means it
     after = Standing(before.status, before.executions, values["max_executions"])
     values["status"] = tasks.settled(connection, task.code, after)
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))

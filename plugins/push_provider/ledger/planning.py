@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, selec
 from push_provider.channels.reading import parse_stored
 from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
-from push_provider.ledger import closing, deliveries, shards, tasks
+from push_provider.ledger import closing, deliveries, dropping, shards, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import ExecutionState, push_execution
 
@@ -77,6 +77,7 @@ def plan(
     :raises UnknownTask: there is no such task.
     :raises TaskClosed: it is cancelled, or all its executions have begun.
     :raises InvalidTask: there is nobody to send to, or another version wrote the task and this one cannot read it.
+    :raises NothingToRedrive: the run is so old that its execution may have left the ledger.
     """
     with transaction(engine) as connection:
         return plan_within(connection, code, freeze=freeze, trigger=trigger, **origin)
@@ -97,6 +98,9 @@ def plan_within(
     existing = _existing(connection, code, origin.get("run_id"), origin.get("key"))
     if existing:
         return _plan(existing, new=False)
+    run_after = origin.get("run_after")
+    if run_after is not None and origin["source"] != "backfill":  # whose runs are of times long past
+        dropping.require_kept(connection, code, run_after)
     inserted, number = reserve(connection, row, freeze=freeze, variables=trigger.variables, **origin)
     if trigger.recipients is None:
         total = deliveries.copy_own(connection, inserted, code)

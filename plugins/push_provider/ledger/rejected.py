@@ -1,4 +1,4 @@
-"""Rejected messages in the ledger: look up, and forward to a dead-letter topic."""
+"""Rejected messages in the ledger: look up, forward to a dead-letter topic, and forget when they are old."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, any_, func, select, update
+from sqlalchemy import ColumnElement, Engine, any_, func, select, text, update
 
 from push_provider.exceptions import UnknownMessage
 from push_provider.ledger.engine import array_of, transaction
@@ -146,3 +146,20 @@ def forwarded(engine: Engine, ids: Sequence[int]) -> None:
         connection.execute(
             update(push_rejected).where(push_rejected.c.id == func.any(list(ids))).values(forwarded_at=func.now())
         )
+
+
+_TRIM = text("""
+    DELETE FROM push_rejected WHERE id = ANY (ARRAY (
+        SELECT id FROM push_rejected
+        WHERE rejected_at < :before AND (forward_to IS NULL OR forwarded_at IS NOT NULL)
+        ORDER BY rejected_at, id LIMIT :limit FOR UPDATE SKIP LOCKED))
+""")
+
+
+def trim(engine: Engine, limit: int, *, before: datetime) -> int:
+    """Forget up to ``limit`` messages that were rejected before a moment, oldest first; returns how many.
+
+    What a dead-letter topic is to get stays until it has got it.
+    """
+    with transaction(engine) as connection:
+        return connection.execute(_TRIM, {"before": before, "limit": limit}).rowcount

@@ -130,6 +130,12 @@ push_task = Table(
     Column("executions", Integer, nullable=False, server_default="0"),
     Column("status", String(16), nullable=False, server_default=TaskStatus.PENDING.value),
     Column("schedule_since", DateTime(timezone=True), nullable=False),
+    Column("retired_at", DateTime(timezone=True), comment="Since when it is no DAG any more; null: it is one"),
+    Column(
+        "dropped_until",
+        DateTime(timezone=True),
+        comment="Executions that began until then may have left the ledger: a run of that time begins none anew",
+    ),
     Column("last_execution_at", DateTime(timezone=True)),
     Column("shard", SmallInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
@@ -145,7 +151,7 @@ push_task = Table(
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
     # Nothing that changes with each execution (status, executions, last_execution_at, updated_at) is in an index: one
     # changed value has all of a row's index entries written anew, those of a million addresses among them.
-    Index(None, "shard"),
+    Index(None, "shard", postgresql_where=text("retired_at IS NULL")),
     Index(None, "created_at", "code"),
     Index(None, "channel", "created_at", "code"),
     Index(None, "execution_type", "created_at", "code"),
@@ -241,7 +247,8 @@ push_delivery = Table(
     "push_delivery",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("execution_id", ForeignKey("push_execution.id", ondelete="CASCADE"), nullable=False),
+    # No foreign key: an execution goes at once, and its deliveries, which may be a million, in portions (``dropping``).
+    Column("execution_id", BigInteger, nullable=False),
     Column("recipient", Text, nullable=False),
     Column("variables", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("state", String(16), nullable=False, server_default=DeliveryState.PENDING.value),
@@ -286,6 +293,15 @@ push_lease = Table(
     # A row for each execution that is being sent, written anew every second: it stays in its page.
     comment="Which process sends an execution, and until when it may without a word",
     postgresql_with={"fillfactor": 50},
+)
+
+push_dropped = Table(
+    "push_dropped",
+    metadata,
+    Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("deliveries", Integer, nullable=False, comment="How many it had"),
+    Column("after_id", BigInteger, nullable=False, server_default="0", comment="Those up to this id are gone"),
+    comment="Executions that are gone, and whose deliveries are not yet",
 )
 
 push_default = Table(

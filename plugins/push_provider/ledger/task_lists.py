@@ -37,6 +37,7 @@ class TaskItem(NamedTuple):
     executions: int
     status: TaskStatus
     schedule_since: datetime
+    retired_at: datetime | None
     last_execution_at: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -15,9 +15,9 @@ from sqlalchemy import delete as sql_delete
 
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
-from push_provider.ledger import answers
+from push_provider.ledger import answers, dropping
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.shards import changed
+from push_provider.ledger.shards import changed, left
 from push_provider.ledger.standing import Standing
 from push_provider.ledger.tables import (
     DeliveryState,
@@ -26,6 +26,7 @@ from push_provider.ledger.tables import (
     push_delivery,
     push_execution,
     push_task,
+    shard_of,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TaskRow(NamedTuple):
     executions: int
     status: TaskStatus
     schedule_since: datetime
+    retired_at: datetime | None
     last_execution_at: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -91,9 +93,10 @@ def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
 
 
 def delete(engine: Engine, code: str, *, purge: bool) -> None:
-    """Delete a push task.
+    """Delete a push task; another one of its code may be applied at once.
 
-    :param purge: with the log of its executions and deliveries; otherwise one that has a log stays.
+    :param purge: with the log of its executions and deliveries; otherwise one that has a log stays. The deliveries are
+        in no list any more, and leave the database in the background (:mod:`~push_provider.ledger.dropping`).
     :raises UnknownTask: there is none of this code.
     :raises TaskBusy: an execution is under way, or there is a log and it is not to be purged.
     """
@@ -106,9 +109,10 @@ def delete(engine: Engine, code: str, *, purge: bool) -> None:
                 f"Push task {code!r} has a log of {standing.executions} execution(s), which would go with it. Cancel "
                 "it to stop it and keep the log, or delete it with purge=true."
             )
+        dropping.drop_task(connection, code)
         connection.execute(sql_delete(push_task).where(push_task.c.code == code))
         answers.forget(connection, code)
-        changed(connection, code)
+        left(connection, shard_of(code))
 
 
 def cancel(engine: Engine, code: str) -> int:
@@ -169,8 +173,9 @@ def settled(connection: Connection, code: str, standing: Standing) -> TaskStatus
         .order_by(push_execution.c.number.desc())
         .limit(1)
     ).scalar()
-    good = last in (None, ExecutionState.SUCCEEDED)  # None: the ledger was trimmed
-    return TaskStatus.FINISHED if good else TaskStatus.FAILED
+    if last is None:  # it has left the ledger, and what is known of it is the status that it left behind
+        return TaskStatus.FAILED if standing.status == TaskStatus.FAILED else TaskStatus.FINISHED
+    return TaskStatus.FINISHED if last == ExecutionState.SUCCEEDED else TaskStatus.FAILED
 
 
 def _under_way(code: str) -> Select[Any]:

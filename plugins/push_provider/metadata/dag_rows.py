@@ -16,7 +16,7 @@ from push_provider.contract import DAG_PREFIX
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-SYSTEM = ("push_kafka", "push_receipts")
+SYSTEM = ("push_kafka", "push_receipts", "push_upkeep")
 """The platform's own DAGs, where they are deployed."""
 _BUNDLE_CLASS = "push_provider.bundle.PushTaskBundle"
 _ACTIVE = ("queued", "running")
@@ -37,10 +37,12 @@ class Files(NamedTuple):
     """The files of the push tasks.
 
     :param good: how many DAGs of each file are neither stale nor in error, by path.
+    :param all: how many there are of each file, but for those that are stale and paused: that mark is all they are for.
     :param paused: ids of the DAGs that are paused.
     """
 
     good: Mapping[str, int]
+    all: Mapping[str, int]
     paused: set[str]
 
 
@@ -63,16 +65,65 @@ def push_bundle() -> str:
 def files(session: Session, bundle: str) -> Files:
     """What Airflow has of the push tasks' files."""
     from airflow.models.dag import DagModel
-    from sqlalchemy import false, func, select
+    from sqlalchemy import and_, false, func, or_, select
 
-    good = (
-        select(DagModel.relative_fileloc, func.count())
-        .where(DagModel.bundle_name == bundle, DagModel.is_stale == false(), DagModel.has_import_errors == false())
+    good = and_(DagModel.is_stale == false(), DagModel.has_import_errors == false())
+    kept = or_(DagModel.is_stale == false(), DagModel.is_paused == false())
+    counts = (
+        select(DagModel.relative_fileloc, func.count().filter(good), func.count().filter(kept))
+        .where(DagModel.bundle_name == bundle)
         .group_by(DagModel.relative_fileloc)
     )
     paused = select(DagModel.dag_id).where(DagModel.bundle_name == bundle, DagModel.is_paused)
-    counts = {str(path): count for path, count in session.execute(good)}
-    return Files(counts, set(session.scalars(paused)))
+    found = [(str(path), some, every) for path, some, every in session.execute(counts)]
+    return Files(
+        {path: some for path, some, _ in found},
+        {path: every for path, _, every in found},
+        set(session.scalars(paused)),
+    )
+
+
+def of_files(session: Session, bundle: str, paths: Collection[str]) -> list[str]:
+    """The ids of the DAGs that Airflow has of some files, as :class:`Files` counts all of them."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import false, or_, select
+
+    query = select(DagModel.dag_id).where(
+        DagModel.bundle_name == bundle,
+        DagModel.relative_fileloc.in_(paths),
+        or_(DagModel.is_stale == false(), DagModel.is_paused == false()),
+    )
+    return list(session.scalars(query.order_by(DagModel.dag_id)))
+
+
+def take_away(session: Session, ids: Collection[str]) -> int:
+    """Take some DAGs out of Airflow, with their runs, as *Delete* in its UI does; returns how many.
+
+    Those that have a run which goes on stay. One that is paused leaves its row, which is stale, and with it the pause:
+    should it come back, it does so paused. What the audit log says of them stays.
+    """
+    from airflow.models.dag import DagModel
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.db import get_sqla_model_classes
+    from sqlalchemy import delete, select, update
+
+    busy = set(session.scalars(select(DagRun.dag_id).where(DagRun.dag_id.in_(ids), DagRun.state.in_(_ACTIVE))))
+    paused = set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(ids), DagModel.is_paused))) - busy
+    gone = set(ids) - busy - paused
+    if paused:
+        session.execute(update(DagModel).where(DagModel.dag_id.in_(paused)).values(is_stale=True))
+    if gone:
+        # In the order of airflow.api.common.delete_dag, which does one at a time, with forty statements each.
+        first = [TaskInstance, DagRun]
+        every: Any = get_sqla_model_classes()  # type: ignore[no-untyped-call]
+        rest = [model for model in every if model not in first and model.__name__ != "Log"]
+        for model in [*first, *rest]:
+            if hasattr(model, "dag_id"):
+                session.execute(
+                    delete(model).where(model.dag_id.in_(gone)), execution_options={"synchronize_session": False}
+                )
+    return len(paused) + len(gone)
 
 
 def absent(session: Session, ids: Collection[str]) -> set[str]:

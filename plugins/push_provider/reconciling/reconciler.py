@@ -8,6 +8,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 * A run that has ended, or is gone, before an execution was planned becomes a failed execution, with the reason.
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
   was, paused if it was paused. So do the platform's own DAGs.
+* A DAG whose push task is retired, or gone, leaves Airflow.
 * A run with a logical date in the future, which would hold up all others until then, fails with that reason.
 * A DAG that Airflow still takes for full, after one of its runs was marked, takes runs again.
 * A pool that push tasks run in, and that is not there, is made: Airflow runs nothing of it until then.
@@ -16,6 +17,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,8 +25,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from push_provider.contract import dag_id
-from push_provider.ledger import closing, executions, shards
+from push_provider.contract import DAG_PREFIX, dag_id
+from push_provider.ledger import closing, executions, retiring, shards
 from push_provider.ledger.engine import transaction
 from push_provider.metadata import dag_rows, pools, run_ends, runs
 from push_provider.parses import shard_file
@@ -47,6 +49,7 @@ With 100,000 push tasks a pass took 0.3 to 0.5 s, half of it computing: one ever
 _LONGEST_PAUSE = 30.0
 """Seconds; a pass that took long because it had to wait for others says nothing about the next."""
 _AT_ONCE = 500
+_FILES_AT_ONCE = 16
 _AGAIN, _AGAIN_AT_MOST = 4.0, 60.0
 """Seconds after which a file is asked for again whose DAGs do not come; twice as long each time."""
 
@@ -104,6 +107,7 @@ class Reconciler:
             partial(self._close_executions, engine),
             partial(self._unplanned, engine),
             partial(self._bring_back_tasks, engine),
+            partial(self._take_away, engine),
             self._bring_back_system,
             self._free,
             self._bring_pools,
@@ -145,7 +149,7 @@ class Reconciler:
     # --- DAGs -----------------------------------------------------------------------------------------
 
     def _bring_back_tasks(self, engine: Engine) -> None:
-        wanted = shards.built(engine)
+        wanted = {shard: tasks for shard, (tasks, built) in shards.filled(engine).items() if built}
         bundle = dag_rows.push_bundle()
         with self._sessions() as session:
             there = dag_rows.files(session, bundle)
@@ -166,6 +170,25 @@ class Reconciler:
                         if self._was_paused(session, dag):
                             dag_rows.add_paused(session, dag, file)
                     dag_rows.ask_for(session, file)
+
+    def _take_away(self, engine: Engine) -> None:
+        """Take DAGs out of Airflow that no push task is for; some in each pass, and with the next pass the others."""
+        wanted = {shard_file(shard): tasks for shard, (tasks, _) in shards.filled(engine).items()}
+        bundle = dag_rows.push_bundle()
+        with self._sessions() as session:
+            there = dag_rows.files(session, bundle)
+            too_full = [path for path, count in there.all.items() if count > wanted.get(path, 0)]
+            # By lot: files of which nothing can go just now must not keep others waiting.
+            some = random.sample(too_full, min(len(too_full), _FILES_AT_ONCE))
+            ids = dag_rows.of_files(session, bundle, some) if some else []
+        codes = {dag.removeprefix(DAG_PREFIX) for dag in ids}
+        idle = sorted(codes - shards.live(engine, codes))[:_AT_ONCE]
+        if not idle:
+            return
+        with retiring.held(engine, idle) as held, self._sessions() as session:
+            count = dag_rows.take_away(session, [dag_id(code) for code in held])
+        if count:
+            log.info("%s DAGs leave Airflow: their push tasks are retired, or gone", count)
 
     def _was_paused(self, session: Session, dag: str) -> bool:
         """Whether a DAG that was deleted was paused before: it is to come back so."""

@@ -64,8 +64,8 @@ function Facts({ of }: { of: DeliveryAnswer }) {
       </DataList.Root>
       <HStack mt={5} wrap="wrap">
         <Way to={screen(`executions/${of.execution}`)}>{t("deliveries.openExecution", { id: of.execution })}</Way>
-        {execution?.run_id && <Way to={runScreen(of.task, execution.run_id)}>{t("do.openRun")}</Way>}
-        {execution?.run_id && <Way to={logScreen(of.task, execution.run_id)}>{t("deliveries.logOf")}</Way>}
+        {execution?.run_id && execution.links.run && <Way to={runScreen(of.task, execution.run_id)}>{t("do.openRun")}</Way>}
+        {execution?.run_id && execution.links.run && <Way to={logScreen(of.task, execution.run_id)}>{t("deliveries.logOf")}</Way>}
       </HStack>
     </>
   );

@@ -66,11 +66,12 @@ export function Standing({ of }: { of: ExecutionAnswer }) {
       )}
       <HStack wrap="wrap">
         <Way to={screen(`tasks/${of.task}`)}>{t("field.task")}</Way>
-        {of.run_id === null ? (
+        {of.run_id === null && (
           <Text fontSize="sm" color="fg.muted">
             {t("execution.noRun")}
           </Text>
-        ) : (
+        )}
+        {of.run_id !== null && of.links.run !== null && (
           <>
             <Way to={runScreen(of.task, of.run_id)}>{t("do.openRun")}</Way>
             <Way to={logScreen(of.task, of.run_id)}>{t("do.log")}</Way>

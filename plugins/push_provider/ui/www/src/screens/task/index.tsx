@@ -80,9 +80,11 @@ function Shown({ task }: { task: TaskDetail }) {
               <Link to={screen(`tasks/${task.code}/edit`)}>{t("tasks.deed.edit")}</Link>
             </Button>
           )}
-          <Button asChild size="sm" variant="outline">
-            <Link to={dagScreen(task.code)}>{t("do.openDag")}</Link>
-          </Button>
+          {task.retired_at === null && (
+            <Button asChild size="sm" variant="outline">
+              <Link to={dagScreen(task.code)}>{t("do.openDag")}</Link>
+            </Button>
+          )}
           <TaskMenu task={task} onDeed={begin} />
         </Flex>
       </Flex>

@@ -48,8 +48,9 @@ export function Runs({ task, mayTrigger }: { task: TaskDetail; mayTrigger: boole
     {
       name: "run",
       title: t("field.actions"),
-      cell: ({ task: code, run_id: run }) =>
-        run && (
+      cell: ({ task: code, run_id: run, links }) =>
+        run &&
+        links.run && (
           <Looks asChild variant="underline" whiteSpace="nowrap">
             <Link to={runScreen(code, run)}>{t("do.openRun")}</Link>
           </Looks>

@@ -40,6 +40,11 @@ export function Standing({ task }: { task: TaskDetail }) {
         <Fact name={t("task.field.updated")}>
           <Moment at={task.updated_at} />
         </Fact>
+        {task.retired_at !== null && (
+          <Fact name={t("task.field.retired")}>
+            <Moment at={task.retired_at} />
+          </Fact>
+        )}
         <Fact name={t("task.field.app")}>
           <Foreign>{task.app}</Foreign>
         </Fact>

@@ -31,6 +31,7 @@ addWords("task", {
     field: {
       created: "Created",
       updated: "Changed",
+      retired: "No DAG any more since",
       app: "Application",
       owner: "Owner",
       config: "Configuration",
@@ -86,6 +87,7 @@ addWords("task", {
     field: {
       created: "创建时间",
       updated: "修改时间",
+      retired: "不再是 DAG，自",
       app: "应用",
       owner: "负责人",
       config: "发送配置",

@@ -59,7 +59,7 @@ export function TaskMenu({ task, onDeed }: TaskMenuProps) {
     ...(may("edit")
       ? [{ name: "copy", to: screen(`tasks/new?copy=${encodeURIComponent(task.code)}`), text: t("tasks.deed.copy") }]
       : []),
-    { name: "dag", to: dagScreen(task.code), text: t("do.openDag") },
+    ...(task.retired_at === null ? [{ name: "dag", to: dagScreen(task.code), text: t("do.openDag") }] : []),
   ];
   return (
     <Menu.Root lazyMount unmountOnExit positioning={{ placement: "bottom-end" }}>
