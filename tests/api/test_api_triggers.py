@@ -189,6 +189,21 @@ def test_a_run_that_is_gone_is_made_again_for_the_same_execution(server: ApiServ
     assert run["dag_run_id"] == begun["run_id"]
 
 
+def test_a_run_of_a_schedule_that_is_gone_is_made_again_under_another_id(server: ApiServer) -> None:
+    """Airflow lets nobody make a run under an id that its scheduler gives."""
+    begun = ended(server, ["failed"])
+    server.call("DELETE", f"/api/v2/dags/push__{begun['task']}/dagRuns/{begun['run_id']}")
+    server.rows(
+        "UPDATE push_execution SET run_id = 'scheduled__2026-07-01T09:00:00+00:00' WHERE id = :id",
+        id=begun["execution"],
+    )
+    answer = server.push("POST", f"/executions/{begun['execution']}/redrive")
+    assert (answer.status, answer.json["run_id"]) == (202, f"rest__{begun['execution']}")
+    (run,) = runs(server, begun["task"])
+    assert run["dag_run_id"] == answer.json["run_id"]
+    assert server.push("GET", f"/executions/{begun['execution']}").json["run_id"] == run["dag_run_id"]
+
+
 def test_two_redrives_at_once_of_a_run_that_is_gone_are_one(server: ApiServer) -> None:
     begun = ended(server, ["failed"])
     server.call("DELETE", f"/api/v2/dags/push__{begun['task']}/dagRuns/{begun['run_id']}")

@@ -161,7 +161,11 @@ class _Again:
                 if self._waits and not runs.is_known(session, self.task):
                     raise runs.not_ready(self.task)
                 if not runs.clear(session, self.task, run_id):
-                    # Somebody has deleted the run; a new one of the same id goes on with the same execution.
+                    # Somebody has deleted the run, or its DAG was away; a new one goes on with the same execution.
+                    if not runs.may_be_made(run_id):
+                        run_id = run_id_of("rest", row.id)
+                        executions.rebind(get_engine(), row.id, run_id)
+                        self._row = row = row._replace(run_id=run_id)
                     runs.create(
                         session,
                         self._request.app.state.dag_bag,

@@ -157,6 +157,13 @@ def note_run(engine: Engine, execution: int, run_id: str) -> None:
         )
 
 
+def rebind(engine: Engine, execution: int, run_id: str) -> None:
+    """Note that the DAG run of an execution that has ended is gone, and that another one is to take its place."""
+    this = (push_execution.c.id == execution, push_execution.c.finished_at.is_not(None))
+    with transaction(engine) as connection:
+        connection.execute(update(push_execution).where(*this).values(run_id=run_id))
+
+
 class Waiting(NamedTuple):
     """An execution that was planned, and whose DAG run was never made: a process died in between."""
 

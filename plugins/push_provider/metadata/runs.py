@@ -53,6 +53,13 @@ def not_ready(code: str) -> DagNotReady:
     )
 
 
+def may_be_made(run_id: str) -> bool:
+    """Whether :func:`create` may make a run of this id: those that Airflow gives its own runs are for them alone."""
+    from airflow.utils.types import DagRunType
+
+    return DagRunType.from_run_id(run_id) == DagRunType.MANUAL
+
+
 def create(
     session: Session,
     dag_bag: DBDagBag,
