@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from benchmarks import crowd
-from push_provider.ledger import answers, deliveries, executions, rejected, stats, task_lists
+from push_provider.ledger import answers, deliveries, executions, known_addresses, rejected, stats, task_lists
 from push_provider.ledger.tables import DeliveryState
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def crowded(postgres: PostgresServer, _migrated: str) -> Iterator[Engine]:
     with engine.begin() as connection:
         connection.execute(_ANSWERS)
         connection.execute(_REJECTED)
+    while known_addresses.note(engine, 20_000):
+        pass
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE push_answer, push_rejected"))
+        connection.execute(text("VACUUM ANALYZE push_answer, push_rejected, push_address"))
     yield engine
     engine.dispose()
 
@@ -107,6 +109,10 @@ DELIVERIES: dict[str, dict[str, Any]] = {
     "a big task": {"task": crowd.BIG},
     "a recipient": {"recipient": "r77@example.com"},
     "a recipient of many": {"recipient": "monitor@example.com"},
+    "part of an address": {"search": "R77@exam"},
+    "part of the address of many": {"search": "monitor"},
+    "part of an address of a task": {"search": "r77@", "task": "crowd-77"},
+    "part of no address": {"search": "no such thing"},
     **{state: {"state": state} for state in DeliveryState},
     "failed of a task": {"task": "crowd-77", "state": "failed"},
     "failed of a big task": {"task": crowd.BIG, "state": "failed"},

@@ -39,6 +39,14 @@ def list_deliveries(
     task: CodeFilter = None,
     execution: Annotated[Id | None, Query(ge=1, lt=2**63)] = None,
     recipient: Annotated[Text | None, Query(description="Exactly this address")] = None,
+    search: Annotated[
+        Text | None,
+        Query(
+            min_length=3,
+            description="Text in the address, in capitals or not, that no more than 1,000 addresses have in them",
+            examples=["lilei@"],
+        ),
+    ] = None,
     state: DeliveryState | None = None,
     begun_from: Annotated[
         Moment | None, Query(alias="from", description="Of executions begun at this moment or later")
@@ -60,6 +68,7 @@ def list_deliveries(
         "task": task,
         "execution": execution,
         "recipient": recipient,
+        "search": search,
         "state": state,
         "begun_from": begun_from,
         "begun_to": begun_to,

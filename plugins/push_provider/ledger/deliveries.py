@@ -25,12 +25,13 @@ from sqlalchemy import (
     text,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.exc import OperationalError
 
 from push_provider import written
-from push_provider.ledger import executions
-from push_provider.ledger.engine import transaction
+from push_provider.ledger import executions, known_addresses
+from push_provider.ledger.engine import array_of, transaction
 from push_provider.ledger.tables import DeliveryState, push_delivery, push_execution
 
 _NOTABLE = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED})
@@ -98,6 +99,7 @@ class DeliveryFilter(NamedTuple):
     """Which deliveries are wanted: those that match everything given.
 
     :param codes: only those of these push tasks; what a caller may see.
+    :param search: has this text in its recipient's address, in capitals or not.
     :param begun_from: of executions that began at this moment or later.
     :param begun_to: of executions that began before this moment.
     """
@@ -106,15 +108,20 @@ class DeliveryFilter(NamedTuple):
     task: str | None = None
     execution: int | None = None
     recipient: str | None = None
+    search: str | None = None
     state: str | None = None
     begun_from: datetime | None = None
     begun_to: datetime | None = None
 
 
 def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -> list[DeliveryRow]:
-    """Deliveries, newest first, that match; ``filters`` are those of :class:`DeliveryFilter`."""
-    query = _page(DeliveryFilter(**filters), *_COLUMNS, reach=limit + offset, ordered=True)
+    """Deliveries, newest first, that match; ``filters`` are those of :class:`DeliveryFilter`.
+
+    :raises InvalidTask: ``search`` is part of too many addresses.
+    """
+    wanted = DeliveryFilter(**filters)
     with transaction(engine) as connection:
+        query = _page(connection, wanted, *_COLUMNS, reach=limit + offset, ordered=True)
         return [_row(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
 
@@ -130,7 +137,8 @@ def troubled(engine: Engine, execution: int, *, limit: int) -> list[DeliveryRow]
 def count(engine: Engine, *, cap: int, **filters: Any) -> int:
     """How many deliveries match; not counted beyond ``cap``."""
     with transaction(engine) as connection:
-        some = _page(DeliveryFilter(**filters), push_delivery.c.id, reach=cap, ordered=False).limit(cap).subquery()
+        wanted = DeliveryFilter(**filters)
+        some = _page(connection, wanted, push_delivery.c.id, reach=cap, ordered=False).limit(cap).subquery()
         return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
@@ -147,6 +155,7 @@ class Stream:
         self._executions: deque[_Place] = deque()
         self._last: _Place | None = None
         self._after: int | None = None
+        self._found: known_addresses.Found | None = None
         self._ended = False
         self._connection: Connection | None = None
 
@@ -176,8 +185,8 @@ class Stream:
         return rows
 
     def _next(self, connection: Connection) -> list[DeliveryRow]:
-        if self._wanted.recipient is not None:
-            return self._of_recipient(connection)
+        if self._wanted.recipient is not None or self._wanted.search is not None:
+            return self._of_recipients(connection)
         if not self._executions and not self._more(connection):
             return []
         first = self._executions[0].id
@@ -221,11 +230,16 @@ class Stream:
             self._ended = True
         return bool(found)
 
-    def _of_recipient(self, connection: Connection) -> list[DeliveryRow]:
-        query = _joined(self._wanted, *_COLUMNS)
-        if self._after is not None:
-            query = query.where(push_delivery.c.id < self._after)
-        rows = [_row(row) for row in connection.execute(query.order_by(push_delivery.c.id.desc()).limit(_BATCH))]
+    def _of_recipients(self, connection: Connection) -> list[DeliveryRow]:
+        if self._wanted.search is not None:
+            if self._found is None:
+                self._found = known_addresses.matching(connection, self._wanted.search)
+            query = _searched(self._found, self._wanted, *_COLUMNS, reach=_BATCH, before=self._after)
+        else:
+            query = _joined(self._wanted, *_COLUMNS).order_by(push_delivery.c.id.desc())
+            if self._after is not None:
+                query = query.where(push_delivery.c.id < self._after)
+        rows = [_row(row) for row in connection.execute(query.limit(_BATCH))]
         if rows:
             self._after = rows[-1].id
         self._ended = len(rows) < _BATCH
@@ -294,13 +308,17 @@ def _joined(wanted: DeliveryFilter, *columns: ColumnElement[Any]) -> Select[Any]
     )
 
 
-def _page(wanted: DeliveryFilter, *columns: ColumnElement[Any], reach: int, ordered: bool) -> Select[Any]:
+def _page(
+    connection: Connection, wanted: DeliveryFilter, *columns: ColumnElement[Any], reach: int, ordered: bool
+) -> Select[Any]:
     """A query that finds the first ``reach`` matches without looking at many more, among any number of deliveries.
 
     What narrows most decides the way: one execution, one recipient or a rare state are found by an index of the
     deliveries, in order of their ids. Otherwise the executions that match are walked through, newest first, and of
     each at most ``reach`` deliveries are read.
     """
+    if wanted.search is not None:
+        return _searched(known_addresses.matching(connection, wanted.search), wanted, *columns, reach=reach)
     if wanted.execution is not None or wanted.recipient is not None:
         query = _joined(wanted, *columns)
         return query.order_by(push_delivery.c.id.desc()) if ordered else query
@@ -320,6 +338,40 @@ def _page(wanted: DeliveryFilter, *columns: ColumnElement[Any], reach: int, orde
     if not ordered:
         return query
     return query.order_by(push_execution.c.created_at.desc(), push_execution.c.id.desc(), each.c.id.desc())
+
+
+_APART = 16
+"""Up to so many addresses each have a query of their own: PostgreSQL then knows whether one of them has very many."""
+
+
+def _searched(
+    found: known_addresses.Found,
+    wanted: DeliveryFilter,
+    *columns: ColumnElement[Any],
+    reach: int,
+    before: int | None = None,
+) -> Select[Any]:
+    """A query of the newest ``reach`` deliveries that match and are among those found.
+
+    :param before: only those with a smaller id.
+    """
+    each = _joined(wanted, *columns, push_delivery.c.id.label("place")).order_by(push_delivery.c.id.desc()).limit(reach)
+    if before is not None:
+        each = each.where(push_delivery.c.id < before)
+    known = each.where(push_delivery.c.id <= found.position)
+    recent = each.where(
+        push_delivery.c.id > found.position,
+        func.lower(push_delivery.c.recipient).like(func.lower(found.pattern), escape="/"),
+    )
+    parts = [select(*recent.subquery().c)]
+    if len(found.addresses) <= _APART:
+        parts += [select(*known.where(push_delivery.c.recipient == to).subquery().c) for to in found.addresses]
+    else:
+        one = func.unnest(array_of(found.addresses)).table_valued("address").render_derived(name="one")
+        of_one = known.where(push_delivery.c.recipient == one.c.address).correlate(one).lateral("known")
+        parts.append(select(*of_one.c).select_from(one.join(of_one, true())))
+    every = union_all(*parts).subquery("every")
+    return select(*[every.c[str(column.key)] for column in columns]).order_by(every.c.place.desc())
 
 
 def _may_hold(state: str | None) -> list[ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select, text
 
 from push_provider.exceptions import NothingToRedrive
+from push_provider.ledger import known_addresses
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import push_task
 
@@ -86,8 +87,9 @@ _CLEAR = text("""
             ORDER BY id LIMIT :limit) AS d
         WHERE p.execution_id = ANY(:executions) ORDER BY p.execution_id, d.id LIMIT :limit),
     gone AS (
-        DELETE FROM push_delivery WHERE id = ANY (ARRAY (SELECT id FROM part)) RETURNING execution_id, id)
-    SELECT execution_id, max(id) AS last, count(*) AS deliveries FROM gone GROUP BY execution_id ORDER BY execution_id
+        DELETE FROM push_delivery WHERE id = ANY (ARRAY (SELECT id FROM part)) RETURNING execution_id, id, recipient)
+    SELECT execution_id, max(id) AS last, count(*) AS deliveries, array_agg(DISTINCT recipient) AS addresses
+    FROM gone GROUP BY execution_id ORDER BY execution_id
 """)
 _NOTE = text("UPDATE push_dropped SET after_id = :last WHERE execution_id = :execution")
 _DONE = text("DELETE FROM push_dropped WHERE execution_id = ANY(:executions)")
@@ -111,6 +113,7 @@ def clear(engine: Engine, limit: int) -> int:
                 done = [one for one in executions if one < gone[-1].execution_id]
                 connection.execute(_NOTE, {"last": gone[-1].last, "execution": gone[-1].execution_id})
             connection.execute(_DONE, {"executions": done})
+            known_addresses.forget(connection, {address for row in gone for address in row.addresses})
         if count:
             return count
 

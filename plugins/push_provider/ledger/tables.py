@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
@@ -302,6 +303,28 @@ push_dropped = Table(
     Column("deliveries", Integer, nullable=False, comment="How many it had"),
     Column("after_id", BigInteger, nullable=False, server_default="0", comment="Those up to this id are gone"),
     comment="Executions that are gone, and whose deliveries are not yet",
+)
+
+push_address = Table(
+    "push_address",
+    metadata,
+    Column("address", Text, primary_key=True),
+    comment="Each address of deliveries once, so that they are found by part of one",
+)
+Index(
+    "push_address_part_ix",
+    func.lower(push_address.c.address).label("part"),
+    postgresql_using="gin",
+    postgresql_ops={"part": "gin_trgm_ops"},
+    postgresql_with={"fastupdate": "off"},
+)
+
+push_upkeep = Table(
+    "push_upkeep",
+    metadata,
+    Column("what", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    comment="How far upkeep has got with what it goes through once",
 )
 
 push_default = Table(
