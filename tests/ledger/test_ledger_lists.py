@@ -155,6 +155,31 @@ def test_rare_executions(crowded: Engine, name: str) -> None:
     assert pages_read(crowded, lambda: executions.count(crowded, cap=CAP, **filters)) < FEW
 
 
+_MORE_EXECUTIONS = text("""
+    INSERT INTO push_execution (task_code, number, source, snapshot, total)
+    SELECT 'crowd-3', n, 'kafka', '{}', 50000 FROM generate_series(10, 14) AS n
+""")
+_MORE_DELIVERIES = text("""
+    INSERT INTO push_delivery (execution_id, recipient)
+    SELECT id, 'r' || n || '@x.example' FROM push_execution, generate_series(1, 50000) AS n WHERE number >= 10
+""")
+
+
+def test_deliveries_that_have_come_since_the_planner_looked(ledger: Engine) -> None:
+    """Many for one task: each execution's are taken to lie everywhere in the table, and all of it would be read."""
+    crowd.fill(ledger, crowd.Size(tasks=3, executions=1, each=1, big=50_000, busy=2))
+    with ledger.begin() as connection:
+        connection.execute(_MORE_EXECUTIONS)
+        connection.execute(_MORE_DELIVERIES)
+    for _ in range(2):  # as while it is sent: each row moves about
+        with ledger.begin() as connection:
+            connection.execute(text("UPDATE push_delivery SET attempts = attempts + 1, error_text = repeat('x', 100)"))
+    with ledger.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE push_delivery"))
+    assert pages_read(ledger, lambda: deliveries.find(ledger, limit=20)) < FEW
+    assert pages_read(ledger, lambda: deliveries.count(ledger, cap=CAP)) < PAGES
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(crowded: Engine, name: str) -> None:
     filters = TASKS[name]

@@ -326,10 +326,12 @@ def _page(
         query = _joined(wanted, *columns)
         order = (push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
         return query.order_by(*order) if ordered else query
-    some = select(push_delivery).where(push_delivery.c.execution_id == push_execution.c.id, *_own(wanted))
-    if ordered:
-        some = some.order_by(push_delivery.c.id.desc())
-    each = some.limit(reach).lateral("each")
+    # In order also where only their number counts, and as a range, though it has one value: in this order the index
+    # of executions and ids alone gives them. Else the planner, who looks at the table now and then and takes deliveries
+    # of any execution to lie everywhere in it, reads all of the table, or of the primary key, to find some.
+    one = push_delivery.c.execution_id.between(push_execution.c.id, push_execution.c.id)
+    some = select(push_delivery).where(one, *_own(wanted))
+    each = some.order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc()).limit(reach).lateral("each")
     query = (
         executions.matching(_of_executions(wanted), *_chosen(each, columns))
         .join(each, true())
