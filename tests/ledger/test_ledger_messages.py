@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ledger_desk import LOOP, NOW, Desk, push
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from push_provider import written
 from push_provider.channels.base import Result
@@ -79,6 +80,62 @@ def stream(desk: Desk, request: pytest.FixtureRequest) -> Stream:
 
 def reasons(taken: Taken) -> list[str]:
     return [refused.reason for refused in taken.rejected]
+
+
+# --- much at once ------------------------------------------------------------------------------------
+
+
+def test_the_messages_of_others_are_not_behind_all_of_a_task_s_own(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction writes so much, and of each task so much; nothing gets lost, and all keep their order."""
+    monkeypatch.setattr(messages, "_MOST", 40)
+    monkeypatch.setattr(messages, "_MOST_OF_TASK", 20)
+    many = stream.desk.apply(**MANUAL, recipients=[f"own-{n}@example.com" for n in range(10)]).row.code
+    other = Desk(stream.desk.engine)
+    other.code = f"z-{many}"
+    other.apply(**MANUAL, recipients=[])
+    orders = stream.orders(
+        *[{"task": many, "variables": {"n": n}} for n in range(7)],
+        {"task": other.code, "recipients": ["a@example.com"]},
+        {"task": many, "recipients": []},
+    )
+    with transactions(stream.desk.engine) as copied:
+        taken = stream.again(orders)
+    assert copied == [2, 2, 2, 1]
+    with stream.desk.engine.connect() as connection:
+        query = "SELECT recipient FROM push_delivery ORDER BY id OFFSET 20 LIMIT 1"
+        assert connection.execute(text(query)).scalar_one() == "a@example.com"
+    assert taken._replace(rejected=[]) == Taken(71, 2, 0, 0, [])
+    assert len(taken.rejected) == 1
+    (execution,) = stream.executions()
+    assert execution.total == 70
+    assert [given["n"] for _, given in stream.variables(execution.id)] == [n for n in range(7) for _ in range(10)]
+    assert stream.again(orders) == Taken(0, 0, 0, 9, [])
+
+
+def test_a_message_s_limit_holds_over_several_transactions(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_MOST_OF_TASK", 10)
+    code = stream.desk.apply(**MANUAL, recipients=[f"own-{n}@example.com" for n in range(10)]).row.code
+    taken = stream.take([{"task": code}] * 5, bounds=messages.Bounds(max_recipients=30))
+    assert (taken.deliveries, len(taken.rejected)) == (30, 2)
+    assert "more than 30 recipients, all of its parts together" in reasons(taken)[0]
+
+
+@contextmanager
+def transactions(engine: Engine) -> Iterator[list[int]]:
+    """How often each batch copies a task's own recipients; it begins with the lock of batches."""
+    copied: list[int] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "pg_advisory_xact_lock" in statement:
+            copied.append(0)
+        elif "INSERT INTO push_delivery" in statement:
+            copied[-1] += 1
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield copied
+    event.remove(engine, "before_cursor_execute", note)
 
 
 # --- joining ------------------------------------------------------------------------------------------

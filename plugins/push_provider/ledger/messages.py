@@ -164,10 +164,11 @@ def take(
     unforeseen = Unforeseen(log)
     taken = Taken(0, 0, 0, 0, [])
     waiting: list[Sequence[Order]] = [orders]
+    counted: Counter[tuple[str, int, int]] = Counter()
     while waiting:
         part = waiting.pop()
         try:
-            more = _take(
+            more, left, counted = _take(
                 engine,
                 part,
                 freeze=freeze,
@@ -176,6 +177,7 @@ def take(
                 forward_to=forward_to,
                 replay=replay,
                 bounds=bounds,
+                counted=counted,
             )
         except Exception as error:
             if concerns_all(error) or not part or (len(part) == 1 and isinstance(part[0], Refused)):
@@ -188,6 +190,8 @@ def take(
             waiting.append([unforeseen_refusal(part[0].message, part[0].code, error, unforeseen)])
         else:
             taken = taken.and_then(more)
+            if left:
+                waiting.append(left)
     return taken
 
 
@@ -212,26 +216,37 @@ def _take(
     forward_to: str | None,
     replay: UUID | None,
     bounds: Bounds,
-) -> Taken:
+    counted: Counter[tuple[str, int, int]],
+) -> tuple[Taken, Sequence[Order], Counter[tuple[str, int, int]]]:
+    """Take a batch, or as much of it as one transaction may write; the rest comes back.
+
+    :param counted: recipients that each message has brought so far; the new numbers come back.
+    """
     with transaction(engine) as connection:
         # One batch at a time: whoever locks several tasks could wait for another who does.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         fresh = _fresh(connection, orders, replay=replay is not None)
-        batch = _Batch(connection, freeze, now, default_timezone, bounds)
+        batch = _Batch(connection, freeze, now, default_timezone, bounds, counted)
         batch.take(fresh)
         batch.write()
         rejected = batch.rejected
         if rejected:
             _reject(connection, rejected, forward_to)
-        if replay is not None and all(refused.message.position != replay for refused in rejected):
+        if replay is not None and not batch.left and all(refused.message.position != replay for refused in rejected):
             _settle(connection, replay)
         # Last: from here on others wait.
         shards.all_changed(connection, batch.changed)
-    return Taken(batch.deliveries, batch.begun, batch.defined, len(orders) - len(fresh), rejected)
+    repeated = len(orders) - len(fresh)
+    taken = Taken(batch.deliveries, batch.begun, batch.defined, repeated, rejected)
+    return taken, batch.left, batch.of_message
 
 
 class _Batch:
-    """The orders of one transaction, task by task."""
+    """The orders of one transaction, task by task.
+
+    While it goes on, nobody else can change or trigger its tasks. So it ends when much is written, and of one task it
+    writes so little that the messages of the others are not behind all of its own.
+    """
 
     def __init__(
         self,
@@ -240,9 +255,11 @@ class _Batch:
         now: datetime,
         default_timezone: str,
         bounds: Bounds,
+        counted: Counter[tuple[str, int, int]],
     ) -> None:
         self._bounds = bounds
-        self._of_message: Counter[tuple[str, int, int]] = Counter()
+        self.of_message = Counter(counted)
+        """Recipients that each message has brought, in the transactions before as well."""
         self._connection = connection
         self._freeze = freeze
         self._now = now
@@ -252,6 +269,8 @@ class _Batch:
         self.begun = 0
         self.defined = 0
         self.deliveries = 0
+        self.left: list[Order] = []
+        """What has to wait for the next transaction: the last orders of each task."""
         self._keys: list[UUID] = []
         self._rows: list[tuple[int, str, Mapping[str, Any]]] = []
         self._totals: Counter[int] = Counter()
@@ -270,7 +289,11 @@ class _Batch:
         open_ones = _joinable(self._connection, codes)
         for code in codes:
             task = _Task(rows.get(code), open_ones.get(code))
-            for order in of_task[code]:
+            before = self._written
+            for number, order in enumerate(of_task[code]):
+                if self._written >= _MOST or self._written - before >= _MOST_OF_TASK:
+                    self.left += of_task[code][number:]
+                    break
                 try:
                     if isinstance(order, Define):
                         self._define(order, task)
@@ -280,6 +303,11 @@ class _Batch:
                     self.rejected.append(Refused(order.message, code, str(error)))
                 else:
                     self._keys.append(order.key)
+
+    @property
+    def _written(self) -> int:
+        """Deliveries, those included that are written in the end."""
+        return self.deliveries + len(self._rows)
 
     def write(self) -> None:
         """Write what :meth:`take` has collected."""
@@ -326,13 +354,13 @@ class _Batch:
 
     def _count(self, message: Message, count: int, *, own: bool) -> None:
         place = (message.topic, message.partition, message.offset)
-        limit, before = self._bounds.max_recipients, self._of_message[place]
+        limit, before = self._bounds.max_recipients, self.of_message[place]
         if limit and before + count > limit and (before or not own):
             raise LimitReached(
                 f"The message has more than {limit} recipients, all of its parts together ([push] max_recipients). "
                 "Send it in parts"
             )
-        self._of_message[place] += count
+        self.of_message[place] += count
 
     def _own(self, code: str) -> int:
         """How many recipients of its own a task has."""
@@ -366,6 +394,9 @@ class _Task:
         self.open = joinable
 
 
+_MOST = 20_000
+"""Deliveries that one transaction writes, and what its last message brings: they take about half a second."""
+_MOST_OF_TASK = 5_000
 _NOBODY = "name at least one, or leave the field out: the task's own recipients get the message then"
 _NOBODY_OWN = "the push task has none of its own; name at least one in the message"
 
