@@ -10,8 +10,9 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request
 
 from push_provider import strict_json
-from push_provider.api.guards import Caller
-from push_provider.api.large_bodies import large_bodies
+from push_provider.api import large_bodies
+from push_provider.api.guards import Caller, CallerDep
+from push_provider.api.hangups import until_gone
 from push_provider.api.problems import Problem, invalid
 from push_provider.exceptions import FieldError, FieldErrors
 from push_provider.ledger.answers import Ask
@@ -85,19 +86,19 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def _reader(*types: str) -> Any:
-    async def read(request: Request) -> AsyncIterator[Body]:
+    async def read(request: Request, caller: CallerDep) -> AsyncIterator[Body]:
         data = await request.body()
         kind = request.headers.get("content-type", "")
         if data and kind.split(";")[0].strip().lower() not in types:
             raise Problem(
                 415, "unsupported-media-type", f"The body is {kind or 'of no type'}; send {' or '.join(types)}"
             )
-        async with large_bodies.place(len(data)):
+        async with large_bodies.bodies.place(len(data), caller.id, lambda: until_gone(request.receive)):
             yield Body(data)
 
     return read
 
 
-# A large body has its place until the call is done, and gives it back before the answer is sent.
+# A body that takes long has its place until the call is done, and gives it back before the answer is sent.
 JsonBody = Annotated[Body, Depends(_reader(JSON_TYPE), scope="function")]
 PatchBody = Annotated[Body, Depends(_reader(MERGE_PATCH_TYPE, JSON_TYPE), scope="function")]

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from push_provider.api.hangups import until_gone
+
 GRACE = 20.0
 """Seconds that a reader may be late."""
 SLOWEST = 32 * 1024
@@ -60,7 +62,7 @@ class Download(Response):
         :raises TooSlow: the reader does not take it; the connection is to be closed.
         """
         with self._place:
-            gone = asyncio.ensure_future(_gone(receive))
+            gone = asyncio.ensure_future(until_gone(receive))
             try:
                 await self._answer(send, gone)
             finally:
@@ -101,8 +103,3 @@ class Download(Response):
         await run_in_threadpool(self._source.cancel)
         await asyncio.gather(reading, return_exceptions=True)  # that it was interrupted is no news
         return None
-
-
-async def _gone(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -10,14 +10,12 @@ import anyio.from_thread
 from fastapi import Depends, Request
 
 from push_provider.api.guards import CallerDep
+from push_provider.api.hangups import until_gone
 from push_provider.rendering.workers import Asker
 
 
 class _Line:
-    """The connection to a caller who waits for an answer.
-
-    Starlette's ``is_disconnected`` is of no use here: behind any middleware of Airflow's it is always false.
-    """
+    """The connection to a caller who waits for an answer."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -39,8 +37,7 @@ class _Line:
         return asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            continue
+        await until_gone(self._request.receive)
         self._gone = True
 
 

@@ -359,8 +359,8 @@ class _Lane:
 class _Lanes:
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.quick = _Lane(2, 24, nice=0, counts_all=False)
-        self.slow = _Lane(2, 4, nice=10, counts_all=True)
+        self.quick = _Lane(2, 24, nice=5, counts_all=False)
+        self.slow = _Lane(2, 4, nice=15, counts_all=True)
 
 
 _current: _Lanes | None = None
