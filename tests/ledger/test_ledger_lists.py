@@ -180,6 +180,21 @@ def test_deliveries_that_have_come_since_the_planner_looked(ledger: Engine) -> N
     assert pages_read(ledger, lambda: deliveries.count(ledger, cap=CAP)) < PAGES
 
 
+def test_deliveries_of_small_executions_after_a_large_one(ledger: Engine) -> None:
+    """To the planner the large one is all that there is, and its index no help."""
+    crowd.fill(ledger, crowd.Size(tasks=3, executions=1, each=1, big=50_000, busy=20))
+    with ledger.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(
+            text("DELETE FROM push_delivery USING push_execution AS e WHERE execution_id = e.id AND total < 9")
+        )
+        connection.execute(text("VACUUM ANALYZE push_delivery"))
+        connection.execute(
+            text("INSERT INTO push_delivery (execution_id, recipient) SELECT id, 'a@x.example' FROM push_execution")
+        )
+    assert pages_read(ledger, lambda: deliveries.find(ledger, limit=15)) < FEW
+    assert pages_read(ledger, lambda: deliveries.count(ledger, cap=15)) < PAGES
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(crowded: Engine, name: str) -> None:
     filters = TASKS[name]
