@@ -216,7 +216,7 @@ def test_only_calls_that_wait_for_a_dag_run_on_the_event_loop() -> None:
         if isinstance(node, ast.AsyncFunctionDef)
         and any(ast.unparse(decorator).startswith("router.") for decorator in node.decorator_list)
     }
-    assert on_the_loop == {"trigger_task", "pause_task", "resume_task"}
+    assert on_the_loop == {"trigger_task", "pause_task", "resume_task", "redrive_execution"}
 
 
 @pytest.mark.slow
