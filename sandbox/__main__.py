@@ -46,6 +46,7 @@ async def _run(options: argparse.Namespace) -> None:
         smtp_socket = stack.enter_context(_listen(options.host, options.smtp_port, "--smtp-port"))
         http_socket = stack.enter_context(_listen(options.host, options.http_port, "--http-port"))
         sms_socket = stack.enter_context(_listen(options.host, options.sms_port, "--sms-port"))
+        centrifugo_socket = stack.enter_context(_listen(options.host, options.centrifugo_port, "--centrifugo-port"))
         kafka_socket = stack.enter_context(_listen(options.host, options.kafka_port, "--kafka-port"))
         # Imported only now: they take a second, in which a signal must already end the process in order,
         # and for which a port in use need not wait.
@@ -58,18 +59,20 @@ async def _run(options: argparse.Namespace) -> None:
 
         store = stack.enter_context(SmsStore(options.folder / "sms", keep=options.keep_sms))
         gateway = SmsGateway(store, dict([access_key()]))
-        from sandbox import page, sms_http, smtp
+        from sandbox import centrifugo, page, sms_http, smtp
 
         addresses = page.Addresses(smtp=_address(smtp_socket), sms=_address(sms_socket))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
         await stack.enter_async_context(sms_http.serve(sms_socket, gateway))
+        await stack.enter_async_context(centrifugo.serve(centrifugo_socket, centrifugo.Centrifugo()))
         await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses))
         from sandbox import kafka
 
         await stack.enter_async_context(kafka.serve(kafka_socket))
         print(
             f"Sandbox is ready: smtp {addresses.smtp}, sms http://{addresses.sms}/, "
-            f"mailbox http://{_address(http_socket)}/, kafka {_address(kafka_socket)}",
+            f"mailbox http://{_address(http_socket)}/, kafka {_address(kafka_socket)}, "
+            f"centrifugo http://{_address(centrifugo_socket)}/",
             flush=True,
         )
         await stop.wait()
@@ -79,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A mail server and an SMS gateway that keep what they get, a page that shows it, and Kafka. "
-        "For development.",
+        description="A mail server and an SMS gateway that keep what they get, a page that shows it, Kafka and "
+        "Centrifugo. For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on")
@@ -108,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_port,
         default=os.environ.get("PUSH_SANDBOX_KAFKA_PORT") or "9092",
         help="port of Kafka; 0 takes a free one (environment: PUSH_SANDBOX_KAFKA_PORT)",
+    )
+    parser.add_argument(
+        "--centrifugo-port",
+        type=_port,
+        default=os.environ.get("PUSH_SANDBOX_CENTRIFUGO_PORT") or "8027",
+        help="port of Centrifugo; 0 takes a free one (environment: PUSH_SANDBOX_CENTRIFUGO_PORT)",
     )
     parser.add_argument(
         "--folder", type=Path, default=home / "sandbox" / "mails", help="where mails are kept, and SMS, in sms below it"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sandbox.guard import Guard
 from sandbox.mail_api import mail_routes
+from sandbox.serving import serving
 from sandbox.sms_api import sms_routes
 
 if TYPE_CHECKING:
@@ -70,35 +69,13 @@ def create_app(mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses) -> F
     return app
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to the program that holds several servers."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def serve(
     listener: socket.socket, mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses
 ) -> AsyncIterator[None]:
     """Serve the page on a bound socket for as long as the context lasts."""
-    server = _Server(
-        uvicorn.Config(
-            create_app(mailbox, gateway, addresses),
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
+    async with serving(create_app(mailbox, gateway, addresses), listener):
         yield
-    finally:
-        server.should_exit = True
-        await running
 
 
 def _language(accepted: str) -> str:

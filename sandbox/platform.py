@@ -182,7 +182,8 @@ def running(
 
     :param root: the checkout.
     :param home: AIRFLOW_HOME; what a first start made there, a second one goes on with.
-    :param sandbox: with a mail server and an SMS gateway that keep all they get, with Kafka, and the example tasks.
+    :param sandbox: with a mail server and an SMS gateway that keep all they get, with Kafka and Centrifugo, and the
+        example tasks.
     :param settings: of Airflow, as environment variables, on top of those of :func:`environment`.
     :raises PushError: a port is in use, or a part did not start; the text says which and why.
     """
@@ -195,12 +196,14 @@ def running(
     smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
     sms = _port("PUSH_SANDBOX_SMS_PORT", 8026)
     kafka = _port("PUSH_SANDBOX_KAFKA_PORT", 9092)
+    centrifugo = _port("PUSH_SANDBOX_CENTRIFUGO_PORT", 8027)
     _free(port, "PUSH_PORT")
     if sandbox:
         _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
         _free(http, "PUSH_SANDBOX_HTTP_PORT")
         _free(sms, "PUSH_SANDBOX_SMS_PORT")
         _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
+        _free(centrifugo, "PUSH_SANDBOX_CENTRIFUGO_PORT")
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         note("Starting PostgreSQL …")
@@ -228,11 +231,19 @@ def running(
 
         if sandbox:
             folder = str(home / "sandbox" / "mails")
-            ports = {"--smtp-port": smtp, "--http-port": http, "--sms-port": sms, "--kafka-port": kafka}
+            ports = {
+                "--smtp-port": smtp,
+                "--http-port": http,
+                "--sms-port": sms,
+                "--kafka-port": kafka,
+                "--centrifugo-port": centrifugo,
+            }
             options = [word for option, number in ports.items() for word in (option, str(number))]
-            loses = "Its Kafka keeps messages in memory: those it had are lost. Mails and SMS are kept."
+            loses = (
+                "Its Kafka and its Centrifugo keep messages in memory: those they had are lost. Mails and SMS are kept."
+            )
             start("sandbox", python, "-m", "sandbox", *options, "--folder", folder, loses=loses)
-        _prepare(home, env, python, airflow, (smtp, sms, kafka) if sandbox else (), root, note)
+        _prepare(home, env, python, airflow, (smtp, sms, kafka, centrifugo) if sandbox else (), root, note)
         note("Starting Airflow …")
         for kind in _JOBS:  # of an earlier platform that was killed
             _settle_job(postgres, kind)
@@ -253,6 +264,7 @@ def running(
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
             note(f"Kafka: {_LOOPBACK}:{kafka} (topic task.push.info; in memory, ends with this)")
+            note(f"Centrifugo: {_LOOPBACK}:{centrifugo} (for WebSocket messages; in memory, too)")
         note("A development start: loopback only, no login, everybody is an admin.")
         note(f"Push is ready: {url}")
         yield Platform(url, parts)
@@ -269,7 +281,7 @@ def _prepare(
 ) -> None:
     """Migrate both databases and fill them, unless an earlier start did all that for this version.
 
-    :param ports: of the sandbox's mail server, SMS gateway and Kafka; empty: there is no sandbox.
+    :param ports: of the sandbox's mail server, SMS gateway, Kafka and Centrifugo; empty: there is no sandbox.
     """
     from push_provider import __version__
     from sandbox.sms_signature import access_key

@@ -1,6 +1,6 @@
 """Fill a fresh platform: connections to the sandbox's servers, and the example tasks.
 
-``python -m sandbox.prepare [SMTP_PORT SMS_PORT KAFKA_PORT EXAMPLES]``, with Airflow's environment. It
+``python -m sandbox.prepare [SMTP_PORT SMS_PORT KAFKA_PORT CENTRIFUGO_PORT EXAMPLES]``, with Airflow's environment. It
 runs once for a platform; what people change afterwards stays as they left it.
 """
 
@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sandbox import centrifugo_account
 from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 from sandbox.sms_signature import access_key
 
 SENDER = "push@sandbox.example"
 _EDIT = "Edit it to use your own account."
 _OWN_ENDPOINT = "http://127.0.0.1:"
+_ADDRESSES = ("endpoint", "address")
+"""Fields of connections that hold a whole address."""
 KAFKA_CONNECTION = "kafka_default"
 _KAFKA_DESCRIPTION = "The sandbox's Kafka: in memory, for trying out. Edit it to use your own."
 
@@ -63,6 +66,31 @@ def sms_connection(port: int) -> dict[str, Any]:
     }
 
 
+def centrifugo_connection(port: int) -> dict[str, Any]:
+    """The default sender configuration of WebSocket messages.
+
+    :param port: of the sandbox's Centrifugo.
+    """
+    return {
+        "conn_id": "push_centrifugo_default",
+        "conn_type": "push_centrifugo",
+        "description": f"The sandbox's Centrifugo: in memory, on this machine alone. {_EDIT}",
+        # Airflow's test of a connection fails where no port is stored; the address is what is used.
+        "port": port,
+        "login": None,
+        "password": centrifugo_account.API_KEY,
+        "extra": {
+            "address": f"{_OWN_ENDPOINT}{port}",
+            "token_secret": centrifugo_account.TOKEN_SECRET,
+            "namespace": centrifugo_account.NAMESPACE,
+            "history_ttl": centrifugo_account.HISTORY_TTL,
+            "history_size": centrifugo_account.HISTORY_SIZE,
+            "enabled": True,
+            "is_default": True,
+        },
+    }
+
+
 def connect(wanted: dict[str, Any]) -> None:
     """Create a sender configuration, or let the sandbox's own one follow its port, and the gateway's its key."""
     from airflow.models.connection import Connection
@@ -82,13 +110,14 @@ def connect(wanted: dict[str, Any]) -> None:
         if connection.description != wanted["description"]:
             return
         extra = connection.extra_dejson
-        if "endpoint" not in wanted["extra"]:
+        field = next((name for name in _ADDRESSES if name in wanted["extra"]), None)
+        if field is None:
             connection.port = wanted["port"]
-        elif str(extra.get("endpoint", "")).startswith(_OWN_ENDPOINT):
+        elif str(extra.get(field, "")).startswith(_OWN_ENDPOINT):
             connection.port = wanted["port"]
             connection.login = wanted["login"]
             connection.set_password(wanted["password"])
-            connection.set_extra(json.dumps({**extra, "endpoint": wanted["extra"]["endpoint"]}))
+            connection.set_extra(json.dumps({**extra, field: wanted["extra"][field]}))
 
 
 def connect_kafka(port: int) -> None:
@@ -124,8 +153,9 @@ def apply_examples(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
+    if len(sys.argv) == 6:
         connect(email_connection(int(sys.argv[1])))
         connect(sms_connection(int(sys.argv[2])))
         connect_kafka(int(sys.argv[3]))
-        apply_examples(Path(sys.argv[4]))
+        connect(centrifugo_connection(int(sys.argv[4])))
+        apply_examples(Path(sys.argv[5]))

@@ -38,6 +38,7 @@ from push_provider.ledger.schema import migrate
 from sandbox.postgres import PostgresServer
 
 if TYPE_CHECKING:
+    from live import Live
     from other_dags import Supervisor
     from sqlalchemy import Engine
     from xdist.scheduler import LoadScopeScheduling
@@ -226,3 +227,15 @@ def aliyun(tmp_path: Path) -> Iterator[Aliyun]:
         gateway = SmsGateway(store, {Aliyun.KEY: Aliyun.SECRET})
         with in_thread(gateway) as address:
             yield Aliyun(gateway, address)
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    """Centrifugo, as the sandbox has it."""
+    from live import Live
+
+    from sandbox.centrifugo import Centrifugo, in_thread
+
+    server = Centrifugo()
+    with in_thread(server) as address:
+        yield Live(address, server)

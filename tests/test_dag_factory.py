@@ -477,8 +477,7 @@ def test_every_example_becomes_a_dag(desk: Desk, monkeypatch: pytest.MonkeyPatch
         again = DagSerialization.from_dict(json.loads(json.dumps(document)))
         assert (again.dag_display_name, again.max_active_runs) == (task.name, task.max_active_runs)
         assert "push:broken" not in again.tags
-        operator = {"email": "EmailPushOperator", "sms": "SmsPushOperator"}[task.channel]
-        assert again.task_dict["send"].task_type == operator
+        assert again.task_dict["send"].task_type == f"{task.channel.capitalize()}PushOperator"
         assert (first_run(dag) is None) == (task.schedule.kind == "manual")
         # What Airflow compares to know whether a DAG has changed.
         assert DagSerialization.to_dict(desk.load(task.code).dags[task.dag_id]) == document

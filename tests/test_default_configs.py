@@ -17,6 +17,7 @@ from push_provider import default_configs
 from push_provider.channels.email.account import CONN_TYPE as EMAIL
 from push_provider.channels.registry import get_channel, names
 from push_provider.channels.sms.aliyun_account import CONN_TYPE as SMS
+from push_provider.channels.websocket.centrifugo_account import CONN_TYPE as WEBSOCKET
 from push_provider.exceptions import ConfigurationError, UnknownConfig
 from push_provider.ledger import defaults
 from push_provider.ledger.defaults import Default
@@ -92,7 +93,8 @@ MARKED = {"is_default": True}
 
 
 def test_channels_name_the_types_that_they_take() -> None:
-    assert default_configs.channel_types() == {EMAIL: "email", "smtp": "email", SMS: "sms"}
+    ours = {EMAIL: "email", "smtp": "email", SMS: "sms", WEBSOCKET: "websocket"}
+    assert default_configs.channel_types() == ours
 
 
 def test_without_a_mark_the_known_names_are_the_defaults(airflow: Airflow) -> None:
@@ -108,7 +110,8 @@ def test_a_mark_is_noted(airflow: Airflow, mark: Any) -> None:
     airflow.add("mail", EMAIL, MARKED)
     airflow.add("other", "http", MARKED)
     assert airflow.reconcile() == {"sms": Default("one", stored=True), "email": Default("mail", stored=True)}
-    assert default_configs.current(airflow.ledger) == {"sms": "one", "email": "mail"}
+    others = {"websocket": "push_centrifugo_default"}
+    assert default_configs.current(airflow.ledger) == {"sms": "one", "email": "mail", **others}
     assert airflow.extra("one") == {"is_default": mark, "region": "cn-hangzhou"}
     assert airflow.extra("other") == MARKED
 

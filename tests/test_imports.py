@@ -16,6 +16,7 @@ LOOKED_UP = {
             *("channels", "channels.email", "channels.email.spec", "channels.registry", "channels.sms"),
             *("channels.email.services", "channels.email.smtp_config", "channels.sms.aliyun_config"),
             *("channels.sms.spec", "channels.spec", "exceptions", "provider", "visible"),
+            *("channels.websocket", "channels.websocket.centrifugo_config", "channels.websocket.spec"),
         },
     ),
     "push_provider.plugin": (("airflow.plugins_manager",), {"plugin"}),

@@ -23,7 +23,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["push_provider.hooks.email", "push_provider.hooks.aliyun_sms"],
+                "python-modules": [
+                    "push_provider.hooks.email",
+                    "push_provider.hooks.aliyun_sms",
+                    "push_provider.hooks.centrifugo",
+                ],
             }
         ],
         "operators": [

@@ -262,7 +262,7 @@ def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
     :param home: AIRFLOW_HOME.
     :param settings: environment variables beside those of this process.
     """
-    api, smtp, http, sms, kafka = free_ports(5)
+    api, smtp, http, sms, kafka, centrifugo = free_ports(6)
     env = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -271,6 +271,7 @@ def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
         "PUSH_SANDBOX_HTTP_PORT": str(http),
         "PUSH_SANDBOX_SMS_PORT": str(sms),
         "PUSH_SANDBOX_KAFKA_PORT": str(kafka),
+        "PUSH_SANDBOX_CENTRIFUGO_PORT": str(centrifugo),
         **settings,
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)

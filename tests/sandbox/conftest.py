@@ -25,7 +25,7 @@ from sandbox.sms_signature import access_key
 
 _READY = re.compile(
     r"Sandbox is ready: smtp 127\.0\.0\.1:(\d+), sms http://127\.0\.0\.1:(\d+)/, "
-    r"mailbox http://127\.0\.0\.1:(\d+)/, kafka 127\.0\.0\.1:\d+\n"
+    r"mailbox http://127\.0\.0\.1:(\d+)/, kafka 127\.0\.0\.1:\d+, centrifugo http://127\.0\.0\.1:\d+/\n"
 )
 
 
@@ -108,7 +108,7 @@ Starter = Callable[..., AbstractContextManager[RunningSandbox]]
 @contextmanager
 def _start(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[RunningSandbox]:
     command = [*prefix, sys.executable, "-m", "sandbox", "--folder", str(folder)]
-    ports = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0"]
+    ports = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0", "--centrifugo-port", "0"]
     with subprocess.Popen([*command, *ports, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PORTS = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0"]
+PORTS = ["--smtp-port", "0", "--sms-port", "0", "--http-port", "0", "--kafka-port", "0", "--centrifugo-port", "0"]
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,9 +56,9 @@ def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     assert "Traceback" not in rest
 
 
-@pytest.mark.parametrize("option", ["--smtp-port", "--http-port", "--sms-port", "--kafka-port"])
+@pytest.mark.parametrize("option", ["--smtp-port", "--http-port", "--sms-port", "--kafka-port", "--centrifugo-port"])
 def test_a_port_in_use_is_one_line_that_names_port_and_option(tmp_path, option):
-    others = [f"--{name}-port=0" for name in ("smtp", "http", "sms", "kafka") if name not in option]
+    others = [f"--{name}-port=0" for name in ("smtp", "http", "sms", "kafka", "centrifugo") if name not in option]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = _run("--folder", str(tmp_path), option, str(port), *others)

@@ -228,7 +228,9 @@ class DeliveryAnswer(Answer):
     recipient: str
     state: DeliveryState
     attempts: int
-    message_id: str | None = Field(description="What the provider calls the message; email: Message-ID, SMS: BizId")
+    message_id: str | None = Field(
+        description="What the provider calls the message; email: Message-ID, SMS: BizId, WebSocket: its `id`"
+    )
     error_code: str | None = Field(description="The provider's code, or a word of ours")
     error_text: str | None
     created_at: datetime

@@ -44,7 +44,7 @@ class PreviewAnswer(Answer):
     text: str | None = Field(description="Email")
     parameters: dict[str, str] | None = Field(description="SMS: the parameters of the provider's template")
     attachments: list[File]
-    message: dict[str, Any] | None = Field(description="All else that a channel of another package sends")
+    message: dict[str, Any] | None = Field(description="What other channels send, such as WebSocket")
 
 
 @router.post(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from push_provider.channels.email.spec import EMAIL
 from push_provider.channels.sms.spec import SMS
 from push_provider.channels.spec import ENTRY_POINTS, ChannelSpec
+from push_provider.channels.websocket.spec import WEBSOCKET
 from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OURS = (EMAIL, SMS)
+_OURS = (EMAIL, SMS, WEBSOCKET)
 
 
 @cache

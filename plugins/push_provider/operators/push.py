@@ -393,6 +393,12 @@ class SmsPushOperator(BasePushOperator):
     channel = "sms"
 
 
+class WebsocketPushOperator(BasePushOperator):
+    """Sends one execution of a push task to users who are connected."""
+
+    channel = "websocket"
+
+
 class ChannelPushOperator(BasePushOperator):
     """Sends one execution of a push task through a channel that has no operator of its own name."""
 

@@ -30,7 +30,17 @@ function isPhone(text: string): boolean {
   return !digits.startsWith("1") && /^(\+|00)?(?!86)[1-9]\d{5,14}$/.test(digits);
 }
 
-const CHECKS: Record<string, (text: string) => boolean> = { email: isMail, sms: isPhone };
+/** A user id that a channel of Centrifugo can be of. */
+const isUser = (text: string): boolean => /^[!-~]{1,200}$/.test(text) && !/[#,]/.test(text);
+
+const CHECKS: Record<string, (text: string) => boolean> = { email: isMail, sms: isPhone, websocket: isUser };
+
+/** What stands between addresses of one line. A user id may hold any mark but the comma. */
+const BETWEEN: Record<string, RegExp> = {
+  email: /[\s,;，；、]+/,
+  sms: /[,;，；、\t]+/,
+  websocket: /[\s,，；、]+/,
+};
 
 /** An address without the blanks and marks around it. */
 export const bare = (text: string): string => text.replace(INVISIBLE, "").trim();
@@ -45,6 +55,6 @@ export function isAddress(channel: string, text: string): boolean {
 
 /** Several addresses of one line; only where none of the separators can be part of one. */
 export function addressesOf(channel: string, line: string): string[] {
-  const parts = channel === "email" ? line.split(/[\s,;，；、]+/) : channel === "sms" ? line.split(/[,;，；、\t]+/) : [line];
-  return parts.map(bare).filter((part) => part !== "");
+  const between = BETWEEN[channel];
+  return (between ? line.split(between) : [line]).map(bare).filter((part) => part !== "");
 }

@@ -1,0 +1,152 @@
+"""Calls that publish, and what each answer means for its messages.
+
+A call is made again while that may help: Centrifugo knows each publication by its key, and does nothing the second
+time. One message that Centrifugo refuses fails alone. What concerns the configuration ends the execution with one
+error; where Centrifugo cannot be reached or says nothing, the rest is left to a later try.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from push_provider.channels.base import Outcome, Result, not_begun
+from push_provider.channels.websocket.centrifugo_client import NoAnswer, NotSent, Publication, Refused
+from push_provider.channels.websocket.codes import Fault, meaning
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+
+if TYPE_CHECKING:
+    from push_provider.channels.websocket.centrifugo_client import CentrifugoClient
+
+_TRIES = 3
+"""How often a call is made that gets no answer, or for which there is no time."""
+_WAIT = 0.2
+"""Seconds before the second try; each further one waits four times as long."""
+_PATIENCE = 10.0
+"""Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
+
+
+class _Halt(NamedTuple):
+    """Why no more calls are made, and what that is for the messages that are left."""
+
+    error: PushError
+    result: Result
+    code: str
+
+
+class Calls:
+    """The calls of one execution. Several threads may use it between :meth:`begin` and :meth:`conclude`.
+
+    :param client: of Centrifugo.
+    :param sleep: waits so many seconds; by default until :meth:`stop` at the longest.
+    """
+
+    def __init__(self, client: CentrifugoClient, sleep: Callable[[float], object] | None = None) -> None:
+        self._client = client
+        self._stopping = threading.Event()
+        self._sleep = sleep or self._stopping.wait
+        self._lock = threading.Lock()
+        self._halt: _Halt | None = None
+        self._handed_over = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more calls are made, because somebody asked."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Make no more calls; any thread may ask."""
+        self._stopping.set()
+
+    def begin(self) -> None:
+        """Begin a chunk.
+
+        :raises PushError: an earlier chunk showed that nothing can be published, or not now.
+        """
+        if self._halt is not None:
+            raise self._halt.error
+        self._handed_over = False
+
+    def conclude(self) -> None:
+        """End a chunk.
+
+        :raises PushError: nothing of it was published, or may have been.
+        """
+        if self._halt is not None and not self._handed_over:
+            raise self._halt.error
+
+    def publish(self, batch: Sequence[Publication]) -> list[Outcome]:
+        """Publish messages in their order; an outcome for each."""
+        outcomes: list[Outcome] = []
+        left = list(batch)
+        for number in range(_TRIES):
+            if self._halt is not None:
+                return outcomes + _all(left, self._halt.result, self._halt.code, str(self._halt.error))
+            if self.stopping and not number:
+                return not_begun(one.id for one in left)
+            last = number + 1 == _TRIES or self.stopping
+            wait = _WAIT * 4**number
+            try:
+                replies = self._client.publish(left)
+            except NotSent as error:
+                if last:
+                    return outcomes + self._give_up(left, Result.RETRY, "connection", str(error))
+            except NoAnswer as error:
+                if last:
+                    self._handed_over = True
+                    return outcomes + self._give_up(left, Result.UNKNOWN, error.code, str(error))
+            except Refused as error:
+                refusal = self._client.refusal(error)
+                wait = max(wait, error.retry_after or 0.0)
+                if isinstance(refusal, ConfigurationError):
+                    self._stop_all(_Halt(refusal, Result.FAILED, "configuration"))
+                elif last or wait > _PATIENCE:
+                    self._stop_all(_Halt(refusal, Result.RETRY, str(error.status)))
+                    return outcomes + _all(left, Result.RETRY, str(error.status), str(error), error.retry_after)
+            else:
+                busy = []
+                for one, reply in zip(left, replies, strict=True):
+                    if not reply.code:
+                        outcomes.append(Outcome(one.id, Result.SENT, one.key))
+                        continue
+                    says = meaning(reply.code)
+                    if says.fault is Fault.BUSY and not last:
+                        busy.append(one)
+                        continue
+                    outcomes.append(self._refused(one, reply.code, reply.message))
+                self._handed_over = self._handed_over or any(one.result is not Result.RETRY for one in outcomes)
+                left = busy
+                if not left:
+                    return outcomes
+            if self._halt is None:
+                self._sleep(wait)
+        return outcomes + self._give_up(left, Result.RETRY, "busy", "Centrifugo had no time")
+
+    def _refused(self, one: Publication, code: int, message: str) -> Outcome:
+        says = meaning(code)
+        if says.fault is Fault.ACCOUNT:
+            config = self._client.config
+            error = ConfigurationError(
+                f"Connection {config.connection!r}: Centrifugo refuses channel {one.channel!r} with {code} "
+                f"({message[:200]}); {says.remedy}."
+            )
+            self._stop_all(_Halt(error, Result.FAILED, "configuration"))
+        result = Result.RETRY if says.fault is Fault.BUSY else Result.FAILED
+        return Outcome(one.id, result, None, str(code), message[:500])
+
+    def _give_up(self, left: Sequence[Publication], result: Result, code: str, text: str) -> list[Outcome]:
+        error = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {text}.")
+        self._stop_all(_Halt(error, Result.RETRY, "connection"))
+        return _all(left, result, code, text)
+
+    def _stop_all(self, halt: _Halt) -> None:
+        with self._lock:
+            self._halt = self._halt or halt
+
+
+def _all(
+    batch: Sequence[Publication], result: Result, code: str, text: str, retry_after: float | None = None
+) -> list[Outcome]:
+    """The same outcome for every message of a call."""
+    return [Outcome(one.id, result, None, code, text[:500], retry_after) for one in batch]

@@ -1,0 +1,44 @@
+// Real clients: each user's connection subscribes to that user's channel and says what it gets, a JSON object a line.
+// The first line of stdin is { url, namespace, tokens }; each further one { do: "disconnect" | "connect", users }.
+import { Centrifuge } from "centrifuge";
+import { createInterface } from "node:readline";
+
+const say = (event, user, more = {}) => process.stdout.write(`${JSON.stringify({ event, user, ...more })}\n`);
+const clients = new Map();
+
+function start(user, token, { url, namespace, options = {} }) {
+  const client = new Centrifuge(url, { token, minReconnectDelay: 20, maxReconnectDelay: 500, ...options });
+  const subscription = client.newSubscription(`${namespace}:#${user}`);
+  client.on("connected", () => say("connected", user));
+  client.on("disconnected", ({ code, reason }) => say("disconnected", user, { code, reason }));
+  client.on("error", ({ error }) => say("error", user, { code: error.code, message: error.message }));
+  subscription.on("subscribed", ({ wasRecovering, recovered }) =>
+    say("subscribed", user, { wasRecovering, recovered }),
+  );
+  subscription.on("error", ({ error }) => say("error", user, { code: error.code, message: error.message }));
+  subscription.on("unsubscribed", ({ code, reason }) => say("unsubscribed", user, { code, reason }));
+  subscription.on("publication", ({ data, offset }) => say("message", user, { data, offset, at: Date.now() }));
+  subscription.subscribe();
+  client.connect();
+  clients.set(user, { client, subscription });
+}
+
+const deeds = {
+  connect: ({ client }) => client.connect(),
+  disconnect: ({ client }) => client.disconnect(),
+  history: async ({ subscription }, user) => {
+    const { publications } = await subscription.history({ limit: -1 });
+    say("history", user, { titles: publications.map(({ data }) => data.title) });
+  },
+};
+
+let config = null;
+for await (const line of createInterface({ input: process.stdin })) {
+  const told = JSON.parse(line);
+  if (config === null) {
+    config = told;
+    for (const [user, token] of Object.entries(told.tokens)) start(user, token, config);
+  } else {
+    for (const user of told.users) await deeds[told.do](clients.get(user), user);
+  }
+}
