@@ -19,6 +19,7 @@ _ORDER = (
     "outcomes",
     "email",
     "sms",
+    "websocket",
     "rest",
     "kafka",
     "dag-authors",

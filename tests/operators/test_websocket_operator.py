@@ -1,0 +1,121 @@
+"""WebSocket messages from a push task to Centrifugo: the operator on a real ledger and the sandbox's stand-in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from push_provider.channels.reading import parse
+from push_provider.exceptions import ProviderUnavailable
+from push_provider.ledger import definitions, deliveries, planning, sending
+from push_provider.operators.push import WebsocketPushOperator
+
+if TYPE_CHECKING:
+    from live import Live
+    from sqlalchemy import Engine
+
+USERS = [f"u{number}" for number in range(1, 1201)]
+
+
+def apply(ledger: Engine, **fields: Any) -> None:
+    task = {
+        "code": "w",
+        "name": "W",
+        "channel": "websocket",
+        "title": "For {{ to }}",
+        "schedule": {"kind": "manual"},
+        "execution": {"type": "loop"},
+        "recipients": USERS,
+        **fields,
+    }
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+
+
+def execute(run_id: str = "run", *, conf: Any = None, last: bool = False) -> dict[str, Any]:
+    run = SimpleNamespace(
+        run_id=run_id, conf=conf or {}, run_type="manual", logical_date=None, start_date=None, triggering_user_name=None
+    )
+    context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=4 if last else 1, max_tries=3)}
+    return WebsocketPushOperator(task_id="send", code="w").execute(context)
+
+
+def states(ledger: Engine) -> dict[str, str]:
+    return {row.recipient: row.state.value for row in deliveries.find(ledger, limit=2000)}
+
+
+def test_each_gets_their_own_once(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.connect(monkeypatch)
+    apply(ledger)
+    assert execute()["sent"] == 1200
+    assert execute()["sent"] == 1200  # cleared: nobody is sent to again
+    assert live.server is not None
+    tops = {user: live.server.streams.top(f"push:#{user}").offset for user in USERS}
+    assert set(tops.values()) == {1}
+    rows = {row.recipient: row.provider_id for row in deliveries.find(ledger, limit=2000)}
+    assert all(rows[user] == message["id"] for user, message in live.sent)
+
+
+def test_what_a_process_that_died_had_published_is_not_published_again(
+    ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.connect(monkeypatch)
+    apply(ledger, recipients=USERS[:100])
+    plan = planning.plan(ledger, "w", source="manual", freeze=lambda _: {}, run_id="run")
+    from push_provider.channels.base import Job
+    from push_provider.channels.registry import get_channel
+    from push_provider.rendering import compile_content
+
+    channel = get_channel("websocket")
+    with sending.held(ledger, "w", plan.id, on_unknown="resend"):
+        claimed = sending.claim(ledger, plan.id, 60)
+        content = compile_content(plan.task, plan.templates)
+        with channel.open(channel.connection(None), content, Job(plan.id, plan.token)) as sender:
+            sender.send(claimed[:40])  # killed before anything was on record
+    assert execute()["sent"] == 100
+    assert sorted(user for user, _ in live.sent) == sorted(USERS[:100])
+
+
+def test_a_centrifugo_that_is_away_is_tried_again(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(ledger, recipients=USERS[:10])
+    live.connect(monkeypatch, address="http://127.0.0.1:1")
+    with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
+        execute()
+    assert set(states(ledger).values()) == {"pending"}
+    live.connect(monkeypatch)
+    assert execute()["sent"] == 10
+
+
+@pytest.mark.parametrize(
+    ("extra", "fields", "error"),
+    [
+        ({"password": "another"}, {}, "HTTP status 401; correct the API key"),
+        ({"namespace": "other"}, {}, "with 102 .unknown channel.; give the connection a namespace"),
+        ({"history_ttl": 60}, {"ttl": 90}, "ttl: is 90 seconds"),
+    ],
+)
+def test_what_concerns_all_ends_with_one_message(
+    ledger: Engine,
+    live: Live,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: dict[str, Any],
+    fields: dict[str, Any],
+    error: str,
+) -> None:
+    live.connect(monkeypatch, **extra)
+    apply(ledger, **fields)
+    with pytest.raises(AirflowFailException, match=error):
+        execute()
+    assert set(states(ledger).values()) == {"failed"}
+    live.connect(monkeypatch)
+    assert execute()["sent"] == 1200
+
+
+def test_a_trigger_names_users_and_variables(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.connect(monkeypatch)
+    apply(ledger, title="{{ order }}")
+    assert execute(conf={"recipients": ["zoe"], "variables": {"order": "A-7"}})["sent"] == 1
+    assert [(user, message["title"]) for user, message in live.sent] == [("zoe", "A-7")]
