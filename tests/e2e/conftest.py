@@ -54,9 +54,13 @@ class Platform:
     :param kafka: the sandbox's broker.
     :param pid: the process that runs all others.
     :param said: the lines that it printed.
+    :param centrifugo: the sandbox's.
     """
 
-    def __init__(self, url: str, mailbox: str, home: Path, kafka: str, pid: int, said: list[str]) -> None:
+    def __init__(
+        self, url: str, mailbox: str, home: Path, kafka: str, pid: int, said: list[str], *, centrifugo: str
+    ) -> None:
+        self.centrifugo = centrifugo
         self.pid = pid
         self.said = said
         self.url = url
@@ -293,7 +297,10 @@ def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
             while not ready.wait(0.1):
                 assert process.poll() is None, "the platform did not start"
             url, mailbox = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}"
-            yield Platform(url, mailbox, home, f"127.0.0.1:{kafka}", process.pid, said)
+            local = "127.0.0.1"
+            yield Platform(
+                url, mailbox, home, f"{local}:{kafka}", process.pid, said, centrifugo=f"{local}:{centrifugo}"
+            )
         finally:
             process.terminate()
             process.wait(180)
