@@ -191,6 +191,25 @@ def _options() -> dict[str, Any]:
             default="",
             example='{"role:Op": ["shop", "crm"], "user:bob": ["bi"]}',
         ),
+        "public_url": _option(
+            "Address that links in messages begin with, such as those of acknowledgements: how people's pages and "
+            "phones reach this API server. Empty: [api] base_url.",
+            default="",
+            example="https://push.example.com",
+        ),
+        "receipt_rate_limit": _option(
+            "REST API: acknowledgements a second of one network address, for each process of the API server, and ten "
+            "times as many at once; 0 for no limit. Raise it if all come through one proxy.",
+            kind="float",
+            default="100",
+            example="1000",
+        ),
+        "token_minters": _option(
+            "REST API: users and roles of Airflow, separated by commas, who may make tokens by which clients connect "
+            "as any user and read that user's messages. Role Admin may in any case.",
+            default="",
+            example="user:shop, role:Op",
+        ),
         **_kafka_options(),
     }
 

@@ -206,6 +206,32 @@ def app_rules() -> dict[str, frozenset[str]]:
     return {who: _names("app_rules", who, apps) for who, apps in rules.items()}
 
 
+def public_url() -> str:
+    """The address that links in messages begin with, without a slash at its end: that of Airflow, if not set."""
+    from airflow.sdk.configuration import conf
+
+    return (_get("public_url") or str(conf.get("api", "base_url", fallback=""))).rstrip("/")
+
+
+def receipt_rate_limit() -> float:
+    """Acknowledgements a second that one address may send to one API server's process; 0 for no limit."""
+    return _number("receipt_rate_limit", 100)
+
+
+def token_minters() -> frozenset[tuple[str, str]]:
+    """Who may make clients' tokens besides role Admin: ``user`` or ``role``, and the name.
+
+    :raises ConfigurationError: it holds something else than these.
+    """
+    found = set()
+    for who in filter(None, map(str.strip, _get("token_minters").split(","))):
+        kind, _, name = who.partition(":")
+        if kind not in ("user", "role") or not name:
+            raise ConfigurationError(f"[push] token_minters has {who!r}; it takes 'user:<name>' and 'role:<name>'")
+        found.add((kind, name.casefold() if kind == "role" else name))
+    return frozenset(found)
+
+
 # --- Kafka ----------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ _VIEWER = {"read"}
 _USER = _VIEWER | {"edit", "run", "delete"}
 _OP = _USER | {"read configurations", "edit configurations", "test configurations"}
 # What each of Airflow's roles may do to DAGs and connections; nobody is not even logged in.
-_ANY = _OP | {"write any app"}
+_ANY = _OP | {"write any app", "make tokens"}
 RIGHTS: dict[str, set[str] | None] = {"nobody": None, "viewer": _VIEWER, "user": _USER, "op": _OP, "admin": _ANY}
 FAB_RIGHTS = RIGHTS | {"editor": {"read", "edit"}}
 """Airflow's FAB auth manager lets one make roles of one's own: an editor may edit every DAG, and run none."""
@@ -21,6 +21,7 @@ FAB_RIGHTS = RIGHTS | {"editor": {"read", "edit"}}
 _GOOD = {
     "POST /tasks": 201,
     "POST /executions/{execution}/redrive": 409,  # it is still under way
+    "POST /receipts/{token}": 404,  # a link that nobody made
     "GET /push/docs": 200,
     "GET /push/openapi.json": 200,
 }
@@ -45,6 +46,12 @@ CONNECTIONS = (
     {"connection_id": "ceo", "conn_type": "smtp", "host": "mail.example.com", "login": "ceo@example.com"},
     {"connection_id": "books", "conn_type": "postgres", "login": "books", "extra": '{"apps": "*"}'},
     {"connection_id": "shop-mail", "conn_type": "push_email", "extra": '{"apps": "shop, bi"}', "login": "s@shop.cn"},
+    {
+        "connection_id": "push_centrifugo_default",
+        "conn_type": "push_centrifugo",
+        "password": "key",
+        "extra": '{"address": "https://live.example.com", "token_secret": "a secret of the tests, which is long"}',
+    },
     {"connection_id": "crm-mail", "conn_type": "push_email", "extra": '{"apps": "crm"}', "login": "s@crm.cn"},
 )
 
@@ -86,15 +93,19 @@ class Call:
     :param rights: it takes all of them.
     :param effects: that are asked for.
     :param good: the status for those who may.
+    :param login: whether anybody must be logged in.
     """
 
-    def __init__(self, rights: list[str], effects: list[str], good: int) -> None:
+    def __init__(self, rights: list[str], effects: list[str], good: int, *, login: bool = True) -> None:
+        self.login = login
         self.rights = set(rights)
         self.effects = set(effects)
         self.good = good
 
     def expected(self, rights: set[str] | None) -> int:
         """The status for somebody with these rights."""
+        if not self.login:
+            return self.good
         if rights is None:
             return 401
         return self.good if self.rights <= rights else 403
@@ -194,6 +205,7 @@ class Setting:
             config="push_email_default",
             message=self.message,
             page="concepts",
+            token="A" * 32,
         )
         body: Any = None
         if path.startswith("/push/v1/tasks/bulk"):
@@ -206,6 +218,8 @@ class Setting:
             body = {"code": self.code}
         elif "next-executions" in path:
             body = {}
+        elif "tokens" in path:
+            body = {"user": "lilei"}
         headers = {"Accept": "text/csv"} if "csv" in name else {}
         return self.server.call(method, path, body, role=None if role == "nobody" else role, headers=headers)
 
@@ -217,7 +231,8 @@ def _declared(server: ApiServer) -> dict[str, Call]:
         for method, described in methods.items():
             name = f"{method.upper()} {path.removeprefix('/v1')}"
             good = _GOOD.get(name) or min(int(status) for status in described["responses"])
-            calls[name] = Call(described["x-rights"], described["x-effects"], good)
+            login = described.get("security") != []
+            calls[name] = Call(described["x-rights"], described["x-effects"], good, login=login)
     return calls | {
         name: Call([*calls[base].rights], [*calls[base].effects], good) for name, (base, good) in _VARIANTS.items()
     }

@@ -27,7 +27,7 @@ def channels(server: ApiServer) -> Any:
     [
         ("email", "Email", ["subject", "content", "content_type", "template", "attachments"], {"subject"}),
         ("sms", "SMS", ["content", "template_code", "sign_name"], set()),
-        ("websocket", "WebSocket", ["title", "content", "format", "data", "ttl"], set()),
+        ("websocket", "WebSocket", ["title", "content", "format", "data", "ttl", "expect"], set()),
     ],
 )
 def test_fields_of_push_tasks(channels: Any, channel: str, label: str, fields: list[str], required: set[str]) -> None:

@@ -23,7 +23,7 @@ from push_provider.channels.websocket.content import WebsocketContent
 from push_provider.channels.websocket.sender import MESSAGE_BYTES, WebsocketChannel, WebsocketSender
 from push_provider.exceptions import ConfigurationError, ContentError, InvalidTask, ProviderUnavailable
 from push_provider.hooks.centrifugo import PushCentrifugoHook
-from push_provider.marks import message_id
+from push_provider.marks import message_id, receipt_mark
 from push_provider.rendering import compile_content
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def test_each_user_gets_their_own_message(live: Live) -> None:
     assert {user: message["title"] for user, message in live.sent} == {f"u{n}": f"Hello n{n}" for n in (1, 2, 3)}
     (_, message), *_ = live.sent
     at = message.pop("sent_at")
+    assert "acknowledge" not in message  # nobody says where this API server is
     assert datetime.fromisoformat(at).tzinfo is not None
     assert message == {
         "id": message_id(JOB.token, 1),
@@ -101,6 +102,17 @@ def test_how_long_a_message_is_worth_something(live: Live) -> None:
         sender.send(people(1))
     assert live.sent[0][1]["sent_at"] == "2026-11-01T12:00:00.250Z"
     assert live.sent[0][1]["expires_at"] == "2026-11-01T12:01:30.250Z"
+
+
+def test_a_link_to_acknowledge_begins_where_pages_reach_us(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.local:8080/")
+    send(live, people(1))
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com/")
+    send(live, [Delivery(2, "u2", {"name": "n"})])
+    begins = ["http://airflow.local:8080", "https://push.example.com"]
+    assert [message["acknowledge"] for _, message in live.sent] == [
+        f"{url}/push/v1/receipts/{receipt_mark(JOB.token, number)}" for number, url in enumerate(begins, 1)
+    ]
 
 
 def test_a_ttl_that_is_longer_than_the_history_is_refused(live: Live) -> None:
@@ -172,6 +184,7 @@ def test_content_that_cannot_be_made_fails_its_recipient_alone(live: Live, field
         ({"title": None}, "content: give title, content or data"),
         ({"title": "a\nb"}, "title: must be one line"),
         ({"ttl": 0}, "ttl: must be more than 0 seconds"),
+        ({"expect": "acknowledged"}, "ttl: say how long an acknowledgement may take"),
         ({"ttl": 90000}, "ttl: must be a number of seconds from 0 to 86400"),
         ({"format": "html"}, "format: "),
         ({"content_type": "text"}, "content_type: belongs to channel email; leave it out"),

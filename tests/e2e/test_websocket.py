@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from live import Live, listening
+import pytest
+from live import Live, listening, node
+
+# The module that takes the docs apart is beside the tests of the docs.
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+import pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-import pytest
 
 
 @pytest.fixture
@@ -48,6 +53,27 @@ def test_apply_reaches_who_is_there_and_later_who_was_not(
         late.tell(do="history", users=["cem"])
         late.await_count("history", 1)
         assert late.of("history")[0]["titles"] == ["live-apply 1"]
+
+
+def test_the_page_of_the_docs_acknowledges_what_it_gets(platform: Any, there: Live, tmp_path: Path) -> None:
+    status, made = platform.call("/push/v1/websocket/tokens", {"user": "lilei"})
+    assert status == 200
+    (script,) = pages.Pages(("docs/en/websocket.md",)).blocks("javascript")
+    command = node(tmp_path / "page", script, made["url"], made["channel"], made["token"])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        file = tmp_path / "ack.json"
+        file.write_text(json.dumps(task("live-ack", recipients=["lilei", "nobody"], ttl=600, expect="acknowledged")))
+        platform.push("apply", str(file))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "live-ack 1 *lilei*\n"
+
+        def settled() -> bool | None:
+            rows = platform.push("deliveries", "--task", "live-ack")
+            states = {row["recipient"]: row["state"] for row in rows}
+            return states == {"lilei": "delivered", "nobody": "sent"} or None
+
+        platform.eventually(settled, "an acknowledgement on record")
+        process.kill()
 
 
 def test_rest_and_kafka_start_executions(platform: Any, clients: Any) -> None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import text
 
 from push_provider.channels.reading import parse
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.ledger import definitions, deliveries, planning, sending
+from push_provider.ledger import acknowledgements, definitions, deliveries, planning, sending
+from push_provider.ledger.acknowledgements import Taken
+from push_provider.marks import read_receipt_mark
 from push_provider.operators.push import WebsocketPushOperator
+from push_provider.operators.receipts import ReceiptsOperator
 
 if TYPE_CHECKING:
     from live import Live
@@ -70,8 +74,8 @@ def test_what_a_process_that_died_had_published_is_not_published_again(
     from push_provider.rendering import compile_content
 
     channel = get_channel("websocket")
-    with sending.held(ledger, "w", plan.id, on_unknown="resend"):
-        claimed = sending.claim(ledger, plan.id, 60)
+    with sending.held(ledger, "w", plan.id, on_unknown="resend") as lease:
+        claimed = sending.claim(lease, 60)
         content = compile_content(plan.task, plan.templates)
         with channel.open(channel.connection(None), content, Job(plan.id, plan.token)) as sender:
             sender.send(claimed[:40])  # killed before anything was on record
@@ -112,6 +116,41 @@ def test_what_concerns_all_ends_with_one_message(
     assert set(states(ledger).values()) == {"failed"}
     live.connect(monkeypatch)
     assert execute()["sent"] == 1200
+
+
+def test_who_has_not_acknowledged_in_time_has_not_got_it(
+    ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.connect(monkeypatch)
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
+    apply(ledger, recipients=["ann", "bob"], ttl=60, expect="acknowledged")
+    assert execute()["sent"] == 2
+    links = {user: message["acknowledge"] for user, message in live.sent}
+    mark = read_receipt_mark(links["ann"].rsplit("/", 1)[1])
+    assert mark is not None
+    assert acknowledgements.take(ledger, [mark], now=datetime.now(UTC)) == [Taken.YES]
+    ask = ReceiptsOperator(task_id="ask").execute
+    assert ask({})["asked"] == 0  # type: ignore[typeddict-item]
+    with ledger.begin() as connection:
+        late = "UPDATE push_delivery SET receipt_due = receipt_due - interval '60 seconds'"
+        assert connection.execute(text(f"{late} WHERE receipt_due IS NOT NULL")).rowcount == 1
+    assert ask({})["failed"] == 1  # type: ignore[typeddict-item]
+    assert states(ledger) == {"ann": "delivered", "bob": "failed"}
+    (row,) = deliveries.find(ledger, state="failed", limit=10)
+    assert (row.error_code, row.error_text) == ("unacknowledged", "Nobody acknowledged it within its ttl")
+    # What comes too late changes nothing.
+    mark = read_receipt_mark(links["bob"].rsplit("/", 1)[1])
+    assert mark is not None
+    assert acknowledgements.take(ledger, [mark], now=datetime.now(UTC)) == [Taken.YES]
+    assert states(ledger)["bob"] == "failed"
+
+
+def test_without_that_nobody_is_asked(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.connect(monkeypatch)
+    apply(ledger, recipients=["ann"], ttl=60)
+    execute()
+    with ledger.begin() as connection:
+        assert connection.execute(text("SELECT receipt_due FROM push_delivery")).scalars().all() == [None]
 
 
 def test_a_trigger_names_users_and_variables(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,12 @@ from push_provider.api import (
     perimeter,
     preview,
     problems,
+    receipts,
     rejected,
     stats,
     tasks,
     triggers,
+    websocket_tokens,
 )
 from push_provider.api.guards import sessions
 from push_provider.exceptions import PushError
@@ -58,6 +60,8 @@ _TAGS = {
     "Deliveries": "The recipients of executions: who got what",
     "Configurations": "The accounts that send",
     "Rejected messages": "Kafka messages that could not be used",
+    "Receipts": "Those who got a message say so",
+    "WebSocket": "Tokens by which pages and apps connect",
     "Channels": "How messages reach people, and what each channel's forms ask for",
     "Statistics": "Counts over time",
     "Help": "The documentation's pages",
@@ -101,8 +105,10 @@ def create_app() -> FastAPI:
         stats,
         me,
         help_pages,
+        websocket_tokens,
     ):
         app.include_router(module.router, prefix="/v1", dependencies=[rate])
+    app.include_router(receipts.router, prefix="/v1")  # who acknowledges is not logged in
     app.include_router(docs.router)
     app.include_router(page.router)
     problems.register(app, login=docs.login)

@@ -59,13 +59,16 @@ class Right(StrEnum):
     """To edit connections."""
     TEST_CONFIGS = "test configurations"
     """To read and to create connections."""
+    TOKENS = "make tokens"
+    """To make tokens by which clients connect as any user: role Admin, and whom ``[push] token_minters`` names."""
 
 
-def needs(*rights: Right, effects: Iterable[Effect] = ()) -> Callable[[_Call], _Call]:
+def needs(*rights: Right, effects: Iterable[Effect] = (), login: bool = True) -> Callable[[_Call], _Call]:
     """Declare what a call takes. OpenAPI shows it, and the table of roles is generated from it.
 
     :param rights: all of them; none: whoever is logged in.
     :param effects: of the push tasks that it brings in, each of which must be allowed as well.
+    :param login: whether anybody must be logged in at all.
     """
 
     def declare(call: _Call) -> _Call:
@@ -73,6 +76,7 @@ def needs(*rights: Right, effects: Iterable[Effect] = ()) -> Callable[[_Call], _
             "x-rights": [right.value for right in rights],
             "x-effects": [effect.value for effect in effects],
         }
+        call.__push_login__ = login  # type: ignore[attr-defined]
         return call
 
     return declare
@@ -81,6 +85,12 @@ def needs(*rights: Right, effects: Iterable[Effect] = ()) -> Callable[[_Call], _
 def declared(call: Any) -> dict[str, list[str]]:
     """What :func:`needs` has declared of a call."""
     found: dict[str, list[str]] = call.__push_needs__
+    return found
+
+
+def needs_login(call: Any) -> bool:
+    """Whether :func:`needs` has declared that somebody must be logged in."""
+    found: bool = call.__push_login__
     return found
 
 
@@ -184,6 +194,7 @@ class Caller:
             Right.READ_CONFIGS: may_connections("GET"),
             Right.EDIT_CONFIGS: may_connections("PUT"),
             Right.TEST_CONFIGS: may_connections("GET", "POST"),
+            Right.TOKENS: self._may_tokens(),
         }
         return [right for right in Right if held[right]]
 
@@ -269,6 +280,18 @@ class Caller:
         """
         if not get_auth_manager().is_authorized_connection(method="GET", user=self.user):
             raise Problem(403, "forbidden", "Your role may not see sender configurations, which are connections.")
+
+    def require_tokens(self) -> None:
+        """The caller must be allowed to make tokens by which clients connect as any user.
+
+        :raises Problem: 403.
+        """
+        if not self._may_tokens():
+            raise Problem(403, "forbidden", "You may not make tokens; [push] token_minters names those who may.")
+
+    def _may_tokens(self) -> bool:
+        # Airflow has no permission that means it, and nobody should have it by chance.
+        return _ADMIN in self._roles or any(self._is(*who) for who in settings.token_minters())
 
     def require_any_read(self, entity: DagAccessEntity | None = None) -> None:
         """The caller must be allowed to see some DAG, or runs of some DAG.

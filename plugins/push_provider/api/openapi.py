@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from push_provider.api.guards import declared
+from push_provider.api.guards import declared, needs_login
 from push_provider.api.problems import MEDIA_TYPE, ProblemDetails
 from push_provider.channels import registry
+from push_provider.channels.websocket.tokens import TokenRequest
 from push_provider.contract import CODE_PATTERN, Outlook, PushTask, Trigger
 from push_provider.exceptions import FieldError
 
@@ -146,10 +147,13 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
         tags=app.openapi_tags,
         license_info=app.license_info,
     )
+    open_: list[dict[str, Any]] = []
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods:
                 schema["paths"][route.path][method.lower()] |= declared(route.endpoint)
+                if not needs_login(route.endpoint):
+                    open_.append(schema["paths"][route.path][method.lower()])
     components = schema["components"]
     components["schemas"] |= _contract()
     for model, field, what in (
@@ -172,6 +176,8 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
                 # A problem has a type of its own, and no other answer has.
                 if MEDIA_TYPE in content:
                     content.pop("application/json", None)
+    for operation in open_:
+        operation["security"] = []
     return schema
 
 
@@ -207,7 +213,9 @@ def _contract() -> dict[str, Any]:
         outlook["properties"][name]["description"] = _FIELDS[name]
     outlook["properties"]["count"]["description"] = "How many times are wanted"
     outlook["examples"] = [{"schedule": TASK_EXAMPLE["schedule"], "execution": TASK_EXAMPLE["execution"]}]
-    for model in (*schemas.values(), task, trigger, outlook):
+    token = add(TokenRequest)
+    token["examples"] = [{"user": "lilei", "seconds": 600}]
+    for model in (*schemas.values(), task, trigger, outlook, token):
         _say_defaults(model)
     schemas["JsonValue"] = {"description": "Any JSON"}
     schemas["Schedule"] = _lift(task["properties"], "schedule")
@@ -222,6 +230,7 @@ def _contract() -> dict[str, Any]:
         "SchedulePatch": _partial(_variants(schemas, schemas["Schedule"]), "kind"),
         "Trigger": trigger,
         "Outlook": outlook,
+        "TokenRequest": token,
         "PreviewOfTask": _object({"task": _ref("PushTask"), **deepcopy(trigger["properties"])}, "task"),
         "PreviewOfCode": _object({"code": _CODE, **deepcopy(trigger["properties"])}, "code"),
         "PreviewRequest": {

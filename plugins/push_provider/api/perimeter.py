@@ -6,6 +6,7 @@ asks nobody for a login.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,6 +26,10 @@ _ELSEWHERE = (
     "'Authorization: Bearer …' and sends no cookie. If this is your own page behind a proxy, set [api] base_url to the "
     "address that people open; for pages of other sites there is [api] access_control_allow_origins."
 )
+
+_OPEN = re.compile(r"(?:/push)?/v1/receipts/[^/]*")
+"""What acts on a link of its own and on no login: a page of another site may ask for it, and does nothing in anybody's
+name."""
 
 
 def asks_for_login() -> bool:
@@ -50,6 +55,7 @@ class OwnOrigin:
             scope["type"] == "http"
             and scope["method"] not in origins.SAFE_METHODS
             and origins.is_from_elsewhere(Headers(scope=scope), scope["scheme"], self._trusted)
+            and not _OPEN.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
         ):
             await Problem(403, "cross-origin", _ELSEWHERE).response()(scope, receive, send)
         else:

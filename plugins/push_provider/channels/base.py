@@ -225,6 +225,10 @@ class Channel(ABC):
         :raises ProviderUnavailable: the provider had to be asked first, and cannot be reached.
         """
 
+    def receipt_seconds(self, task: Any) -> float | None:  # noqa: ARG002  (not each channel looks at it)
+        """Seconds after a claim of this task at which its receipt is first asked for; None: never."""
+        return self.receipt_after
+
     def receipts(self, connection: Connection) -> ReceiptReader:
         """Give what reads receipts through this sender configuration.
 

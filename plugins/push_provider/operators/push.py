@@ -285,8 +285,8 @@ class BasePushOperator(BaseOperator):
         default = None
         if plan.task.config is None:
             default = patience(lambda: defaults.of(lease.engine, channel.name)) or channel.default_connection
-        receipts: dict[str, Any] = {"receipt_after": channel.receipt_after}
-        if channel.receipt_after is not None:
+        receipts: dict[str, Any] = {"receipt_after": channel.receipt_seconds(plan.task)}
+        if receipts["receipt_after"] is not None:
             receipts["config"] = default
         progress = _Progress(self.log)
 

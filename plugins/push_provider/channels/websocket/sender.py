@@ -2,7 +2,7 @@
 
 What clients get is one JSON object: ``id``, by which they know a message that they have had; ``title``, ``content``
 with ``format``, and ``data``, as far as the push task has them; ``sent_at``, and ``expires_at`` if it has a
-``ttl``.
+``ttl``; and ``acknowledge``, a link that whoever got it may POST to.
 """
 
 from __future__ import annotations
@@ -16,19 +16,32 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from push_provider import written
-from push_provider.channels.base import Channel, Delivery, Job, Outcome, Result, Sender, not_begun
+from push_provider import settings, written
+from push_provider.channels.base import (
+    Channel,
+    Delivery,
+    Fate,
+    Job,
+    Outcome,
+    Question,
+    Receipt,
+    ReceiptReader,
+    Result,
+    Sender,
+    not_begun,
+)
 from push_provider.channels.websocket.calls import Calls
 from push_provider.channels.websocket.centrifugo_client import BATCH, BATCH_BYTES, CentrifugoClient, Publication
 from push_provider.channels.websocket.centrifugo_config import DEFAULT_CONNECTION
 from push_provider.exceptions import ContentError
-from push_provider.marks import message_id
+from push_provider.marks import message_id, receipt_mark
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from push_provider.channels.websocket.content import WebsocketContent
+    from push_provider.channels.websocket.task import WebsocketTask
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +87,23 @@ class WebsocketChannel(Channel):
             )
         return WebsocketSender(CentrifugoClient(config), content, job)
 
+    def receipt_seconds(self, task: WebsocketTask) -> float | None:
+        """When it is over: only where the task expects an acknowledgement."""
+        if task.expect != "acknowledged" or task.ttl is None:
+            return None
+        return task.ttl.total_seconds()
+
+    def receipts(self, connection: Connection) -> ReceiptReader:  # noqa: ARG002  (Centrifugo is not asked)
+        """What says of those who have not acknowledged in time that they have not."""
+        return _Unacknowledged()
+
+
+class _Unacknowledged(ReceiptReader):
+    def read(self, questions: Sequence[Question]) -> list[Receipt]:
+        # Asked for the first time when the ttl is over, and of what was acknowledged nothing is asked.
+        words = "Nobody acknowledged it within its ttl"
+        return [Receipt(one.id, Fate.FAILED, "unacknowledged", words) for one in questions]
+
 
 class WebsocketSender(Sender):
     """Publishes the messages of one execution.
@@ -104,6 +134,8 @@ class WebsocketSender(Sender):
         self._outcomes: list[Outcome] = []
         self._left: dict[int, None] = {}
         """Those of the chunk for which no call was begun, by their ids."""
+        public = settings.public_url()
+        self._links = f"{public}/push/v1/receipts" if public else ""
         self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
@@ -166,7 +198,7 @@ class WebsocketSender(Sender):
         try:
             rendered = self._content.render(delivery.to, delivery.variables)
             key = message_id(self._job.token, delivery.id)
-            data = _encoded({"id": key, **rendered, **self._times(now)})
+            data = _encoded({"id": key, **rendered, **self._times(now), **self._link(delivery)})
         except ContentError as error:
             self._fail(delivery, str(error)[:500])
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
@@ -178,6 +210,11 @@ class WebsocketSender(Sender):
     def _fail(self, delivery: Delivery, why: str) -> None:
         del self._left[delivery.id]
         self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", why))
+
+    def _link(self, delivery: Delivery) -> dict[str, str]:
+        if not self._links:
+            return {}
+        return {"acknowledge": f"{self._links}/{receipt_mark(self._job.token, delivery.id)}"}
 
     def _times(self, now: datetime) -> dict[str, str]:
         times = {"sent_at": _moment(now)}

@@ -41,6 +41,10 @@ class WebsocketTask(PushTask):
         description="seconds that the message is worth something, at most as long as the configuration's history; "
         "left out, as long as that",
     )
+    expect: Literal["published", "acknowledged"] = Field(
+        default="published",
+        description="`acknowledged`: a message that its page has not acknowledged when the `ttl` ends has failed",
+    )
 
     @staticmethod
     def address(text: str) -> str:
@@ -61,6 +65,8 @@ class WebsocketTask(PushTask):
             yield FieldError("content", "give title, content or data: the message would be empty")
         if self.ttl == timedelta(0):
             yield FieldError("ttl", "must be more than 0 seconds, or left out")
+        if self.expect == "acknowledged" and self.ttl is None:
+            yield FieldError("ttl", "say how long an acknowledgement may take, in seconds like 3600")
 
 
 def user_id(text: str) -> str:

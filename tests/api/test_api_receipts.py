@@ -1,0 +1,159 @@
+"""The link in a message, and tokens for clients: who may what, from where, and how often."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from push_provider.api.acknowledging import Allowance
+from push_provider.marks import receipt_mark
+from sandbox.centrifugo_account import TOKEN_SECRET
+
+if TYPE_CHECKING:
+    from api_server import ApiServer
+
+CENTRIFUGO = {
+    "connection_id": "live",
+    "conn_type": "push_centrifugo",
+    "password": "api key",
+    "extra": json.dumps({"address": "https://live.example.com", "token_secret": TOKEN_SECRET, "namespace": "push"}),
+}
+
+
+class Sent:
+    """An execution whose messages are sent, as far as the ledger knows."""
+
+    def __init__(self, server: ApiServer, users: list[str]) -> None:
+        self.server = server
+        fields: dict[str, Any] = {"title": "t", "subject": None, "content": None, "content_type": None}
+        self.code = server.create(channel="websocket", known=True, **fields, recipients=users)
+        begun = server.push("POST", f"/tasks/{self.code}/trigger")
+        assert begun.status == 202, begun
+        execution = begun.json["execution"]
+        server.rows(
+            "UPDATE push_delivery SET state = 'sent', tried_at = now(), sent_at = now() WHERE execution_id = :id "
+            "RETURNING id",
+            id=execution,
+        )
+        (row,) = server.rows("SELECT replace(token::text, '-', '') FROM push_execution WHERE id = :id", id=execution)
+        self.token = row[0]
+        query = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id"
+        self.deliveries = [one[0] for one in server.rows(query, id=execution)]
+
+    def link(self, number: int) -> str:
+        return f"/push/v1/receipts/{receipt_mark(self.token, self.deliveries[number])}"
+
+    @property
+    def states(self) -> dict[str, str]:
+        items = self.server.push("GET", "/deliveries", task=self.code).json["items"]
+        return {item["recipient"]: item["state"] for item in items}
+
+
+@pytest.fixture(scope="module")
+def sent(server: ApiServer) -> Sent:
+    return Sent(server, ["ann", "bob", "cem"])
+
+
+# --- acknowledging --------------------------------------------------------------------------------------
+
+
+def test_a_link_acts_without_a_login_once_and_from_any_site(server: ApiServer, sent: Sent) -> None:
+    elsewhere = {"Origin": "https://shop.example.com", "Sec-Fetch-Site": "cross-site"}
+    for _ in range(2):
+        answer = server.call("POST", sent.link(0), role=None, headers=elsewhere)
+        assert (answer.status, answer.data) == (204, b"")
+        assert answer.headers["access-control-allow-origin"] == "*"
+    assert sent.states == {"ann": "delivered", "bob": "sent", "cem": "sent"}
+
+
+@pytest.mark.parametrize("change", ["another's number", "one character", "too short", "empty", "cut", "GET"])
+def test_a_link_that_is_altered_changes_nothing_and_tells_nothing(server: ApiServer, sent: Sent, change: str) -> None:
+    link = sent.link(1)
+    head, mark = link.rsplit("/", 1)
+    altered = {
+        "another's number": f"{head}/{sent.link(2).rsplit('/', 1)[1][:10]}{mark[10:]}",
+        "one character": link[:-1] + ("A" if link[-1] != "A" else "B"),
+        "too short": link[:-1],
+        "empty": f"{head}/",
+        "cut": f"{head}/{'_' * 32}",
+    }.get(change, link)
+    before = sent.states
+    answer = server.call("GET" if change == "GET" else "POST", altered, role=None)
+    assert answer.status in (404, 405, 422)
+    said = answer.data.decode().replace(mark, "")
+    assert not any(word in said for word in ("bob", "cem", sent.code, sent.token))
+    assert sent.states == before
+
+
+def test_many_at_once_are_all_on_record(server: ApiServer) -> None:
+    many = Sent(server, [f"u{number}" for number in range(200)])
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda n: server.call("POST", many.link(n), role=None).status, range(200)))
+    assert set(statuses) == {204}
+    (row,) = server.rows("SELECT delivered FROM push_execution WHERE task_code = :code", code=many.code)
+    assert row[0] in (0, 200)  # it is under way, and counted when it ends
+    states = server.rows("SELECT DISTINCT state FROM push_delivery WHERE id = ANY (:ids)", ids=many.deliveries)
+    assert [one[0] for one in states] == ["delivered"]
+
+
+def test_each_address_has_an_allowance_of_its_own() -> None:
+    now = [0.0]
+    allowance = Allowance(lambda: now[0])
+    assert [allowance.use("a", 2) for _ in range(20)] == [0.0] * 20
+    assert allowance.use("a", 2) == 0.5
+    assert allowance.use("b", 2) == 0.0
+    now[0] += 1
+    assert [allowance.use("a", 2) for _ in range(2)] == [0.0, 0.0]
+    assert allowance.use("a", 2) > 0
+
+
+# --- tokens ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def live(server: ApiServer) -> str:
+    answer = server.call("POST", "/api/v2/connections", CENTRIFUGO)
+    assert answer.status == 201, answer
+    return CENTRIFUGO["connection_id"]
+
+
+def test_a_token_is_its_user_s_for_its_time(server: ApiServer, live: str) -> None:
+    answer = server.push("POST", "/websocket/tokens", {"user": "lilei", "config": live, "seconds": 600})
+    assert answer.status == 200, answer
+    claims = jwt.decode(answer.json["token"], TOKEN_SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "lilei"
+    assert claims["exp"] - claims["iat"] in (599, 600)
+    assert answer.json["url"] == "wss://live.example.com/connection/websocket"
+    assert answer.json["channel"] == "push:#lilei"
+    assert TOKEN_SECRET not in answer.data.decode()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 422, "user"),
+        ({"user": "a b"}, 422, "user"),
+        ({"user": "a", "seconds": 1}, 422, "seconds"),
+        ({"user": "a", "seconds": 10**9}, 422, "seconds"),
+        ({"user": "a", "admin": True}, 422, "admin"),
+        ({"user": "a", "config": "nothing"}, 404, None),
+        ({"user": "a", "config": "push_email_default"}, 409, None),
+    ],
+)
+def test_tokens_that_are_refused(server: ApiServer, live: str, body: Any, status: int, field: str | None) -> None:
+    mail = {"connection_id": "push_email_default", "conn_type": "push_email", "host": "127.0.0.1", "login": "a@b.cn"}
+    server.call("POST", "/api/v2/connections", mail)
+    answer = server.push("POST", "/websocket/tokens", body)
+    assert answer.status == status, answer
+    assert answer.fields == ([field] if field else [])
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("user", 403), ("op", 403), (None, 401)])
+def test_nobody_reads_others_messages_by_chance(server: ApiServer, live: str, role: str | None, status: int) -> None:
+    body = {"user": "a", "config": live}
+    answer = server.call("POST", "/push/v1/websocket/tokens", body, role=role)
+    assert answer.status == status
