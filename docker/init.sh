@@ -15,6 +15,15 @@ if ! airflow connections get kafka_default >/dev/null 2>&1; then
   airflow connections import "$file"
   rm "$file"
 fi
+if ! airflow connections get push_centrifugo_default >/dev/null 2>&1; then
+  file=$(mktemp --suffix .json)
+  printf '{"push_centrifugo_default": {"conn_type": "push_centrifugo", "password": "%s", "port": 8000, "extra_dejson":
+    {"address": "http://centrifugo:8000", "allow_http": true, "token_secret": "%s",
+    "client_url": "ws://127.0.0.1:%s/connection/websocket"}}}' \
+    "$PUSH_CENTRIFUGO_API_KEY" "$PUSH_CENTRIFUGO_TOKEN_SECRET" "$PUSH_CENTRIFUGO_PORT" > "$file"
+  airflow connections import "$file"
+  rm "$file"
+fi
 if ! airflow connections get push_email_default >/dev/null 2>&1; then
   # The mail catcher (docker compose --profile mail); put your own account in its place.
   airflow connections add push_email_default --conn-type push_email --conn-host mail --conn-port 1025 \

@@ -41,8 +41,8 @@ def operator(folder: Path, channel: str, recipients: Sequence[Any], **fields: An
 
 def _send(engine: Any, code: str, channel: str, recipients: Sequence[Any], fields: dict[str, Any]) -> float:
     from push_provider.channels.reading import parse
+    from push_provider.channels.registry import operator_of
     from push_provider.ledger import definitions
-    from push_provider.operators.push import EmailPushOperator, SmsPushOperator
 
     task = parse({"code": code, "name": "Bench", "channel": channel, "recipients": list(recipients), **fields})
     definitions.apply(engine, task, now=datetime.now(UTC), default_timezone="UTC")
@@ -50,7 +50,7 @@ def _send(engine: Any, code: str, channel: str, recipients: Sequence[Any], field
         run_id=f"run-{code}", conf={}, run_type="manual", logical_date=None, start_date=None, triggering_user_name=None
     )
     context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=1, max_tries=0)}
-    kind = {"email": EmailPushOperator, "sms": SmsPushOperator}[channel]
+    kind = operator_of(channel)
     begun = time.perf_counter()
     result = kind(task_id="send", code=code).execute(context)
     seconds = time.perf_counter() - begun

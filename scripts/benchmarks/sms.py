@@ -62,7 +62,8 @@ class _Gateway:
 @contextmanager
 def _gateway(folder: Path) -> Iterator[_Gateway]:
     smtp, http, sms = free_port(), free_port(), free_port()
-    ports = ["--smtp-port", str(smtp), "--http-port", str(http), "--sms-port", str(sms), "--kafka-port", "0"]
+    ports = ["--smtp-port", str(smtp), "--http-port", str(http), "--sms-port", str(sms)]
+    ports += ["--kafka-port", "0", "--centrifugo-port", "0"]
     command = [sys.executable, "-m", "sandbox", *ports, "--folder", str(folder / "sandbox" / "mails")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

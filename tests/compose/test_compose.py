@@ -121,9 +121,18 @@ def test_env_is_never_committed() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
 
 
+def test_centrifugo_has_what_the_docs_say() -> None:
+    """The namespace of the file is that of the docs, whose configuration the tests run the real Centrifugo with."""
+    page = (ROOT / "docs" / "en" / "websocket.md").read_text()
+    (block,) = [one for one in re.findall(r"```text\n(.*?)```", page, re.DOTALL) if "namespaces" in one]
+    environment = SERVICES["centrifugo"]["environment"]
+    assert json.loads(environment["CENTRIFUGO_CHANNEL_NAMESPACES"]) == json.loads(block)["channel"]["namespaces"]
+    assert SERVICES["centrifugo-2"]["environment"] == environment
+
+
 def test_ports_are_of_this_machine_alone() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 3
+    assert len(ports) == 5
     assert all(port.startswith("127.0.0.1:${") for port in ports)
 
 

@@ -1,23 +1,35 @@
 // Real clients: each user's connection subscribes to that user's channel and says what it gets, a JSON object a line.
-// The first line of stdin is { url, namespace, tokens }; each further one { do: "disconnect" | "connect", users }.
+// The first line of stdin is { url, namespace, tokens, page }; each further one { do: "disconnect" | "connect", users }.
+// With `page` they do as the page of the docs does: they read the history where they cannot catch up, and know a message
+// that they have had.
 import { Centrifuge } from "centrifuge";
 import { createInterface } from "node:readline";
 
 const say = (event, user, more = {}) => process.stdout.write(`${JSON.stringify({ event, user, ...more })}\n`);
 const clients = new Map();
 
-function start(user, token, { url, namespace, options = {} }) {
+function start(user, token, { url, namespace, page = false, options = {} }) {
   const client = new Centrifuge(url, { token, minReconnectDelay: 20, maxReconnectDelay: 500, ...options });
   const subscription = client.newSubscription(`${namespace}:#${user}`);
   client.on("connected", () => say("connected", user));
   client.on("disconnected", ({ code, reason }) => say("disconnected", user, { code, reason }));
   client.on("error", ({ error }) => say("error", user, { code: error.code, message: error.message }));
-  subscription.on("subscribed", ({ wasRecovering, recovered }) =>
-    say("subscribed", user, { wasRecovering, recovered }),
-  );
+  const seen = new Set();
+  let turn = Promise.resolve();
+  const inOrder = (work) => (turn = turn.then(work).catch(() => {})); // cut off meanwhile: it subscribes again
+  const take = ({ data, offset }) => {
+    if (page && seen.has(data.id)) return;
+    seen.add(data.id);
+    say("message", user, { data, offset, at: Date.now() });
+  };
+  subscription.on("subscribed", ({ wasRecovering, recovered }) => {
+    say("subscribed", user, { wasRecovering, recovered });
+    if (page && !recovered)
+      inOrder(async () => (await subscription.history({ limit: 300 })).publications.forEach(take));
+  });
   subscription.on("error", ({ error }) => say("error", user, { code: error.code, message: error.message }));
   subscription.on("unsubscribed", ({ code, reason }) => say("unsubscribed", user, { code, reason }));
-  subscription.on("publication", ({ data, offset }) => say("message", user, { data, offset, at: Date.now() }));
+  subscription.on("publication", (publication) => inOrder(() => take(publication)));
   subscription.subscribe();
   client.connect();
   clients.set(user, { client, subscription });
