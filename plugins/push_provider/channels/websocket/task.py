@@ -26,23 +26,29 @@ class WebsocketTask(PushTask):
     """A push task of channel websocket."""
 
     channel: Literal["websocket"]
-    title: Line | None = Field(default=None, max_length=1000, description="a Jinja template")
+    title: Line | None = Field(default=None, title="Title (标题)", max_length=1000, description="a Jinja template")
     content: str | None = Field(
         default=None, max_length=CONTENT_LIMIT, description="the text itself, a Jinja template of `format`"
     )
     format: Literal["text", "markdown"] = Field(
-        default="text", description="how pages show `content`; in markdown, values of variables stay plain text"
+        default="text",
+        title="Format (格式)",
+        description="how pages show `content`; in markdown, values of variables stay plain text",
     )
     data: Variables = Field(
-        default={}, description="for the page's program, a JSON object; each text in it is a Jinja template"
+        default={},
+        title="Data (数据)",
+        description="for the page's program, a JSON object; each text in it is a Jinja template",
     )
     ttl: Seconds | None = Field(
         default=None,
+        title="Valid for, in seconds (有效期)",
         description="seconds that the message is worth something, at most as long as the configuration's history; "
         "left out, as long as that",
     )
     expect: Literal["published", "acknowledged"] = Field(
         default="published",
+        title="Expect (确认)",
         description="`acknowledged`: a message that its page has not acknowledged when the `ttl` ends has failed",
     )
 
