@@ -29,7 +29,7 @@ class Sent:
 
     def __init__(self, server: ApiServer, users: list[str]) -> None:
         self.server = server
-        fields: dict[str, Any] = {"title": "t", "subject": None, "content": None, "content_type": None}
+        fields: dict[str, Any] = {"title": "t", "subject": None, "content_type": "html"}
         self.code = server.create(channel="websocket", known=True, **fields, recipients=users)
         begun = server.push("POST", f"/tasks/{self.code}/trigger")
         assert begun.status == 202, begun

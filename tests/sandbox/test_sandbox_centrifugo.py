@@ -181,12 +181,12 @@ def test_pings_keep_those_who_answer_and_end_those_who_do_not(tmp_path: Path) ->
 
     from sandbox.centrifugo import Centrifugo, in_thread
 
-    server = Centrifugo(ping=0.2, pong=0.1)
+    server = Centrifugo(ping=1, pong=1)
     with in_thread(server) as address:
         live = Live(address, server)
         with listening(tmp_path / "node", live, ["ann"]) as clients, connect(live.url) as silent:
             silent.send(json.dumps({"id": 1, "connect": {"token": token("bob")}}))
-            assert json.loads(silent.recv())["connect"]["ping"] == 0.2
+            assert json.loads(silent.recv())["connect"]["ping"] == 1
             assert silent.recv() == "{}"
             for _ in silent:
                 pass
