@@ -100,9 +100,11 @@ def test_the_messages_of_others_are_not_behind_all_of_a_task_s_own(
         {"task": other.code, "recipients": ["a@example.com"]},
         {"task": many, "recipients": []},
     )
+    between: list[list[int]] = []
     with transactions(stream.desk.engine) as copied:
-        taken = stream.again(orders)
+        taken = stream.again(orders, between=lambda: between.append([*copied]))
     assert copied == [2, 2, 2, 1]
+    assert between == [[2], [2, 2], [2, 2, 2]]
     with stream.desk.engine.connect() as connection:
         query = "SELECT recipient FROM push_delivery ORDER BY id OFFSET 20 LIMIT 1"
         assert connection.execute(text(query)).scalar_one() == "a@example.com"

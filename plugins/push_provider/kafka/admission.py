@@ -37,11 +37,13 @@ def take(
     *,
     replay: UUID | None = None,
     find: Callable[[str], Connection | None] = find,
+    between: Callable[[], None] = lambda: None,
 ) -> Taken:
     """Take a batch; refused is what a topic may not do, whose content cannot be sent, and what nobody thought of.
 
     :param find: gives the connection of an id; left out, as tasks do.
     :param replay: position of the rejected message that these are, and that is tried again.
+    :param between: called while much of the batch has been taken, and more of it has not.
     :raises LedgerUnavailable: what has not been taken comes again.
     :raises ConfigurationError: a rule of topics cannot be read.
     """
@@ -56,6 +58,7 @@ def take(
         forward_to=settings.dead_letter_topic() or None,
         replay=replay,
         bounds=Bounds(rules.check_app, settings.max_recipients(), partial(open_tasks.limit, engine)),
+        between=between,
     )
 
 

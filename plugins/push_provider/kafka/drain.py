@@ -60,9 +60,9 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     :raises ConfigurationError: the connection or an option has to be changed.
     """
     limit, linger = settings.kafka_batch_size(), settings.kafka_linger()
-    total = Drained(0, 0, 0, 0, 0, 0, _make_runs(engine))
+    runs = _Runs(engine)
+    total = Drained(0, 0, 0, 0, 0, 0, runs.make())
     dead_letters.forward(engine, connection)
-    made_at = time.monotonic()
     with Reader(connection, Topics(settings.kafka_topics())) as reader:
         reader.open()
 
@@ -73,14 +73,14 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
         while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=enough):
             rejected = False
             for count, orders in messages.portions(records, limit):
-                taken = admission.take(engine, orders)
+                taken = admission.take(engine, orders, between=runs.make_if_due)
                 total = _add(total, count, taken)
                 rejected = rejected or bool(taken.rejected)
                 _log(count, taken)
-            full = len(records) == limit
-            if not full or time.monotonic() - made_at > _RUNS_SECONDS:
-                total = total._replace(waiting=_make_runs(engine))
-                made_at = time.monotonic()
+            if len(records) < limit:
+                runs.make()
+            else:
+                runs.make_if_due()
             reader.commit()
             if rejected:
                 dead_letters.forward(engine, connection)
@@ -90,14 +90,28 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
         reader.commit()
     # A task that has just been injected is a DAG in about a second: worth a moment's wait.
     patience = time.monotonic() + _DAG_SECONDS
-    while (waiting := _make_runs(engine)) and total.defined and time.monotonic() < min(patience, until):
+    while (waiting := runs.make()) and total.defined and time.monotonic() < min(patience, until):
         time.sleep(0.3)
     return total._replace(waiting=waiting)
 
 
-def _make_runs(engine: Engine) -> int:
-    """Make the DAG runs of executions that messages have begun; returns how many still wait."""
-    return make_waiting(engine, TaskRuns(), (SOURCE,)).waiting
+class _Runs:
+    """Makes the DAG runs of executions that messages have begun."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._made_at = 0.0
+
+    def make(self) -> int:
+        """Make them; returns how many still wait."""
+        waiting = make_waiting(self._engine, TaskRuns(), (SOURCE,)).waiting
+        self._made_at = time.monotonic()
+        return waiting
+
+    def make_if_due(self) -> None:
+        """Make them unless that was done just now."""
+        if time.monotonic() - self._made_at > _RUNS_SECONDS:
+            self.make()
 
 
 def _add(total: Drained, read: int, taken: Taken) -> Drained:

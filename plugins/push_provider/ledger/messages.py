@@ -138,6 +138,10 @@ class Taken(NamedTuple):
         )
 
 
+def _nothing() -> None:
+    pass
+
+
 def take(
     engine: Engine,
     orders: Sequence[Order],
@@ -148,6 +152,7 @@ def take(
     forward_to: str | None = None,
     replay: UUID | None = None,
     bounds: Bounds = Bounds(),  # noqa: B008  (it never changes)
+    between: Callable[[], None] = _nothing,
 ) -> Taken:
     """Take a batch of messages, all or none, unless one of them raises an error that nobody thought of.
 
@@ -159,6 +164,7 @@ def take(
     :param forward_to: the topic that rejected messages are to be forwarded to.
     :param replay: position of the rejected message that these are, and that is tried again.
     :param bounds: of what they may do.
+    :param between: called after each transaction but the last.
     :raises LedgerUnavailable: what has not been taken comes again.
     """
     unforeseen = Unforeseen(log)
@@ -192,6 +198,7 @@ def take(
             taken = taken.and_then(more)
             if left:
                 waiting.append(left)
+                between()
     return taken
 
 
