@@ -13,15 +13,19 @@ def is_away(error: BaseException) -> bool:
 
     if isinstance(error, PoolTimeout | InterfaceError | psycopg.InterfaceError):
         return True
-    if is_read_only(error):
+    if is_forsaken(error):
         return True
     # Class 54 is about what was asked: a row or a value beyond PostgreSQL's limits (appendix A).
     return isinstance(error, OperationalError | psycopg.OperationalError) and not sqlstate(error).startswith("54")
 
 
-def is_read_only(error: BaseException) -> bool:
-    """Whether an error says that the database takes no changes: it was the first one before another took its place."""
-    return sqlstate(error) == "25006"  # read_only_sql_transaction
+def is_forsaken(error: BaseException) -> bool:
+    """Whether an error says that a connection is of no more use, though the driver does not tell.
+
+    The server takes no changes any more, because another one has taken its place (25006), or has ended a transaction
+    that said nothing for too long (25P03) or took too long (25P04); PostgreSQL, appendix A.
+    """
+    return sqlstate(error) in ("25006", "25P03", "25P04")
 
 
 def sqlstate(error: BaseException) -> str:

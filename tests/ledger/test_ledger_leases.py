@@ -13,7 +13,7 @@ from ledger_desk import Desk, outcome
 from sqlalchemy import text
 
 from push_provider.channels.base import Result
-from push_provider.exceptions import ExecutionBusy, ExecutionTaken, UnknownExecution
+from push_provider.exceptions import ExecutionBusy, ExecutionTaken, LedgerUnavailable, UnknownExecution
 from push_provider.ledger import closing, sending
 from push_provider.ledger.leases import Lease
 from push_provider.ledger.planning import Plan
@@ -159,11 +159,13 @@ def test_whoever_takes_it_over_waits_for_what_its_holder_is_writing(desk: Desk, 
 def test_one_that_is_frozen_in_the_middle_of_writing_keeps_nobody_waiting(desk: Desk, plan: Plan) -> None:
     first = Lease(desk.engine, plan.id, seconds=0.5)
     take(first)
-    with pytest.raises(Exception, match="idle-in-transaction"), first.transaction() as connection:  # noqa: PT012
+    with pytest.raises(LedgerUnavailable, match="idle-in-transaction"), first.transaction() as connection:  # noqa: PT012
         # Waits for the lease's row, and gets it when PostgreSQL has ended the transaction that says nothing.
         with sending.held(desk.engine, desk.code, plan.id, on_unknown="resend", wait=60):
             assert desk.execution(plan).state == "running"
         connection.execute(text("SELECT 1"))
+    with pytest.raises(ExecutionTaken):  # its next attempt
+        first.renew()
 
 
 def test_a_process_that_was_stopped_for_too_long_is_replaced(

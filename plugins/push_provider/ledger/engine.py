@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from push_provider import settings, written
-from push_provider.databases import is_away, is_read_only, sqlstate
+from push_provider.databases import is_away, is_forsaken, sqlstate
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def _engine(url: str) -> Engine:
             "[push] sql_alchemy_conn is no URL. It takes postgresql://user:password@host:port/database; in "
             "user and password write @ as %40, : as %3A, / as %2F and % as %25."
         )
-    event.listen(engine, "handle_error", _leave_standby)
+    event.listen(engine, "handle_error", _forsake)
     # A child must not speak on its parent's connections: it forgets them, without closing them.
     os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
     return engine
 
 
-def _leave_standby(context: ExceptionContext) -> None:
-    """Give up all connections to a server that takes no changes any more: new ones lead to the one in its place."""
-    if is_read_only(context.original_exception):
+def _forsake(context: ExceptionContext) -> None:
+    """Give up connections that are of no more use: new ones lead to the server that is in the place of the former."""
+    if is_forsaken(context.original_exception):
         context.is_disconnect = True
 
 
