@@ -167,6 +167,19 @@ def test_filters_of_deliveries(shelf: Shelf, filters: dict[str, str], count: int
     assert (len(page["items"]), page["total_entries"]) == (count, count)
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/csv"])
+@pytest.mark.parametrize(("part", "found"), [("ONE@PART", 1), ("@part", 2), ("e@p", 1), ("nobody@part", 0)])
+def test_deliveries_by_part_of_an_address(server: ApiServer, part: str, found: int, accept: str) -> None:
+    code = server.create(recipients=["one@part.example", "two@part.example"])
+    assert server.push("POST", f"/tasks/{code}/trigger").status == 202
+    answer = server.push("GET", "/deliveries", task=code, search=part, headers={"Accept": accept})
+    assert (answer.status, answer.data.count(b"@part.example")) == (200, found)
+
+
+def test_a_part_of_an_address_has_three_characters_or_more(server: ApiServer) -> None:
+    assert server.push("GET", "/deliveries", search="@p").fields == ["search"]
+
+
 def test_an_unknown_execution(server: ApiServer) -> None:
     for number in (999_999_999, 2**62):
         answer = server.push("GET", f"/executions/{number}")

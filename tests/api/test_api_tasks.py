@@ -303,6 +303,25 @@ def test_with_a_task_go_the_answers_that_spoke_of_it(server: ApiServer) -> None:
     assert second.json["execution"] != first["execution"]
 
 
+def test_a_retired_task_says_so_and_leads_to_no_dag(server: ApiServer) -> None:
+    code = server.create(known=True)
+    begun = server.push("POST", f"/tasks/{code}/trigger").json
+    server.rows("UPDATE push_execution SET finished_at = now() WHERE id = :id", id=begun["execution"])
+    server.push("POST", f"/tasks/{code}/cancel")
+    server.rows("UPDATE push_task SET retired_at = now() WHERE code = :code", code=code)
+    one = server.push("GET", f"/tasks/{code}").json
+    (listed,) = server.push("GET", "/tasks", search=code).json["items"]
+    for said in (one, listed):
+        assert said["retired_at"] is not None
+        assert (said["status"], said["links"]["dag"]) == ("cancelled", None)
+    (run,) = server.push("GET", "/executions", task=code).json["items"]
+    assert (run["run_id"], run["links"]["run"]) == (begun["run_id"], None)
+    assert server.push("GET", f"/executions/{begun['execution']}").json["links"]["run"] is None
+    assert server.push("POST", f"/tasks/{code}/pause").status == 200
+    back = server.push("GET", f"/tasks/{code}").json
+    assert (back["retired_at"], back["links"]["dag"]) == (None, f"/dags/push__{code}")
+
+
 # --- in bulk ----------------------------------------------------------------------------------------------
 
 

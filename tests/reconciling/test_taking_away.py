@@ -58,7 +58,7 @@ class Desk:
 
     def take_away(self) -> set[str]:
         """The push tasks that have a DAG after a pass."""
-        self.reconciler._take_away(self.ledger)
+        self.reconciler._compare_dags(self.ledger)
         with self.metadata.connect() as connection:
             return {dag.removeprefix("push__") for dag in connection.scalars(text("SELECT dag_id FROM dag"))}
 

@@ -106,8 +106,7 @@ class Reconciler:
             self._refuse_future,
             partial(self._close_executions, engine),
             partial(self._unplanned, engine),
-            partial(self._bring_back_tasks, engine),
-            partial(self._take_away, engine),
+            partial(self._compare_dags, engine),
             self._bring_back_system,
             self._free,
             self._bring_pools,
@@ -148,11 +147,19 @@ class Reconciler:
 
     # --- DAGs -----------------------------------------------------------------------------------------
 
-    def _bring_back_tasks(self, engine: Engine) -> None:
-        wanted = {shard: tasks for shard, (tasks, built) in shards.filled(engine).items() if built}
+    def _compare_dags(self, engine: Engine) -> None:
+        filled = shards.filled(engine)
         bundle = dag_rows.push_bundle()
         with self._sessions() as session:
             there = dag_rows.files(session, bundle)
+        self._bring_back_tasks(engine, bundle, filled, there)
+        self._take_away(engine, bundle, filled, there)
+
+    def _bring_back_tasks(
+        self, engine: Engine, bundle: str, filled: Mapping[int, shards.Shard], there: dag_rows.Files
+    ) -> None:
+        wanted = {shard: tasks for shard, (tasks, built) in filled.items() if built}
+        with self._sessions() as session:
             lacking = {
                 dag_rows.File(bundle, shard_file(shard)): shard
                 for shard, count in wanted.items()
@@ -171,16 +178,18 @@ class Reconciler:
                             dag_rows.add_paused(session, dag, file)
                     dag_rows.ask_for(session, file)
 
-    def _take_away(self, engine: Engine) -> None:
+    def _take_away(
+        self, engine: Engine, bundle: str, filled: Mapping[int, shards.Shard], there: dag_rows.Files
+    ) -> None:
         """Take DAGs out of Airflow that no push task is for; some in each pass, and with the next pass the others."""
-        wanted = {shard_file(shard): tasks for shard, (tasks, _) in shards.filled(engine).items()}
-        bundle = dag_rows.push_bundle()
+        wanted = {shard_file(shard): tasks for shard, (tasks, _) in filled.items()}
+        too_full = [path for path, count in there.all.items() if count > wanted.get(path, 0)]
+        if not too_full:
+            return
+        # By lot: files of which nothing can go just now must not keep others waiting.
+        some = random.sample(too_full, min(len(too_full), _FILES_AT_ONCE))
         with self._sessions() as session:
-            there = dag_rows.files(session, bundle)
-            too_full = [path for path, count in there.all.items() if count > wanted.get(path, 0)]
-            # By lot: files of which nothing can go just now must not keep others waiting.
-            some = random.sample(too_full, min(len(too_full), _FILES_AT_ONCE))
-            ids = dag_rows.of_files(session, bundle, some) if some else []
+            ids = dag_rows.of_files(session, bundle, some)
         codes = {dag.removeprefix(DAG_PREFIX) for dag in ids}
         idle = sorted(codes - shards.live(engine, codes))[:_AT_ONCE]
         if not idle:
