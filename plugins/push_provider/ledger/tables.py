@@ -311,12 +311,12 @@ push_address = Table(
     Column("address", Text, primary_key=True),
     comment="Each address of deliveries once, so that they are found by part of one",
 )
+# With a list of what is new, which each search reads from end to end: without it a new address took half a millisecond.
 Index(
     "push_address_part_ix",
     func.lower(push_address.c.address).label("part"),
     postgresql_using="gin",
     postgresql_ops={"part": "gin_trgm_ops"},
-    postgresql_with={"fastupdate": "off"},
 )
 
 push_upkeep = Table(

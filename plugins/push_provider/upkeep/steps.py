@@ -20,7 +20,7 @@ def steps(now: datetime | None = None) -> list[Step]:
     found = [Step("push tasks retired", partial(retiring.retire, before=now - settings.retire_after()), 1000)]
     if (kept := settings.retention_days()) is not None:
         found.append(Step("executions dropped", partial(dropping.drop_old, before=now - kept), 200))
-    found.append(Step("deliveries gone through for their addresses", known_addresses.note, 5000))
+    found.append(Step("deliveries gone through for their addresses", known_addresses.note, 1000))
     found.append(Step("deliveries deleted", dropping.clear, 5000))
     found.append(Step("answers forgotten", answers.forget_old, 2000))
     if (kept := settings.rejected_days()) is not None:
