@@ -95,8 +95,11 @@ class Centrifugo:
         )
 
     def cut(self, user: str | None = None) -> int:
-        """Cut clients off without a word, as a network does: those of one user, or all; returns how many."""
-        cut = [client for client in self._clients if user in (None, client.session.user)]
+        """Cut clients off without a word, as a network does: those of one user, or all; returns how many.
+
+        Any thread may ask.
+        """
+        cut = [client for client in tuple(self._clients) if user in (None, client.session.user)]
         for client in cut:
             client.end(Disconnect(1012, "cut"))
         return len(cut)
@@ -191,12 +194,16 @@ class _Client:
         self._ping = ping
         self._pong = pong
         self._frames: asyncio.Queue[bytes] = asyncio.Queue()
-        self._ended: asyncio.Future[Disconnect] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Disconnect] = self._loop.create_future()
         self._heard = time.monotonic()
         self.session = Session(streams, self._put, ping=ping)
 
     def end(self, disconnect: Disconnect) -> None:
-        """Close the connection."""
+        """Close the connection. Any thread may ask."""
+        self._loop.call_soon_threadsafe(self._end, disconnect)
+
+    def _end(self, disconnect: Disconnect) -> None:
         if not self._ended.done():
             self._ended.set_result(disconnect)
 

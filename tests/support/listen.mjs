@@ -5,11 +5,20 @@
 import { Centrifuge } from "centrifuge";
 import { createInterface } from "node:readline";
 
+const PATIENCE = 30_000;
+const TOGETHER = 50;
+
 const say = (event, user, more = {}) => process.stdout.write(`${JSON.stringify({ event, user, ...more })}\n`);
 const clients = new Map();
 
 function start(user, token, { url, namespace, page = false, options = {} }) {
-  const client = new Centrifuge(url, { token, minReconnectDelay: 20, maxReconnectDelay: 500, ...options });
+  const client = new Centrifuge(url, {
+    token,
+    timeout: PATIENCE, // the machine may be busy with a thousand others
+    minReconnectDelay: 20,
+    maxReconnectDelay: 500,
+    ...options,
+  });
   const subscription = client.newSubscription(`${namespace}:#${user}`);
   client.on("connected", () => say("connected", user));
   client.on("disconnected", ({ code, reason }) => say("disconnected", user, { code, reason }));
@@ -49,7 +58,14 @@ for await (const line of createInterface({ input: process.stdin })) {
   const told = JSON.parse(line);
   if (config === null) {
     config = told;
-    for (const [user, token] of Object.entries(told.tokens)) start(user, token, config);
+    const people = Object.entries(told.tokens);
+    for (let at = 0; at < people.length; at += TOGETHER) {
+      const some = people.slice(at, at + TOGETHER);
+      for (const [user, token] of some) start(user, token, config);
+      if (people.length > TOGETHER) {
+        await Promise.allSettled(some.map(([user]) => clients.get(user).subscription.ready(PATIENCE)));
+      }
+    }
   } else {
     for (const user of told.users) await deeds[told.do](clients.get(user), user);
   }

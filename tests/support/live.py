@@ -151,7 +151,7 @@ def listening(
         try:
             found = Listeners(process)
             found.tell(**config)
-            found.await_count("subscribed", len(people.keys() - tokens.keys()))
+            found.await_count("subscribed", len(people.keys() - tokens.keys()), 120)
             yield found
         finally:
             process.kill()
