@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
 from typing import Any
 
 from screens import csv_file, go, picture, settled
-
-from sandbox.centrifugo_account import API_KEY
 
 
 def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
@@ -83,26 +79,6 @@ def test_an_sms_with_its_parameters_as_fields(platform: Any, page: Any) -> None:
     page.locator('[data-state="finished"]').first.wait_for()
     (message, *_) = platform.sms(to="13900139000")
     assert "A-1002" in message["content"]
-
-
-def test_a_message_to_open_pages_by_the_form_that_its_fields_declare(platform: Any, page: Any) -> None:
-    go(page, "tasks/new")
-    form = page.get_by_role("form", name="New push task")
-    form.get_by_label("Name", exact=False).first.fill("Live / 实时")
-    form.get_by_label("Code").fill("page-live")
-    form.get_by_label("Channel").select_option("websocket")
-    form.get_by_label(re.compile("^Title")).fill("Hello {{ name }}")
-    form.get_by_label(re.compile("^Data")).fill('{"order": "{{ order }}"}')
-    form.get_by_label("Recipients, one a line").fill("user\tname\torder\npage-ann\tAnn\tA-1\npage-bob\tBob\tA-2")
-    page.get_by_text("Hello Ann").first.wait_for()
-    form.get_by_role("button", name="Save").click()
-    page.wait_for_url("**/plugin/push/tasks/page-live")
-    page.locator('[data-state="finished"]').first.wait_for()
-    body = json.dumps({"channel": "push:#page-bob", "limit": 10}).encode()
-    request = urllib.request.Request(f"http://{platform.centrifugo}/api/history", body, {"X-API-Key": API_KEY})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        (message,) = [one["data"] for one in json.load(answer)["result"]["publications"]]
-    assert (message["title"], message["data"]) == ("Hello Bob", {"order": "A-2"})
 
 
 def test_a_test_to_me(platform: Any, page: Any) -> None:
