@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from push_provider.addresses import bare
-from push_provider.channels.sms.aliyun_client import NoAnswer, NotSent
 from push_provider.channels.sms.aliyun_codes import meaning
-from push_provider.channels.sms.aliyun_config import (
-    DEFAULT_CONNECTION,
-    DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_REGION,
-    DEFAULT_TIMEOUT,
-    AliyunConfig,
-    TemplateKind,
-)
-from push_provider.connections.fields import Fields, is_loopback
+from push_provider.channels.sms.aliyun_config import DEFAULT_CONNECTION, AliyunConfig, TemplateKind
+from push_provider.connections.aliyun import NoAnswer, NotSent, account_fields
+from push_provider.connections.fields import Fields
 from push_provider.connections.lookup import get_connection
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 
@@ -30,11 +21,10 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Connection
 
-    from push_provider.channels.sms.aliyun_client import AliyunClient, Answer
+    from push_provider.channels.sms.aliyun_client import AliyunClient
+    from push_provider.connections.aliyun import Answer
 
 CONN_TYPE = "push_aliyun_sms"
-MAX_CONNECTIONS = 32
-HTTPS_PORT = 443
 APPROVED_TEMPLATE = "1"
 _TEMPLATE_KINDS = {
     **dict.fromkeys("012", TemplateKind.MAINLAND),  # verification codes, notices, promotions
@@ -42,7 +32,6 @@ _TEMPLATE_KINDS = {
 }
 """TemplateType of GetSmsTemplate
 (https://help.aliyun.com/zh/sms/developer-reference/api-dysmsapi-2017-05-25-getsmstemplate)."""
-_REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
 _PLACEHOLDER = re.compile(r"\$\{\s*([^{}\s]+)\s*\}")
 
 
@@ -75,55 +64,13 @@ def aliyun_config(connection: Connection) -> AliyunConfig:
     if connection.conn_type != CONN_TYPE:
         raise fields.error("type", f"is {connection.conn_type!r}; SMS go through {CONN_TYPE!r}")
     fields.require_enabled()
-    key = fields.login()
-    if not key:
-        raise fields.error("login", "is empty; enter the access key id")
-    if not connection.password:
-        raise fields.error("password", "is empty; enter the access key secret")
-    region = fields.line("region") or DEFAULT_REGION
-    if not _REGION.fullmatch(region):
-        raise fields.error("region", f"is {region!r}; it takes a region id such as {DEFAULT_REGION}")
     kind = fields.choice("template_kind", tuple(kind.value for kind in TemplateKind))
-    endpoint, secure = _endpoint(fields)
     return AliyunConfig(
-        connection=connection.conn_id,
-        access_key_id=key,
-        access_key_secret=bare(connection.password),
+        **account_fields(fields, connection, "dysmsapi.aliyuncs.com"),
         sign_name=fields.line("sign_name"),
         template_code=fields.line("template_code"),
         template_kind=TemplateKind(kind) if kind else None,
-        region=region,
-        endpoint=endpoint,
-        secure=secure,
-        max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
-        timeout=fields.seconds("timeout") or DEFAULT_TIMEOUT,
     )
-
-
-def _endpoint(fields: Fields) -> tuple[str | None, bool]:
-    """Host and port of the endpoint if one is given, and whether to speak HTTPS to it."""
-    text = fields.line("endpoint")
-    if not text:
-        return None, True
-    problem = fields.error(
-        "endpoint", f"is {text!r}; it takes a host such as dysmsapi.aliyuncs.com, or https:// and a host"
-    )
-    url = text if "://" in text else f"https://{text}"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise problem from None
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.path.strip("/") or parts.query:
-        raise problem
-    if any(not (c.isalnum() or c in ".-:") for c in host):
-        raise problem
-    if parts.scheme == "http" and not is_loopback(host):
-        raise fields.error("endpoint", f"is {text!r}; http:// is for this machine only, use https://")
-    host = f"[{host}]" if ":" in host else host
-    if port is None and parts.scheme == "https" and (given := fields.port()) not in (None, HTTPS_PORT):
-        port = given
-    return host if port is None else f"{host}:{port}", parts.scheme == "https"
 
 
 def refusal(config: AliyunConfig, answer: Answer) -> ConfigurationError:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Job, Outcome, Result, not_begun
 from push_provider.channels.sms import out_id
-from push_provider.channels.sms.aliyun_client import Answer, NoAnswer, NotSent
 from push_provider.channels.sms.aliyun_codes import Fault, Meaning, meaning
+from push_provider.connections.aliyun import Answer, NoAnswer, NotSent
 from push_provider.exceptions import ProviderUnavailable, PushError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from push_provider.channels.base import Fate, Question, Receipt, ReceiptReader
 from push_provider.channels.sms import out_id
-from push_provider.channels.sms.aliyun_client import DETAILS_PAGE, NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_client import DETAILS_PAGE
 from push_provider.channels.sms.aliyun_codes import Fault, meaning
+from push_provider.connections.aliyun import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from push_provider.channels.sms.aliyun_client import AliyunClient

@@ -6,6 +6,7 @@ from typing import Any
 
 from push_provider.channels.sms import aliyun_config
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
+from push_provider.connections.aliyun_account import DEFAULT_MAX_CONNECTIONS, DEFAULT_REGION, DEFAULT_TIMEOUT
 
 
 def _push_aliyun_sms() -> dict[str, Any]:
@@ -40,7 +41,7 @@ def _push_aliyun_sms() -> dict[str, Any]:
                 "Region",
                 "Chooses Aliyun's endpoint: cn-hangzhou for mainland China, ap-southeast-1 for Singapore.",
                 kind="string",
-                default=aliyun_config.DEFAULT_REGION,
+                default=DEFAULT_REGION,
             ),
             "endpoint": form_field(
                 "Endpoint",
@@ -51,14 +52,14 @@ def _push_aliyun_sms() -> dict[str, Any]:
                 "Calls at the same time",
                 "For one execution. Lower it if Aliyun answers Throttling.",
                 kind="integer",
-                default=aliyun_config.DEFAULT_MAX_CONNECTIONS,
+                default=DEFAULT_MAX_CONNECTIONS,
                 minimum=1,
             ),
             "timeout": form_field(
                 "Timeout in seconds",
                 "For connecting and for each answer. A call without an answer is never made again by itself.",
                 kind="number",
-                default=int(aliyun_config.DEFAULT_TIMEOUT),
+                default=int(DEFAULT_TIMEOUT),
                 minimum=1,
             ),
             **STANDING,
