@@ -7,7 +7,7 @@ What pages get is JSON, in which no value can be anything but text. In markdown,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,12 @@ from push_provider.content.base import CompiledContent
 from push_provider.content.jinja_allowed import PLAIN_FILTERS, readable
 from push_provider.content.jinja_sandbox import Sandbox
 from push_provider.content.jinja_scales import LIMITS, Limits
+from push_provider.content.json_templates import Render, compiled, one_line, templates_in, tree
 from push_provider.content.patience import Patience
-from push_provider.exceptions import ContentError
 
 if TYPE_CHECKING:
     from push_provider.channels.websocket.task import WebsocketTask
 
-_Values = Mapping[str, Any]
-_Render = Callable[[_Values], Any]
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 """All of ASCII, of which markdown takes a backslash."""
 
@@ -48,17 +46,17 @@ class WebsocketContent(CompiledContent):
         self._push = dict(push)
         self._patience = Patience()
         self._fixed: dict[str, Any] = {}
-        self._programs: dict[str, _Render] = {}
+        self._programs: dict[str, Render] = {}
         plain = Sandbox(dict(_texts(task)), autoescape=False, limits=limits)
         if task.title is not None:
-            self._take("title", _compiled(plain, "title", task.title, _one_line))
+            self._take("title", compiled(plain, "title", task.title, one_line))
         if task.content is not None:
             markdown = task.format == "markdown"
             sandbox = _Markdown({"content": task.content}, limits=limits) if markdown else plain
-            self._take("content", _compiled(sandbox, "content", task.content))
+            self._take("content", compiled(sandbox, "content", task.content))
             self._fixed["format"] = task.format
         if task.data:
-            self._take("data", _tree(plain, "data", task.data))
+            self._take("data", tree(plain, "data", task.data))
 
     def _take(self, name: str, made: Any) -> None:
         (self._programs if callable(made) else self._fixed)[name] = made
@@ -104,55 +102,4 @@ def _texts(task: WebsocketTask) -> Iterator[tuple[str, str]]:
         yield "title", task.title
     if task.content is not None:
         yield "content", task.content
-    yield from _templates("data", task.data)
-
-
-def _templates(where: str, value: Any) -> Iterator[tuple[str, str]]:
-    """The templates of a document, named after their places."""
-    if isinstance(value, str) and "{" in value:
-        yield where, value
-    for key, part in _parts(value):
-        yield from _templates(f"{where}.{key}", part)
-
-
-def _parts(value: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        yield from value.items()
-    elif isinstance(value, list):
-        yield from enumerate(value)
-
-
-def _tree(sandbox: Sandbox, where: str, value: Any) -> Any:
-    """A document as it is, if it is the same for all; else what makes it."""
-    if isinstance(value, str):
-        return _compiled(sandbox, where, value)
-    parts = {key: _tree(sandbox, f"{where}.{key}", part) for key, part in _parts(value)}
-    if not any(callable(part) for part in parts.values()):
-        return value
-
-    def make(values: _Values) -> Any:
-        made = {key: part(values) if callable(part) else part for key, part in parts.items()}
-        return made if isinstance(value, dict) else list(made.values())
-
-    return make
-
-
-def _compiled(sandbox: Sandbox, name: str, source: str, finish: Callable[[str], str] = str) -> str | _Render:
-    """A template that makes text; the text itself where there is nothing to fill in."""
-    if "{" not in source:
-        return _whole(name, finish(source))
-    program = sandbox.program(name)
-    return lambda values: _whole(name, finish(program(values)))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _whole(name: str, text: str) -> str:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ContentError(f"{name}: holds half a character (a lone surrogate)") from error
-    return str(text)
+    yield from templates_in("data", task.data)
