@@ -60,12 +60,18 @@ async def _run(options: argparse.Namespace) -> None:
         store = stack.enter_context(SmsStore(options.folder / "sms", keep=options.keep_sms))
         gateway = SmsGateway(store, dict([access_key()]))
         from sandbox import centrifugo, page, sms_http, smtp
+        from sandbox.aliyun import Products
+        from sandbox.app_aliyun import app_gateway
+        from sandbox.app_store import AppStore
+
+        phones = AppStore()
+        push = app_gateway(phones, dict([access_key()]))
 
         addresses = page.Addresses(smtp=_address(smtp_socket), sms=_address(sms_socket))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
-        await stack.enter_async_context(sms_http.serve(sms_socket, gateway))
+        await stack.enter_async_context(sms_http.serve(sms_socket, Products(gateway, push)))
         await stack.enter_async_context(centrifugo.serve(centrifugo_socket, centrifugo.Centrifugo()))
-        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses))
+        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses, (phones, push)))
         from sandbox import kafka
 
         await stack.enter_async_context(kafka.serve(kafka_socket))
@@ -82,8 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A mail server and an SMS gateway that keep what they get, a page that shows it, Kafka and "
-        "Centrifugo. For development.",
+        description="A mail server, an SMS gateway and app push that keep what they get, a page that shows it, Kafka "
+        "and Centrifugo. For development.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="loopback address to listen on")
@@ -103,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sms-port",
         type=_port,
         default=os.environ.get("PUSH_SANDBOX_SMS_PORT") or "8026",
-        help="port of the SMS gateway; 0 takes a free one (environment: PUSH_SANDBOX_SMS_PORT; its key: "
+        help="port of SMS gateway and app push; 0 takes a free one (environment: PUSH_SANDBOX_SMS_PORT; its key: "
         "PUSH_SANDBOX_SMS_KEY_ID, PUSH_SANDBOX_SMS_KEY_SECRET)",
     )
     parser.add_argument(

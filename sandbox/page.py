@@ -1,4 +1,4 @@
-"""The sandbox in a browser: mails and SMS. Its JSON is in ``mail_api`` and ``sms_api``."""
+"""The sandbox in a browser: mails, SMS and app push. Its JSON is in ``mail_api``, ``sms_api`` and ``app_api``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
+from sandbox.app_api import app_routes
 from sandbox.guard import Guard
 from sandbox.mail_api import mail_routes
 from sandbox.serving import serving
@@ -20,8 +21,9 @@ from sandbox.sms_api import sms_routes
 if TYPE_CHECKING:
     import socket
 
+    from sandbox.app_store import AppStore
     from sandbox.mailbox import Mailbox
-    from sandbox.sms_gateway import SmsGateway
+    from sandbox.sms_gateway import AliyunGateway, SmsGateway
 
 _ASSETS = {
     "mailbox.css": "text/css",
@@ -29,6 +31,7 @@ _ASSETS = {
     "elements.js": "text/javascript",
     "mails.js": "text/javascript",
     "sms.js": "text/javascript",
+    "app.js": "text/javascript",
     "words.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -42,13 +45,16 @@ class Addresses:
     sms: str
 
 
-def create_app(mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses) -> FastAPI:
+def create_app(
+    mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses, app_push: tuple[AppStore, AliyunGateway]
+) -> FastAPI:
     """The page and its API."""
     # The documentation pages of FastAPI load scripts from the internet.
     app = FastAPI(title="Push sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard)
     app.include_router(mail_routes(mailbox))
     app.include_router(sms_routes(gateway))
+    app.include_router(app_routes(*app_push))
     static = resources.files(__package__) / "static"
     template = (static / "mailbox.html").read_text("utf-8")
     assets = {name: (static / name).read_bytes() for name in _ASSETS}
@@ -71,10 +77,14 @@ def create_app(mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses) -> F
 
 @asynccontextmanager
 async def serve(
-    listener: socket.socket, mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses
+    listener: socket.socket,
+    mailbox: Mailbox,
+    gateway: SmsGateway,
+    addresses: Addresses,
+    app_push: tuple[AppStore, AliyunGateway],
 ) -> AsyncIterator[None]:
     """Serve the page on a bound socket for as long as the context lasts."""
-    async with serving(create_app(mailbox, gateway, addresses), listener):
+    async with serving(create_app(mailbox, gateway, addresses, app_push), listener):
         yield
 
 

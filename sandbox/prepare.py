@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import centrifugo_account
+from sandbox.app_account import APP_KEY
 from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 from sandbox.sms_signature import access_key
 
@@ -60,6 +61,28 @@ def sms_connection(port: int) -> dict[str, Any]:
             "template_code": TEMPLATE_CODE,
             "endpoint": f"{_OWN_ENDPOINT}{port}",
             "region": "cn-hangzhou",
+            "enabled": True,
+            "is_default": True,
+        },
+    }
+
+
+def app_connection(port: int) -> dict[str, Any]:
+    """The default sender configuration of app push.
+
+    :param port: of the sandbox's SMS gateway, which is Aliyun's Mobile Push, too.
+    """
+    key, secret = access_key()
+    return {
+        "conn_id": "push_aliyun_app_default",
+        "conn_type": "push_aliyun_app",
+        "description": f"The sandbox's app push: it reaches no phone, the mailbox page shows what it gets. {_EDIT}",
+        "port": port,
+        "login": key,
+        "password": secret,
+        "extra": {
+            "app_key": str(APP_KEY),
+            "endpoint": f"{_OWN_ENDPOINT}{port}",
             "enabled": True,
             "is_default": True,
         },
@@ -156,6 +179,7 @@ if __name__ == "__main__":
     if len(sys.argv) == 6:
         connect(email_connection(int(sys.argv[1])))
         connect(sms_connection(int(sys.argv[2])))
+        connect(app_connection(int(sys.argv[2])))
         connect_kafka(int(sys.argv[3]))
         connect(centrifugo_connection(int(sys.argv[4])))
         apply_examples(Path(sys.argv[5]))

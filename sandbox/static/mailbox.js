@@ -1,6 +1,7 @@
-// The page: asks the API every second for mails and SMS, and shows what it says.
+// The page: asks the API every second for mails, SMS and app push, and shows what it says.
 
 import { $, code, drawing, el, pairs } from "./elements.js";
+import { app } from "./app.js";
 import { mails } from "./mails.js";
 import { sms } from "./sms.js";
 import { memory, root, say, speakOther } from "./words.js";
@@ -9,7 +10,7 @@ const PAGE = 100;
 const WIDE = matchMedia("(min-width: 721px)");
 
 // known: ids seen in the list before, to point out new ones; current: the message shown.
-const VIEWS = [mails, sms].map((kind) => ({ ...kind, etag: "", limit: PAGE, items: [], total: 0, known: null, current: null }));
+const VIEWS = [mails, sms, app].map((kind) => ({ ...kind, etag: "", limit: PAGE, items: [], total: 0, known: null, current: null }));
 let view = VIEWS[0];
 let seen = new Set(JSON.parse(memory.get("seen") || "[]"));
 const word = (key, ...values) => say(view.words[key], ...values);
@@ -78,7 +79,9 @@ function markCurrent() {
 // What the address names: a view, and a message in it or nothing.
 function place() {
   const text = decodeURIComponent(location.hash.slice(1));
-  if (text === "sms" || text.startsWith("sms/")) return { view: VIEWS[1], id: text.slice(4) };
+  for (const one of VIEWS.slice(1)) {
+    if (text === one.name || text.startsWith(`${one.name}/`)) return { view: one, id: text.slice(one.name.length + 1) };
+  }
   return { view: VIEWS[0], id: text };
 }
 async function open_() {
@@ -128,7 +131,7 @@ function help() {
   const key = (...names) => names.flatMap((name, i) => (i ? [" ", el("kbd", {}, name)] : [el("kbd", {}, name)]));
   $("guide-body").replaceChildren(...view.guide(),
     el("div", { class: "card" }, el("h2", {}, say("keysTitle")), pairs(
-      [key("j", "k"), say("keyMove")], [key("/"), say("keySearch")], [key("m", "s"), say("keyViews")], [key("1", "2", "3", "4"), say("keyTabs")], [key("Esc"), say("keyBack")], [key("?"), say("keyHelp")])),
+      [key("j", "k"), say("keyMove")], [key("/"), say("keySearch")], [key("m", "s", "p"), say("keyViews")], [key("1", "2", "3", "4"), say("keyTabs")], [key("Esc"), say("keyBack")], [key("?"), say("keyHelp")])),
     el("div", { class: "card" }, el("h2", {}, say("scriptTitle")), pairs(...view.scripts().map(([call, text]) => [code(call), text]))),
     el("div", { class: "actions" }, el("button", { class: "plain", onclick: () => $("guide").close() }, say("close"))));
   $("guide").showModal();
@@ -195,6 +198,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "?") help();
   else if (event.key === "m") location.hash = VIEWS[0].hash("");
   else if (event.key === "s") location.hash = VIEWS[1].hash("");
+  else if (event.key === "p") location.hash = VIEWS[2].hash("");
   else if (event.key === "j" || (event.key === "ArrowDown" && !event.target.closest?.("pre, .scroll"))) move(1);
   else if (event.key === "k" || (event.key === "ArrowUp" && !event.target.closest?.("pre, .scroll"))) move(-1);
   else if ("1234".includes(event.key)) $("message").querySelector(`[data-tab="${["html", "text", "headers", "source"][event.key - 1]}"]`)?.click();

@@ -28,6 +28,15 @@ def channels(server: ApiServer) -> Any:
         ("email", "Email", ["subject", "content", "content_type", "template", "attachments"], {"subject"}),
         ("sms", "SMS", ["content", "template_code", "sign_name"], set()),
         ("websocket", "WebSocket", ["title", "content", "format", "data", "ttl", "expect"], set()),
+        (
+            "app",
+            "App push",
+            [
+                *("title", "content", "kind", "target", "data", "link", "ttl"),
+                *("sound", "badge", "android_channel", "ios_interruption"),
+            ],
+            set(),
+        ),
     ],
 )
 def test_fields_of_push_tasks(channels: Any, channel: str, label: str, fields: list[str], required: set[str]) -> None:
@@ -63,7 +72,7 @@ def test_schemas_stand_by_themselves(channels: Any) -> None:
 def test_forms_of_connections_are_those_of_airflow(server: ApiServer, channels: Any) -> None:
     airflows = {form["connection_type"]: form for form in server.call("GET", "/ui/connections/hook_meta").json}
     types = {kind["name"]: kind for channel in channels.values() for kind in channel["connection_types"]}
-    assert list(types) == ["push_email", "push_aliyun_sms", "push_centrifugo"]
+    assert list(types) == ["push_email", "push_aliyun_sms", "push_centrifugo", "push_aliyun_app"]
     for name, kind in types.items():
         form = airflows[name]
         assert kind["label"] == form["hook_name"]
@@ -94,4 +103,5 @@ def test_secrets_are_marked(channels: Any) -> None:
         ("push_aliyun_sms", "password"),
         ("push_centrifugo", "password"),
         ("push_centrifugo", "token_secret"),
+        ("push_aliyun_app", "password"),
     }

@@ -98,7 +98,7 @@ def test_its_configuration_has_a_form(server: ApiServer) -> None:
 
 def test_its_fields_are_described(server: ApiServer) -> None:
     task = server.call("GET", "/push/openapi.json").json["components"]["schemas"]["PushTask"]
-    assert task["properties"]["channel"]["enum"] == ["email", "sms", "websocket", "webhook"]
+    assert task["properties"]["channel"]["enum"] == ["email", "sms", "websocket", "app", "webhook"]
     assert task["properties"]["event"]["description"] == ("Webhook: what has happened; field `event` of the document")
     assert "event" not in task["required"]
 
@@ -119,7 +119,7 @@ def test_pages_show_its_form(server: ApiServer) -> None:
         ({"data": {"event": "x"}}, "data", "has a field 'event'"),
         ({"subject": "s"}, "subject", "belongs to channel email; leave it out"),
         ({"data": {"order": "{{ order"}}, "content", "data.order"),
-        ({"channel": "pigeon"}, "channel", "must be 'email', 'sms', 'websocket' or 'webhook'"),
+        ({"channel": "pigeon"}, "channel", "must be 'email', 'sms', 'websocket', 'app' or 'webhook'"),
     ],
 )
 def test_its_errors(server: ApiServer, hook: str, fields: dict[str, Any], field: str, words: str) -> None:
@@ -175,15 +175,15 @@ from push_provider.exceptions import InvalidTask
 registry.specs()["gone"] = ChannelSpec("gone", "Gone", *["no_such_module:Part"] * 3)
 mail = {"name": "n", "channel": "email", "subject": "s", "content": "c", "recipients": ["a@example.com"]}
 assert parse(mail).subject == "s"
-assert sorted(registry.channels()) == ["email", "sms", "webhook", "websocket"]
+assert sorted(registry.channels()) == ["app", "email", "sms", "webhook", "websocket"]
 try:
     parse({**mail, "channel": "gone"})
 except InvalidTask as error:
     print(error)
-print(tuple(registry.names())[:4])
+print(tuple(registry.names())[:5])
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, installed)))}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "('email', 'sms', 'websocket', 'webhook')"
+    assert done.stdout.strip().splitlines()[-1] == "('email', 'sms', 'websocket', 'app', 'webhook')"
     assert "channel: gone cannot be used: no_such_module:Part cannot be loaded (ModuleNotFoundError" in done.stdout
     assert "The channel of entry point 'broken' is left out" in done.stderr

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from push_provider.channels.app.spec import APP
 from push_provider.channels.email.spec import EMAIL
 from push_provider.channels.sms.spec import SMS
 from push_provider.channels.spec import ENTRY_POINTS, ChannelSpec
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OURS = (EMAIL, SMS, WEBSOCKET)
+_OURS = (EMAIL, SMS, WEBSOCKET, APP)
 
 
 @cache

@@ -399,6 +399,12 @@ class WebsocketPushOperator(BasePushOperator):
     channel = "websocket"
 
 
+class AppPushOperator(BasePushOperator):
+    """Sends one execution of a push task to phones."""
+
+    channel = "app"
+
+
 class ChannelPushOperator(BasePushOperator):
     """Sends one execution of a push task through a channel that has no operator of its own name."""
 

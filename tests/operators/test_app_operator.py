@@ -1,0 +1,121 @@
+"""App push from a push task to phones: the operator on a real ledger and the sandbox's stand-in of Aliyun."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from push_provider.channels.base import Job
+from push_provider.channels.reading import parse
+from push_provider.channels.registry import get_channel
+from push_provider.exceptions import ProviderUnavailable
+from push_provider.ledger import definitions, deliveries, planning, sending
+from push_provider.operators.push import AppPushOperator
+from push_provider.rendering import compile_content
+
+if TYPE_CHECKING:
+    from phones import Phones
+    from sqlalchemy import Engine
+
+DEVICES = [f"d{number}" for number in range(1, 701)]
+
+
+def apply(ledger: Engine, **fields: Any) -> None:
+    task = {
+        "code": "a",
+        "name": "A",
+        "channel": "app",
+        "title": "For {{ to }}",
+        "content": "Hello",
+        "schedule": {"kind": "manual"},
+        "execution": {"type": "loop"},
+        "recipients": DEVICES,
+        **fields,
+    }
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+
+
+def execute(run_id: str = "run", *, conf: Any = None) -> dict[str, Any]:
+    run = SimpleNamespace(
+        run_id=run_id, conf=conf or {}, run_type="manual", logical_date=None, start_date=None, triggering_user_name=None
+    )
+    context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=1, max_tries=3)}
+    return AppPushOperator(task_id="send", code="a").execute(context)
+
+
+def states(ledger: Engine) -> dict[str, str]:
+    return {row.recipient: row.state.value for row in deliveries.find(ledger, limit=2000)}
+
+
+def test_each_gets_their_own_once(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones.connect(monkeypatch)
+    apply(ledger)
+    assert execute()["sent"] == 700
+    assert execute()["sent"] == 700  # cleared: nobody is sent to again
+    assert sorted(message.to for message in phones.got) == sorted(DEVICES)
+    rows = {row.recipient: row.provider_id for row in deliveries.find(ledger, limit=2000)}
+    assert all(rows[message.to] == message.id for message in phones.got)
+
+
+def test_what_a_process_that_died_had_pushed_is_not_pushed_again(
+    ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phones.connect(monkeypatch)
+    apply(ledger)
+    plan = planning.plan(ledger, "a", source="manual", freeze=lambda _: {}, run_id="run")
+    channel = get_channel("app")
+    with sending.held(ledger, "a", plan.id, on_unknown="resend"):
+        claimed = sending.claim(ledger, plan.id, 700)
+        content = compile_content(plan.task, plan.templates)
+        with channel.open(channel.connection(None), content, Job(plan.id, plan.token)) as sender:
+            sender.send(claimed)  # killed before anything was on record
+    assert execute()["sent"] == 700
+    assert sorted(message.to for message in phones.got) == sorted(DEVICES)
+
+
+def test_one_that_is_refused_is_failed_alone(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones.connect(monkeypatch)
+    apply(ledger, recipients=["d1", "invalid-2", "d3"])
+    with pytest.raises(AirflowFailException, match="2 of 3 sent, 1 failed"):
+        execute()
+    assert states(ledger) == {"d1": "sent", "invalid-2": "failed", "d3": "sent"}
+    (row,) = deliveries.find(ledger, state="failed", limit=10)
+    assert row.error_code == "InvalidDeviceId.Format"
+
+
+def test_an_aliyun_that_is_away_is_tried_again(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+    apply(ledger, recipients=DEVICES[:10])
+    phones.connect(monkeypatch, endpoint="http://127.0.0.1:1")
+    with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
+        execute()
+    assert set(states(ledger).values()) == {"pending"}
+    phones.connect(monkeypatch)
+    assert execute()["sent"] == 10
+
+
+@pytest.mark.parametrize(
+    ("extra", "error"),
+    [({"password": "another"}, "SignatureDoesNotMatch"), ({"app_key": "1"}, "correct the app key")],
+)
+def test_what_concerns_all_ends_with_one_message(
+    ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], error: str
+) -> None:
+    phones.connect(monkeypatch, **extra)
+    apply(ledger)
+    with pytest.raises(AirflowFailException, match=error):
+        execute()
+    assert set(states(ledger).values()) == {"failed"}
+    assert phones.calls <= 1
+    phones.connect(monkeypatch)
+    assert execute()["sent"] == 700
+
+
+def test_a_trigger_names_devices_and_variables(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones.connect(monkeypatch)
+    apply(ledger, title="{{ order }}")
+    assert execute(conf={"recipients": ["d9"], "variables": {"order": "A-7"}})["sent"] == 1
+    assert [(message.to, message.title) for message in phones.got] == [("d9", "A-7")]
