@@ -217,7 +217,7 @@ def renders(task: PushTask) -> None:
         for to, variables in [(r.to, r.variables) for r in task.recipients] or [("13800138000", {"order": "A-1"})]:
             assert all(sms.render(to, variables).values())
         return
-    if task.channel == "websocket":
+    if task.channel in ("websocket", "app"):
         live = compile_content(task, {}, push=facts)
         for to, variables in [(r.to, r.variables) for r in task.recipients] or [("lilei", {})]:
             assert "{{" not in json.dumps(live.preview(to, variables))

@@ -84,7 +84,7 @@ def test_the_first_mail_is_in_the_mailbox(platform: Any) -> None:
 def test_tasks_are_shown(reader: Reader) -> None:
     assert "stock-report" in reader.push("show")[0]
     (tasks,) = reader.push("tasks")
-    examples = ("welcome", "order-notice", "daily-report", "shipping-sms", "order-live", "dag-failed")
+    examples = ("welcome", "order-notice", "daily-report", "shipping-sms", "order-live", "order-push", "dag-failed")
     assert all(code in tasks for code in (*examples, "stock-report", "delivery-notice"))
 
 

@@ -19,6 +19,7 @@ import pytest
 from alibabacloud_dysmsapi20170525 import models
 from alibabacloud_dysmsapi20170525.client import Client
 from alibabacloud_tea_openapi.utils_models import Config
+from browser import CHROMIUM, launched
 
 from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 from sandbox.sms_signature import access_key
@@ -141,3 +142,22 @@ def sandbox(shared_sandbox: RunningSandbox) -> RunningSandbox:
         assert shared_sandbox.request(path, "DELETE").status == 200
     assert shared_sandbox.request("/control/sms/receipts", "PUT", body={"seconds": 0}).status == 200
     return shared_sandbox
+
+
+@pytest.fixture
+def visit():
+    """Opens pages of the sandbox in a browser that a test drives; every script error fails the test."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    errors = []
+    with launched() as browser:
+
+        def open_page(url, **options):
+            page = browser.new_context(**options).new_page()
+            page.set_default_timeout(10_000)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(url)
+            return page
+
+        yield open_page
+    assert errors == []

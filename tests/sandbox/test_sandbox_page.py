@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from email.message import EmailMessage
 
 import pytest
-from browser import CHROMIUM, launched
+from browser import CHROMIUM
 
 
 def _mail(html="<p>Hi</p>", text="Hi", subject="Hello", to="ann@example.com"):
@@ -343,25 +343,6 @@ def test_mails_and_sms_are_counted_beside_each_other(sandbox, tmp_path):
     assert '<b id="tally-mails">1</b>' in shown
     assert '<b id="tally-sms">2</b>' in shown
     assert "<title>Mailbox (1)</title>" in shown
-
-
-@pytest.fixture
-def visit():
-    """Opens pages of the sandbox in a browser that a test drives; every script error fails the test."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    errors = []
-    with launched() as browser:
-
-        def open_page(url, **options):
-            page = browser.new_context(**options).new_page()
-            page.set_default_timeout(10_000)
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.goto(url)
-            return page
-
-        yield open_page
-    assert errors == []
 
 
 @pytest.mark.e2e

@@ -13,8 +13,10 @@ import pytest
 
 from push_provider.exceptions import InvalidTask
 from push_provider.ledger import tasks
-from sandbox.prepare import apply_examples, email_connection, sms_connection
+from sandbox.app_account import APP_KEY
+from sandbox.prepare import app_connection, apply_examples, email_connection, sms_connection
 from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
+from sandbox.sms_signature import access_key
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -141,3 +143,9 @@ def test_the_example_tasks_are_looked_at_like_anybody_s(ledger, include):
     (folder / "2.yaml").write_text(json.dumps(broken))
     with pytest.raises(InvalidTask, match=r"2\.yaml: subject: .*'nothing' is missing"):
         apply_examples(folder)
+
+
+def test_a_fresh_platform_has_an_app_to_push_to():
+    wanted = app_connection(8026)
+    assert (wanted["conn_type"], wanted["port"], wanted["login"]) == ("push_aliyun_app", 8026, access_key()[0])
+    assert wanted["extra"] | {"app_key": str(APP_KEY), "endpoint": "http://127.0.0.1:8026"} == wanted["extra"]

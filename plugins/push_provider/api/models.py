@@ -229,7 +229,8 @@ class DeliveryAnswer(Answer):
     state: DeliveryState
     attempts: int
     message_id: str | None = Field(
-        description="What the provider calls the message; email: Message-ID, SMS: BizId, WebSocket: its `id`"
+        description="What the provider calls the message; email: Message-ID, SMS: BizId, WebSocket: its `id`, "
+        "app: the vendor's MessageId"
     )
     error_code: str | None = Field(description="The provider's code, or a word of ours")
     error_text: str | None

@@ -20,6 +20,7 @@ _ORDER = (
     "email",
     "sms",
     "websocket",
+    "app",
     "rest",
     "kafka",
     "dag-authors",

@@ -12,7 +12,7 @@ export const common = {
       rejected: "Rejected messages",
       help: "Help",
     },
-    channel: { label: "Channel", email: "Email", sms: "SMS", websocket: "WebSocket", all: "All channels" },
+    channel: { label: "Channel", email: "Email", sms: "SMS", websocket: "WebSocket", app: "App push", all: "All channels" },
     status: {
       label: "Status",
       pending: "pending",
@@ -110,7 +110,7 @@ export const common = {
       rejected: "被拒消息",
       help: "帮助",
     },
-    channel: { label: "渠道", email: "邮件", sms: "短信", websocket: "WebSocket 实时消息", all: "全部渠道" },
+    channel: { label: "渠道", email: "邮件", sms: "短信", websocket: "WebSocket 实时消息", app: "应用推送", all: "全部渠道" },
     status: {
       label: "状态",
       pending: "未执行",

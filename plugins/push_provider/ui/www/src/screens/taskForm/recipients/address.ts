@@ -33,13 +33,17 @@ function isPhone(text: string): boolean {
 /** A user id that a channel of Centrifugo can be of. */
 const isUser = (text: string): boolean => /^[!-~]{1,200}$/.test(text) && !/[#,]/.test(text);
 
-const CHECKS: Record<string, (text: string) => boolean> = { email: isMail, sms: isPhone, websocket: isUser };
+/** A device id, an account or an alias. */
+const isDevice = (text: string): boolean => /^[^\s,]{1,320}$/u.test(text);
+
+const CHECKS: Record<string, (text: string) => boolean> = { email: isMail, sms: isPhone, websocket: isUser, app: isDevice };
 
 /** What stands between addresses of one line. A user id may hold any mark but the comma. */
 const BETWEEN: Record<string, RegExp> = {
   email: /[\s,;，；、]+/,
   sms: /[,;，；、\t]+/,
   websocket: /[\s,，；、]+/,
+  app: /[\s,，；、]+/,
 };
 
 /** An address without the blanks and marks around it. */
