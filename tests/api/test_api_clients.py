@@ -38,7 +38,12 @@ SEEN = {
     "csv": "hanmeimei@example.com",
     "refused": [422, ["recipients[0].to"]],
     "may": True,
-    "channels": [["email", "subject", False], ["sms", "content", False], ["websocket", "title", False]],
+    "channels": [
+        ["email", "subject", False],
+        ["sms", "content", False],
+        ["websocket", "title", False],
+        ["app", "title", False],
+    ],
     "next": [2, False],
     "rejected": 0,
     "help": "发送短信",

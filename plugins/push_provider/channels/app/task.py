@@ -82,10 +82,10 @@ class AppTask(PushTask):
     def faults(self) -> Iterator[FieldError]:
         """What a message must have."""
         if self.kind == "notification":
-            if self.title is None:
-                yield FieldError("title", "is missing: a notification has a title and content")
             if self.content is None:
                 yield FieldError("content", "is missing: a notification has a title and content")
+            elif self.title is None:
+                yield FieldError("title", "is missing: a notification has a title and content")
         elif self.title is None and self.content is None and not self.data:
             yield FieldError("content", "give title, content or data: the message would be empty")
         if self.ttl == timedelta(0):
