@@ -68,8 +68,8 @@ def test_what_a_process_that_died_had_pushed_is_not_pushed_again(
     apply(ledger)
     plan = planning.plan(ledger, "a", source="manual", freeze=lambda _: {}, run_id="run")
     channel = get_channel("app")
-    with sending.held(ledger, "a", plan.id, on_unknown="resend"):
-        claimed = sending.claim(ledger, plan.id, 700)
+    with sending.held(ledger, "a", plan.id, on_unknown="resend") as lease:
+        claimed = sending.claim(lease, 700)
         content = compile_content(plan.task, plan.templates)
         with channel.open(channel.connection(None), content, Job(plan.id, plan.token)) as sender:
             sender.send(claimed)  # killed before anything was on record
