@@ -63,14 +63,14 @@ def commands() -> list[list[str]]:
 def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader whose push task has been applied, and whose DAG is there."""
     reader = Reader(platform, tmp_path_factory.mktemp("docs"))
-    dry, applied, sms = reader.push("apply")
+    dry, *applied = reader.push("apply")
     assert "created (dry run)" in dry
-    for output in (applied, sms):
+    assert len(applied) == 3
+    for output in applied:
         assert "created" in output
         assert "dry run" not in output
-    platform.await_dag("stock-report")
-    platform.await_dag("delivery-notice")
-    platform.await_dag("order-notice")
+    for code in ("stock-report", "delivery-notice", "parcel", "order-notice"):
+        platform.await_dag(code)
     yield reader
     # It must not fire at minute 45 of somebody else's test.
     assert "cancelled" in reader.push("cancel")[0]
@@ -91,7 +91,7 @@ def test_tasks_are_shown(reader: Reader) -> None:
 def test_triggers_on_the_command_line(reader: Reader) -> None:
     before = len(reader.platform.mails(to="buyer@example.com"))
     outputs = reader.push("trigger")
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     assert reader.mails("lilei@example.com", 1) == ["Stock of Hangzhou, no. 1"]
     text = reader.platform.await_mail("lilei@example.com").get_body(("plain",)).get_content()
     assert text.startswith("Dear Li Lei,")
@@ -113,6 +113,12 @@ def test_sms(reader: Reader) -> None:
         "13800138000": "【推送平台】尊敬的顾客，您的订单B-2001已发货。",
         "13900139000": "【推送平台】尊敬的韩梅梅，您的订单B-2002已发货。",
     }
+
+
+def test_app(reader: Reader) -> None:
+    reader.platform.await_runs("parcel", 1)
+    (sent,) = reader.push("deliveries", "--task", "parcel")
+    assert len(re.findall(r"\bsent\b", sent)) == 2
 
 
 def test_trigger_by_curl(reader: Reader) -> None:
