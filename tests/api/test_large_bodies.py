@@ -207,7 +207,7 @@ def test_no_full_collection_of_garbage_begins_while_large_ones_are_read() -> Non
     assert gc.get_threshold() == usual
 
 
-def test_only_calls_that_wait_for_a_dag_run_on_the_event_loop() -> None:
+def test_only_calls_that_wait_for_others_run_on_the_event_loop() -> None:
     """And these do all else in threads; every other call is a plain function, which FastAPI runs in a thread itself."""
     on_the_loop = {
         node.name
@@ -216,7 +216,7 @@ def test_only_calls_that_wait_for_a_dag_run_on_the_event_loop() -> None:
         if isinstance(node, ast.AsyncFunctionDef)
         and any(ast.unparse(decorator).startswith("router.") for decorator in node.decorator_list)
     }
-    assert on_the_loop == {"trigger_task", "pause_task", "resume_task", "redrive_execution"}
+    assert on_the_loop == {"trigger_task", "pause_task", "resume_task", "redrive_execution", "acknowledge_message"}
 
 
 @pytest.mark.slow
