@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import compose_job
 import fab as fab_environment
 import pytest
 from api_server import ROOT, ApiServer, task
@@ -29,11 +30,8 @@ OWN = "clerks-own"
 
 def prepared_as_in_compose(env: dict[str, str], bin_dir: Path) -> None:
     """Run the job of docker-compose.yaml that prepares everything; ``setsid``: a container has no terminal."""
-    passwords = {"PUSH_ADMIN_PASSWORD": "admin", "PUSH_KAFKA_PASSWORD": "0815"}
-    centrifugo = {"API_KEY": "0816", "TOKEN_SECRET": "0817", "PORT": "8000"}
-    job = {**env, "PATH": f"{bin_dir}{os.pathsep}{env['PATH']}", **passwords}
-    job |= {f"PUSH_CENTRIFUGO_{name}": value for name, value in centrifugo.items()}
-    script = ["setsid", "bash", str(ROOT / "docker" / "init.sh")]
+    job = {**env, "PATH": f"{bin_dir}{os.pathsep}{env['PATH']}", **compose_job.ENVIRONMENT}
+    script = ["setsid", "bash", str(compose_job.SCRIPT)]
     done = subprocess.run(script, env=job, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 

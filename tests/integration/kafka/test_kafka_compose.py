@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import compose_job
 import pytest
 import yaml
 from confluent_kafka import KafkaException
@@ -58,11 +59,11 @@ def connection(tmp_path: Path) -> Any:
     """``kafka_default``, as the script makes it: all of it is run, and ``airflow`` keeps what it is given."""
     kept = tmp_path / "kept.json"
     airflow = tmp_path / "airflow"
-    keeps = f'[ "$2" != import ] || cp "$3" {kept}'
+    keeps = f'[ "$2" != import ] || ! grep -q kafka_default "$3" || cp "$3" {kept}'
     airflow.write_text(f'#!/bin/bash\n[ "$2" != get ] || exit 1\n{keeps}\n[ "$1" != users ] || cat >/dev/null\n')
     airflow.chmod(0o755)
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PUSH_KAFKA_PASSWORD": PASSWORD, "PUSH_ADMIN_PASSWORD": "x"}
-    subprocess.run(["bash", str(ROOT / "docker" / "init.sh")], env=env, check=True)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", **compose_job.ENVIRONMENT, "PUSH_KAFKA_PASSWORD": PASSWORD}
+    subprocess.run(["bash", str(compose_job.SCRIPT)], env=env, check=True)
     from airflow.secrets.local_filesystem import load_connections_dict
 
     return load_connections_dict(str(kept))["kafka_default"]
