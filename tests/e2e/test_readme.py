@@ -118,7 +118,7 @@ def test_sms(reader: Reader) -> None:
 def test_app(reader: Reader) -> None:
     reader.platform.await_runs("parcel", 1)
     (sent,) = reader.push("deliveries", "--task", "parcel")
-    assert len(re.findall(r"\bsent\b", sent)) == 2
+    assert len(re.findall(r"[0-9a-f]{32} \| sent ", sent)) == 2
 
 
 def test_trigger_by_curl(reader: Reader) -> None:
