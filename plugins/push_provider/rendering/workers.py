@@ -224,7 +224,8 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
     raise RenderingBudget(
         f"Looking at your templates has taken {MINUTE:g} s of the last minute, which is all that one caller may take. "
         "Wait, and make them simpler.",
-        retry_after=math.ceil((_spending.of(asker.name) - MINUTE + 1) * 60 / MINUTE),
+        # What was spent may be some less by now: a busy machine takes longer than it counts.
+        retry_after=max(1, math.ceil((_spending.of(asker.name) - MINUTE + 1) * 60 / MINUTE)),
     )
 
 
