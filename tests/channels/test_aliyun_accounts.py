@@ -19,7 +19,7 @@ from push_provider.channels.sms import aliyun_check
 from push_provider.channels.sms.aliyun_account import aliyun_config, placeholders
 from push_provider.channels.sms.aliyun_client import AliyunClient
 from push_provider.channels.sms.aliyun_config import AliyunConfig, TemplateKind
-from push_provider.connections.aliyun import NoAnswer, NotSent
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError
 from push_provider.hooks.aliyun_sms import PushAliyunSmsHook
 from sandbox.sms_account import Sign, Template

@@ -15,10 +15,11 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import Delivery, Job, Outcome, Result
+from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse
 from push_provider.channels.sms.aliyun_account import aliyun_config
 from push_provider.channels.sms.aliyun_client import AliyunClient
-from push_provider.channels.sms.aliyun_codes import CODES, Fault, meaning
+from push_provider.channels.sms.aliyun_codes import CODES, meaning
 from push_provider.channels.sms.aliyun_config import TemplateKind
 from push_provider.channels.sms.calls import Calls
 from push_provider.channels.sms.content import Parameters

@@ -14,11 +14,12 @@ import pytest
 from airflow.sdk import Connection
 
 from push_provider.channels.base import STOPPED, Delivery, Job, Outcome, Result
+from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse
 from push_provider.channels.websocket.calls import Calls
 from push_provider.channels.websocket.centrifugo_account import centrifugo_config
 from push_provider.channels.websocket.centrifugo_client import CentrifugoClient
-from push_provider.channels.websocket.codes import CODES, STATUSES, Fault, status_meaning
+from push_provider.channels.websocket.codes import CODES, STATUSES, status_meaning
 from push_provider.channels.websocket.content import WebsocketContent
 from push_provider.channels.websocket.sender import MESSAGE_BYTES, WebsocketChannel, WebsocketSender
 from push_provider.exceptions import ConfigurationError, ContentError, InvalidTask, ProviderUnavailable

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from push_provider.addresses import bare
 from push_provider.connections.aliyun_account import DEFAULT_MAX_CONNECTIONS, DEFAULT_REGION, DEFAULT_TIMEOUT
 from push_provider.connections.fields import is_loopback
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,21 +29,6 @@ OK = "OK"
 HTTPS_PORT = 443
 MAX_CONNECTIONS = 32
 _REGION = re.compile(r"[a-z]{2}(-[a-z0-9]+)+")
-
-
-class NotSent(Exception):
-    """The call never reached Aliyun: nothing of it was carried out."""
-
-
-class NoAnswer(Exception):
-    """The call may have been carried out, and nobody can tell.
-
-    :param code: ``timeout``, ``connection`` or ``protocol``.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
 
 
 class Answer(NamedTuple):
@@ -173,6 +159,18 @@ def _chain(error: BaseException | None) -> list[BaseException]:
             found.append(link)
             waiting += [*link.args, getattr(link, "reason", None), link.__cause__, link.__context__]
     return found
+
+
+def refusal(account: AliyunAccount, answer: Answer, remedy: str) -> ConfigurationError:
+    """The error of an answer that concerns the account, and no message.
+
+    :param remedy: what to do; empty for a code that is new.
+    """
+    advice = remedy or "look the code up in Aliyun's documentation"
+    return ConfigurationError(
+        f"Connection {account.connection!r}: Aliyun refuses the call with {answer.code} ({answer.message[:200]}); "
+        f"{advice}."
+    )
 
 
 def one_line(words: str) -> str:

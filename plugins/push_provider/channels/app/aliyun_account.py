@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from push_provider.channels.app.aliyun_codes import meaning
 from push_provider.channels.app.aliyun_config import DEFAULT_CONNECTION, AliyunAppConfig
+from push_provider.connections import aliyun
 from push_provider.connections.aliyun import account_fields
 from push_provider.connections.fields import Fields
 from push_provider.connections.lookup import get_connection
-from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from push_provider.connections.aliyun import Answer
+    from push_provider.exceptions import ConfigurationError
 
 CONN_TYPE = "push_aliyun_app"
 _APP_KEY = re.compile(r"[1-9]\d{0,17}", re.ASCII)
@@ -74,8 +75,4 @@ def aliyun_app_config(connection: Connection) -> AliyunAppConfig:
 
 def refusal(config: AliyunAppConfig, answer: Answer) -> ConfigurationError:
     """The error of an answer that concerns the account or the app."""
-    remedy = meaning(answer.code).remedy or "look the code up in Aliyun's documentation"
-    return ConfigurationError(
-        f"Connection {config.connection!r}: Aliyun refuses the call with {answer.code} ({answer.message[:200]}); "
-        f"{remedy}."
-    )
+    return aliyun.refusal(config, answer, meaning(answer.code).remedy)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.channels.app.aliyun_client import BATCH
 from push_provider.channels.app.aliyun_codes import meaning
-from push_provider.channels.app.codes import Fault
 from push_provider.channels.base import Job, Outcome, Result, not_begun
-from push_provider.connections.aliyun import Answer, NoAnswer, NotSent
+from push_provider.channels.codes import Fault
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ProviderUnavailable, PushError
 
 if TYPE_CHECKING:
     from push_provider.channels.app.aliyun_client import AliyunAppClient
+    from push_provider.connections.aliyun import Answer
 
 BATCH_BYTES = 48 * 1024
 """Octets of messages in one call, unless a single one has more. The SDK sends them in the query, where each octet that

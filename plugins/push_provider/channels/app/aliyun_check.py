@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from push_provider.channels.app.aliyun_account import refusal
-from push_provider.connections.aliyun import NoAnswer, NotSent
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ProviderUnavailable
 
 if TYPE_CHECKING:

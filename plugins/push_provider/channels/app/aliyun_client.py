@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from push_provider.connections.aliyun import OK, Answer, NoAnswer, bound, call, sdk_config
+from push_provider.connections.aliyun import OK, Answer, bound, call, sdk_config
+from push_provider.connections.unanswered import NoAnswer
 
 if TYPE_CHECKING:
     from alibabacloud_push20160801.client import Client

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from push_provider.channels.app.codes import Fault, Meaning
+from push_provider.channels.codes import Fault, Meaning
 
 SERVICE = "https://help.aliyun.com/zh/document_detail/3057552.html"
 """Error codes of Mobile Push."""

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from push_provider.channels.sms.aliyun_codes import meaning
 from push_provider.channels.sms.aliyun_config import DEFAULT_CONNECTION, AliyunConfig, TemplateKind
-from push_provider.connections.aliyun import NoAnswer, NotSent, account_fields
+from push_provider.connections import aliyun
+from push_provider.connections.aliyun import account_fields
 from push_provider.connections.fields import Fields
 from push_provider.connections.lookup import get_connection
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -75,11 +77,7 @@ def aliyun_config(connection: Connection) -> AliyunConfig:
 
 def refusal(config: AliyunConfig, answer: Answer) -> ConfigurationError:
     """The error of an answer that concerns the account, the signature or the template."""
-    remedy = meaning(answer.code, answer.message).remedy or "look the code up in Aliyun's documentation"
-    return ConfigurationError(
-        f"Connection {config.connection!r}: Aliyun refuses the call with {answer.code} ({answer.message[:200]}); "
-        f"{remedy}."
-    )
+    return aliyun.refusal(config, answer, meaning(answer.code, answer.message).remedy)
 
 
 def placeholders(template: str) -> frozenset[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from push_provider.channels.codes import Fault
 from push_provider.channels.sms.aliyun_account import APPROVED_TEMPLATE, ask, placeholders, refusal, template_kind
 from push_provider.channels.sms.aliyun_client import SIGNS_PAGE
-from push_provider.channels.sms.aliyun_codes import Fault, is_permission, meaning
+from push_provider.channels.sms.aliyun_codes import is_permission, meaning
 from push_provider.channels.sms.aliyun_config import TemplateKind
 from push_provider.connections.aliyun import OK
 

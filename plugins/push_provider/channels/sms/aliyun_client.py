@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from push_provider.connections.aliyun import Answer, NoAnswer, bound, call, one_line, sdk_config
+from push_provider.connections.aliyun import Answer, bound, call, one_line, sdk_config
+from push_provider.connections.unanswered import NoAnswer
 
 if TYPE_CHECKING:
     from alibabacloud_dysmsapi20170525.client import Client

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import NamedTuple
+
+from push_provider.channels.codes import Fault
 
 API = "https://help.aliyun.com/document_detail/101346.html"
 """Error codes of the SMS service."""
@@ -21,19 +22,6 @@ GATEWAY = "https://developer.aliyun.com/ask/278265"
 """Error codes that all of Aliyun's services share."""
 SERVER = "https://help.aliyun.com/document_detail/435312.html"
 """Server-side error codes that all of Aliyun's services share."""
-
-
-class Fault(StrEnum):
-    """Whom an error code concerns."""
-
-    RECIPIENT = "recipient"
-    """One recipient or their parameters; trying again changes nothing."""
-    BUSY = "busy"
-    """Not now: the same call may succeed later."""
-    ACCOUNT = "account"
-    """The configuration or the account: no message of the execution can be sent."""
-    DOUBT = "doubt"
-    """The service failed while it was at work: nobody can tell whether it sent."""
 
 
 class Meaning(NamedTuple):

@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Job, Outcome, Result, not_begun
+from push_provider.channels.codes import Fault
 from push_provider.channels.sms import out_id
-from push_provider.channels.sms.aliyun_codes import Fault, Meaning, meaning
-from push_provider.connections.aliyun import Answer, NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_codes import Meaning, meaning
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ProviderUnavailable, PushError
 
 if TYPE_CHECKING:
     from push_provider.channels.sms.aliyun_client import AliyunClient
+    from push_provider.connections.aliyun import Answer
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from push_provider.channels.base import Fate, Question, Receipt, ReceiptReader
+from push_provider.channels.codes import Fault
 from push_provider.channels.sms import out_id
 from push_provider.channels.sms.aliyun_client import DETAILS_PAGE
-from push_provider.channels.sms.aliyun_codes import Fault, meaning
-from push_provider.connections.aliyun import NoAnswer, NotSent
+from push_provider.channels.sms.aliyun_codes import meaning
+from push_provider.connections.unanswered import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from push_provider.channels.sms.aliyun_client import AliyunClient

@@ -96,8 +96,9 @@ def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Num
     :raises ContentError: the content has other parameters.
     :raises ProviderUnavailable: there is no answer.
     """
+    from push_provider.channels.codes import Fault
     from push_provider.channels.sms.aliyun_account import APPROVED_TEMPLATE, ask, placeholders, refusal, template_kind
-    from push_provider.channels.sms.aliyun_codes import Fault, is_permission, meaning
+    from push_provider.channels.sms.aliyun_codes import is_permission, meaning
 
     config = client.config
     answer = ask(client, client.template, code)

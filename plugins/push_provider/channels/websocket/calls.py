@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Outcome, Result, not_begun
-from push_provider.channels.websocket.centrifugo_client import NoAnswer, NotSent, Publication, Refused
-from push_provider.channels.websocket.codes import Fault, meaning
+from push_provider.channels.codes import Fault
+from push_provider.channels.websocket.centrifugo_client import Publication, Refused
+from push_provider.channels.websocket.codes import meaning
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
 
 if TYPE_CHECKING:

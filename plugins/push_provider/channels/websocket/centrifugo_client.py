@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 
 if TYPE_CHECKING:
@@ -22,21 +23,6 @@ BATCH = 500
 """Publications of one call: beyond it, more of them are no faster (57,000 a second on two cores)."""
 BATCH_BYTES = 1 << 20
 """Octets of messages in one call, unless a single one has more."""
-
-
-class NotSent(Exception):
-    """The call never reached Centrifugo: nothing of it was carried out."""
-
-
-class NoAnswer(Exception):
-    """The call may have been carried out, and nobody can tell.
-
-    :param code: ``timeout``, ``connection`` or ``protocol``.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
 
 
 class Refused(Exception):
@@ -145,7 +131,8 @@ class CentrifugoClient:
 
     def refusal(self, error: Refused) -> ConfigurationError | ProviderUnavailable:
         """The error that a refused call is for whoever sends."""
-        from push_provider.channels.websocket.codes import Fault, status_meaning
+        from push_provider.channels.codes import Fault
+        from push_provider.channels.websocket.codes import status_meaning
 
         says = status_meaning(error.status)
         name = f"Connection {self.config.connection!r}"

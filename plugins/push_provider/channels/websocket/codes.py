@@ -6,8 +6,8 @@ A code is of one command of a batch; a status of HTTP is of the call as a whole,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import NamedTuple
+
+from push_provider.channels.codes import Fault, Meaning
 
 CODES_PAGE = "https://github.com/centrifugal/centrifugo/blob/v6.9.1/internal/apiproto/errors.go"
 """The error codes of the server API."""
@@ -15,30 +15,6 @@ AUTH_PAGE = "https://centrifugal.dev/docs/server/server_api#http-api-authorizati
 """What the server API asks of a call."""
 HTTP = "https://www.rfc-editor.org/rfc/rfc9110#section-15"
 """Statuses of HTTP, which proxies in front of Centrifugo answer."""
-
-
-class Fault(StrEnum):
-    """Whom an answer concerns."""
-
-    RECIPIENT = "recipient"
-    """One message; trying again changes nothing."""
-    BUSY = "busy"
-    """Not now: the same call may succeed later."""
-    ACCOUNT = "account"
-    """The configuration: no message of the execution can be published."""
-
-
-class Meaning(NamedTuple):
-    """What an answer means.
-
-    :param fault: see :class:`Fault`.
-    :param source: where that is said.
-    :param remedy: what to do, for :attr:`Fault.ACCOUNT`.
-    """
-
-    fault: Fault
-    source: str
-    remedy: str = ""
 
 
 _NAMESPACE = "give the connection a namespace that Centrifugo's configuration has"
