@@ -21,7 +21,7 @@ from push_provider.channels.sms.aliyun_account import aliyun_config
 from push_provider.channels.sms.aliyun_client import AliyunClient
 from push_provider.channels.sms.aliyun_codes import CODES, meaning
 from push_provider.channels.sms.aliyun_config import TemplateKind
-from push_provider.channels.sms.calls import Calls
+from push_provider.channels.sms.calls import SmsCalls
 from push_provider.channels.sms.content import Parameters
 from push_provider.channels.sms.numbers import Numbers
 from push_provider.channels.sms.out_id import holds
@@ -80,7 +80,7 @@ def send(aliyun: Any, deliveries: Sequence[Delivery], chunk: int = 1000, **extra
 def sleepless(aliyun: Any, slept: list[float], *, last: bool = False) -> SmsSender:
     """A sender that notes its waits instead of waiting."""
     client = AliyunClient(aliyun_config(connection(aliyun)))
-    calls = Calls(client, "推送平台", aliyun.TEMPLATE, JOB._replace(last=last), slept.append)
+    calls = SmsCalls(client, "推送平台", aliyun.TEMPLATE, JOB._replace(last=last), slept.append)
     return SmsSender(calls, content(), Numbers(aliyun.TEMPLATE, TemplateKind.MAINLAND, "as the test says"), 4)
 
 

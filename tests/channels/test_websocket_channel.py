@@ -16,7 +16,7 @@ from airflow.sdk import Connection
 from push_provider.channels.base import STOPPED, Delivery, Job, Outcome, Result
 from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse
-from push_provider.channels.websocket.calls import Calls
+from push_provider.channels.websocket.calls import CentrifugoCalls
 from push_provider.channels.websocket.centrifugo_account import centrifugo_config
 from push_provider.channels.websocket.centrifugo_client import CentrifugoClient
 from push_provider.channels.websocket.codes import CODES, STATUSES, status_meaning
@@ -293,7 +293,7 @@ def scripted() -> Iterator[Scripted]:
 def sleepless(scripted: Scripted, slept: list[float], **extra: Any) -> WebsocketSender:
     """A sender that notes its waits instead of waiting."""
     client = CentrifugoClient(centrifugo_config(connection(scripted.fields(max_connections=1, **extra))))
-    return WebsocketSender(client, content(), JOB, calls=Calls(client, slept.append))
+    return WebsocketSender(client, content(), JOB, calls=CentrifugoCalls(client, slept.append))
 
 
 def results(outcomes: Sequence[Outcome]) -> dict[int, tuple[Result, str | None]]:
@@ -383,7 +383,7 @@ def test_nobody_listens() -> None:
         port = taken.getsockname()[1]
     fields = {"conn_type": "push_centrifugo", "password": "k", "extra": {"address": f"http://127.0.0.1:{port}"}}
     client = CentrifugoClient(centrifugo_config(connection(fields)))
-    sender = WebsocketSender(client, content(), JOB, calls=Calls(client, lambda _: None))
+    sender = WebsocketSender(client, content(), JOB, calls=CentrifugoCalls(client, lambda _: None))
     with sender, pytest.raises(ProviderUnavailable, match=rf"127\.0\.0\.1:{port} cannot be reached"):
         sender.send(people(2))
 

@@ -7,7 +7,6 @@ Aliyun knows for 15 minutes that it was there before: what nobody can tell is tr
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from push_provider.channels.app.aliyun_client import BATCH
 from push_provider.channels.app.aliyun_codes import meaning
 from push_provider.channels.base import Job, Outcome, Result, not_begun
+from push_provider.channels.calls import BatchCalls, Halt, all_alike
 from push_provider.channels.codes import Fault
 from push_provider.connections.unanswered import NoAnswer, NotSent
-from push_provider.exceptions import ProviderUnavailable, PushError
+from push_provider.exceptions import PushError
 
 if TYPE_CHECKING:
     from push_provider.channels.app.aliyun_client import AliyunAppClient
@@ -48,14 +48,6 @@ class Message(NamedTuple):
     size: int
 
 
-class _Halt(NamedTuple):
-    """Why no more calls are made, and what that is for those who are left."""
-
-    error: PushError
-    result: Result
-    code: str
-
-
 def batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
     """Messages a call.
 
@@ -82,7 +74,7 @@ def idempotent_token(token: str, ids: Sequence[int]) -> str:
     return str(uuid.uuid5(uuid.UUID(hex=token), ",".join(map(str, ids))))
 
 
-class AliyunCalls:
+class AliyunCalls(BatchCalls):
     """The calls of one execution. Several threads may use it between :meth:`begin` and :meth:`conclude`.
 
     :param client: the app.
@@ -91,46 +83,14 @@ class AliyunCalls:
     """
 
     def __init__(self, client: AliyunAppClient, job: Job, sleep: Callable[[float], object] | None = None) -> None:
+        super().__init__(client.config.connection, sleep)
         self._client = client
         self._job = job
-        self._stopping = threading.Event()
-        self._sleep = sleep or self._stopping.wait
-        self._lock = threading.Lock()
-        self._halt: _Halt | None = None
-        self._handed_over = False
-        self.proven = False
-        """Whether Aliyun has accepted a call."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no more calls are made, because somebody asked."""
-        return self._stopping.is_set()
-
-    def stop(self) -> None:
-        """Make no more calls; any thread may ask."""
-        self._stopping.set()
-
-    def begin(self) -> None:
-        """Begin a chunk.
-
-        :raises PushError: an earlier chunk showed that nothing can be pushed, or not now.
-        """
-        if self._halt is not None:
-            raise self._halt.error
-        self._handed_over = False
-
-    def conclude(self) -> None:
-        """End a chunk.
-
-        :raises PushError: nothing of it was pushed or refused, or may have been.
-        """
-        if self._halt is not None and not self._handed_over:
-            raise self._halt.error
 
     def deliver(self, batch: Sequence[Message]) -> Iterator[list[Outcome]]:
         """Push messages; gives an outcome for each, those of each call as soon as it is answered."""
         if self._halt is not None:
-            yield _all(batch, self._halt.result, self._halt.code, str(self._halt.error))
+            yield all_alike(batch, self._halt.result, self._halt.code, str(self._halt.error))
         elif self.stopping:
             yield not_begun(message.id for message in batch)
         elif (became := self._deliver(batch)) is not None:
@@ -156,8 +116,8 @@ class AliyunCalls:
             except NoAnswer as error:
                 lost = error
             except PushError as error:
-                self._stop_all(_Halt(error, Result.FAILED, "configuration"))
-                return _all(batch, Result.FAILED, "configuration", str(error))
+                self._stop_all(Halt(error, Result.FAILED, "configuration"))
+                return all_alike(batch, Result.FAILED, "configuration", str(error))
             else:
                 if answer.ok:
                     self._handed_over = self.proven = True
@@ -169,7 +129,9 @@ class AliyunCalls:
                 elif says.fault is Fault.BUSY:
                     wait = answer.retry_after or (says.wait or _WAIT) * 2**number
                     if (last or wait > _PATIENCE) and lost is None:
-                        return _all(batch, Result.RETRY, answer.code, answer.message, answer.retry_after or says.wait)
+                        return all_alike(
+                            batch, Result.RETRY, answer.code, answer.message, answer.retry_after or says.wait
+                        )
                 else:
                     return self._refused(batch, answer)
             if last:
@@ -183,25 +145,9 @@ class AliyunCalls:
         if meaning(answer.code).fault is Fault.ACCOUNT:
             from push_provider.channels.app.aliyun_account import refusal
 
-            self._stop_all(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
+            self._stop_all(Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
         elif len(batch) > 1:
             return None
         else:
             self._handed_over = True
-        return _all(batch, Result.FAILED, answer.code, answer.message)
-
-    def _give_up(self, batch: Sequence[Message], result: Result, code: str, text: str) -> list[Outcome]:
-        error = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {text}.")
-        self._stop_all(_Halt(error, Result.RETRY, "connection"))
-        return _all(batch, result, code, text)
-
-    def _stop_all(self, halt: _Halt) -> None:
-        with self._lock:
-            self._halt = self._halt or halt
-
-
-def _all(
-    batch: Sequence[Message], result: Result, code: str, text: str, retry_after: float | None = None
-) -> list[Outcome]:
-    """The same outcome for every message of a call."""
-    return [Outcome(message.id, result, None, code, text[:500], retry_after) for message in batch]
+        return all_alike(batch, Result.FAILED, answer.code, answer.message)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Job, Outcome, Result, not_begun
+from push_provider.channels.calls import BatchCalls, Halt, all_alike
 from push_provider.channels.codes import Fault
 from push_provider.channels.sms import out_id
 from push_provider.channels.sms.aliyun_codes import Meaning, meaning
@@ -54,18 +55,6 @@ class Message(NamedTuple):
     parameters: Mapping[str, str]
 
 
-class _Halt(NamedTuple):
-    """Why no more calls are made, and what that is for those who are left.
-
-    :param lasting: also in the chunks to come.
-    """
-
-    error: PushError
-    result: Result
-    code: str
-    lasting: bool = True
-
-
 class _InParts(NamedTuple):
     """A call is to be made again for fewer recipients at a time.
 
@@ -75,7 +64,7 @@ class _InParts(NamedTuple):
     tries: int
 
 
-class Calls:
+class SmsCalls(BatchCalls):
     """The calls of one execution. Several threads may use it between :meth:`begin` and :meth:`conclude`.
 
     :param client: the account.
@@ -93,46 +82,13 @@ class Calls:
         job: Job,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
+        super().__init__(client.config.connection, sleep)
         self._client = client
         self._sign = sign
         self._template = template
         self._job = job
-        self._stopping = threading.Event()
-        self._sleep = sleep or self._stopping.wait
-        self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._halt: _Halt | None = None
-        self._answered = False
         self._refused = 0
-        self.proven = False
-        """Whether Aliyun has accepted a call, and none has failed to reach it since."""
-
-    def begin(self) -> None:
-        """Begin a chunk.
-
-        :raises PushError: an earlier chunk showed that nothing can be sent, or not now.
-        """
-        if self._halt is not None and self._halt.lasting:
-            raise self._halt.error
-        self._halt = None
-        self._answered = False
-
-    def conclude(self) -> None:
-        """End a chunk.
-
-        :raises PushError: nothing of it was sent or refused, because nothing can be asked for.
-        """
-        if self._halt is not None and not self._answered:
-            raise self._halt.error
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no more calls are made, because somebody asked."""
-        return self._stopping.is_set()
-
-    def stop(self) -> None:
-        """Make no more calls; any thread may ask."""
-        self._stopping.set()
 
     def deliver(self, batch: Sequence[Message], tries: int = _TRIES) -> Iterator[list[Outcome]]:
         """Send messages to different numbers; gives an outcome for each, those of each call as soon as it is answered.
@@ -151,22 +107,20 @@ class Calls:
         if self._halt is None and not self.stopping:
             self._keep_pace()
         if self._halt is not None:
-            return _all(batch, self._halt.result, self._halt.code, str(self._halt.error)[:500])
+            return all_alike(batch, self._halt.result, self._halt.code, str(self._halt.error))
         return not_begun(message.id for message in batch) if self.stopping else None
 
     def _deliver(self, batch: Sequence[Message], tries: int) -> list[Outcome] | _InParts:
         try:
             answer, says = self._call(batch, tries)
         except NotSent as error:
-            unavailable = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {error}.")
-            self._halt_all(_Halt(unavailable, Result.RETRY, "connection", lasting=False))
-            return _all(batch, Result.RETRY, "connection", str(error))
+            return self._give_up(batch, Result.RETRY, "connection", str(error), lasting=False)
         except NoAnswer as error:
-            self._answered = True
-            return _all(batch, Result.UNKNOWN, error.code, str(error))
+            self._handed_over = True
+            return all_alike(batch, Result.UNKNOWN, error.code, str(error))
         except PushError as error:
-            self._halt_all(_Halt(error, Result.FAILED, "configuration"))
-            return _all(batch, Result.FAILED, "configuration", str(error))
+            self._stop_all(Halt(error, Result.FAILED, "configuration"))
+            return all_alike(batch, Result.FAILED, "configuration", str(error))
         if says is None:
             self._accept()
             return [Outcome(message.id, Result.SENT, answer.body.biz_id) for message in batch]
@@ -196,23 +150,22 @@ class Calls:
         return self._client.send_batch(numbers, self._sign, self._template, parameters, mark)
 
     def _refuse(self, batch: Sequence[Message], answer: Answer, says: Meaning) -> list[Outcome] | _InParts:
-        text = answer.message[:500]
         if says.fault is Fault.DOUBT:
-            self._answered = True
-            return _all(batch, Result.UNKNOWN, answer.code, text)
+            self._handed_over = True
+            return all_alike(batch, Result.UNKNOWN, answer.code, answer.message)
         if says.fault is Fault.ACCOUNT:
             from push_provider.channels.sms.aliyun_account import refusal
 
-            self._halt_all(_Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
-            return _all(batch, Result.FAILED, answer.code, text)
+            self._stop_all(Halt(refusal(self._client.config, answer), Result.FAILED, "configuration"))
+            return all_alike(batch, Result.FAILED, answer.code, answer.message)
         if says.one and len(batch) > 1:
             # What was busy has been waited for.
             return _InParts(1 if says.fault is Fault.BUSY else _TRIES)
         if says.one:
             self._count_refusal(answer)
         if says.fault is Fault.BUSY:
-            return _all(batch, Result.RETRY, answer.code, text, answer.retry_after or says.wait)
-        return _all(batch, Result.FAILED, answer.code, text)
+            return all_alike(batch, Result.RETRY, answer.code, answer.message, answer.retry_after or says.wait)
+        return all_alike(batch, Result.FAILED, answer.code, answer.message)
 
     def _parts(self, batch: Sequence[Message]) -> list[Sequence[Message]]:
         if self._refused >= _MANY:
@@ -230,17 +183,17 @@ class Calls:
 
     def _accept(self) -> None:
         with self._lock:
-            self._answered = self.proven = True
+            self._handed_over = self.proven = True
             self._refused = 0
 
-    def _halt_all(self, halt: _Halt) -> None:
-        with self._lock:
-            self.proven = False
-            self._halt = self._halt or halt
+    def _stop_all(self, halt: Halt) -> None:
+        # Also of a call that did not reach Aliyun: the first one after it is made alone.
+        self.proven = False
+        super()._stop_all(halt)
 
     def _count_refusal(self, answer: Answer) -> None:
         with self._lock:
-            self._answered = True
+            self._handed_over = True
             self._refused += 1
             refused = self._refused
         if refused == _MANY:
@@ -251,11 +204,4 @@ class Calls:
                 f"({answer.message[:200]}); the others have not been tried, and are left to the next try. Look at the "
                 "template, its parameters and the numbers"
             )
-            self._halt_all(_Halt(later, Result.RETRY, "not-tried"))
-
-
-def _all(
-    batch: Sequence[Message], result: Result, code: str, text: str, retry_after: float | None = None
-) -> list[Outcome]:
-    """The same outcome for every message of a call."""
-    return [Outcome(message.id, result, None, code, text, retry_after) for message in batch]
+            self._stop_all(Halt(later, Result.RETRY, "not-tried"))

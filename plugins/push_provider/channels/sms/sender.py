@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from functools import partial
 from typing import TYPE_CHECKING
 
-from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result, Sender, not_begun
+from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result
+from push_provider.channels.calls import BatchSender
 from push_provider.channels.sms import out_id
 from push_provider.channels.sms.aliyun_client import BATCH, AliyunClient
 from push_provider.channels.sms.aliyun_config import DEFAULT_CONNECTION, TemplateKind
-from push_provider.channels.sms.calls import Calls, Message
+from push_provider.channels.sms.calls import Message, SmsCalls
 from push_provider.channels.sms.numbers import Numbers
-from push_provider.exceptions import ConfigurationError, ContentError
-from push_provider.unforeseen import Unforeseen
+from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -64,7 +62,7 @@ class SmsChannel(Channel):
         template = _needed(content.template_code or config.template_code, "template_code", config)
         client = AliyunClient(config)
         numbers = _learn_template(client, template, content)
-        return SmsSender(Calls(client, sign, template, job), content, numbers, config.max_connections)
+        return SmsSender(SmsCalls(client, sign, template, job), content, numbers, config.max_connections)
 
     def receipts(self, connection: Connection) -> ReceiptReader:
         """What asks Aliyun for receipts through this connection.
@@ -125,7 +123,7 @@ def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Num
     return Numbers(code, TemplateKind.MAINLAND, f"{assumed}; {remedy}")
 
 
-class SmsSender(Sender):
+class SmsSender(BatchSender):
     """SMS of one execution to one account. One thread at a time may use it.
 
     :param calls: how calls are made.
@@ -134,15 +132,10 @@ class SmsSender(Sender):
     :param threads: calls at the same time.
     """
 
-    def __init__(self, calls: Calls, content: Parameters, numbers: Numbers, threads: int) -> None:
-        self._calls = calls
+    def __init__(self, calls: SmsCalls, content: Parameters, numbers: Numbers, threads: int) -> None:
+        super().__init__(calls, log, threads=threads, name="push-sms")
         self._content = content
         self._numbers = numbers
-        self._pool = ThreadPoolExecutor(threads, "push-sms")
-        self._outcomes: list[Outcome] = []
-        self._left: dict[int, Message] = {}
-        """Those of the chunk for which no call was begun, by their ids."""
-        self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Send a chunk.
@@ -156,32 +149,9 @@ class SmsSender(Sender):
         """
         self._outcomes = []
         messages = self._messages(deliveries)
-        self._left = {message.id: message for message in messages}
-        batches = _batches(messages)
+        self._left = dict.fromkeys(message.id for message in messages)
         self._calls.begin()
-        # The first call alone: wrong keys must not be tried several times at once.
-        if not self._calls.proven and (first := next(batches, None)):
-            self._deliver(first)
-        for _ in self._pool.map(self._deliver, batches):
-            pass
-        self._calls.conclude()
-        return self._outcomes
-
-    def _deliver(self, batch: Sequence[Message]) -> None:
-        for message in batch:
-            del self._left[message.id]
-        for outcomes in self._calls.deliver(batch):
-            self._outcomes += outcomes
-
-    def known(self) -> list[Outcome]:
-        """What is known of the chunk that is being sent."""
-        # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
-        left = tuple(self._left) if self._calls.stopping else ()
-        return [*self._outcomes, *not_begun(left)]
-
-    def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
-        """Make no more calls."""
-        self._calls.stop()
+        return self._deliver_all(_batches(messages))
 
     def _messages(self, deliveries: Sequence[Delivery]) -> list[Message]:
         """What is to be sent; who cannot be sent anything has their outcome."""
@@ -196,22 +166,11 @@ class SmsSender(Sender):
                 text = numbers.refusal(delivery.to)[:500]
                 outcomes.append(Outcome(delivery.id, numbers.otherwise, None, "number", text, numbers.retry_after))
                 continue
-            try:
-                parameters = self._content.render(delivery.to, delivery.variables)
-            except ContentError as error:
-                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500]))
-                continue
-            except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
-                told = self._unforeseen.told(error, f"Delivery {delivery.id}")
-                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", told))
+            parameters = self._made(delivery, partial(self._content.render, delivery.to, delivery.variables))
+            if parameters is None:
                 continue
             messages.append(Message(delivery.id, numbers.dialled(delivery.to), parameters))
         return messages
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(cancel_futures=True)
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:

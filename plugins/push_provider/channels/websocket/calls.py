@@ -7,16 +7,16 @@ error; where Centrifugo cannot be reached or says nothing, the rest is left to a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Outcome, Result, not_begun
+from push_provider.channels.calls import Calls, Halt, all_alike
 from push_provider.channels.codes import Fault
 from push_provider.channels.websocket.centrifugo_client import Publication, Refused
 from push_provider.channels.websocket.codes import meaning
 from push_provider.connections.unanswered import NoAnswer, NotSent
-from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from push_provider.channels.websocket.centrifugo_client import CentrifugoClient
@@ -29,15 +29,7 @@ _PATIENCE = 10.0
 """Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 
 
-class _Halt(NamedTuple):
-    """Why no more calls are made, and what that is for the messages that are left."""
-
-    error: PushError
-    result: Result
-    code: str
-
-
-class Calls:
+class CentrifugoCalls(Calls):
     """The calls of one execution. Several threads may use it between :meth:`begin` and :meth:`conclude`.
 
     :param client: of Centrifugo.
@@ -45,38 +37,8 @@ class Calls:
     """
 
     def __init__(self, client: CentrifugoClient, sleep: Callable[[float], object] | None = None) -> None:
+        super().__init__(client.config.connection, sleep)
         self._client = client
-        self._stopping = threading.Event()
-        self._sleep = sleep or self._stopping.wait
-        self._lock = threading.Lock()
-        self._halt: _Halt | None = None
-        self._handed_over = False
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no more calls are made, because somebody asked."""
-        return self._stopping.is_set()
-
-    def stop(self) -> None:
-        """Make no more calls; any thread may ask."""
-        self._stopping.set()
-
-    def begin(self) -> None:
-        """Begin a chunk.
-
-        :raises PushError: an earlier chunk showed that nothing can be published, or not now.
-        """
-        if self._halt is not None:
-            raise self._halt.error
-        self._handed_over = False
-
-    def conclude(self) -> None:
-        """End a chunk.
-
-        :raises PushError: nothing of it was published, or may have been.
-        """
-        if self._halt is not None and not self._handed_over:
-            raise self._halt.error
 
     def publish(self, batch: Sequence[Publication]) -> list[Outcome]:
         """Publish messages in their order; an outcome for each."""
@@ -84,7 +46,7 @@ class Calls:
         left = list(batch)
         for number in range(_TRIES):
             if self._halt is not None:
-                return outcomes + _all(left, self._halt.result, self._halt.code, str(self._halt.error))
+                return outcomes + all_alike(left, self._halt.result, self._halt.code, str(self._halt.error))
             if self.stopping and not number:
                 return not_begun(one.id for one in left)
             last = number + 1 == _TRIES or self.stopping
@@ -102,10 +64,10 @@ class Calls:
                 refusal = self._client.refusal(error)
                 wait = max(wait, error.retry_after or 0.0)
                 if isinstance(refusal, ConfigurationError):
-                    self._stop_all(_Halt(refusal, Result.FAILED, "configuration"))
+                    self._stop_all(Halt(refusal, Result.FAILED, "configuration"))
                 elif last or wait > _PATIENCE:
-                    self._stop_all(_Halt(refusal, Result.RETRY, str(error.status)))
-                    return outcomes + _all(left, Result.RETRY, str(error.status), str(error), error.retry_after)
+                    self._stop_all(Halt(refusal, Result.RETRY, str(error.status)))
+                    return outcomes + all_alike(left, Result.RETRY, str(error.status), str(error), error.retry_after)
             else:
                 busy = []
                 for one, reply in zip(left, replies, strict=True):
@@ -133,22 +95,6 @@ class Calls:
                 f"Connection {config.connection!r}: Centrifugo refuses channel {one.channel!r} with {code} "
                 f"({message[:200]}); {says.remedy}."
             )
-            self._stop_all(_Halt(error, Result.FAILED, "configuration"))
+            self._stop_all(Halt(error, Result.FAILED, "configuration"))
         result = Result.RETRY if says.fault is Fault.BUSY else Result.FAILED
         return Outcome(one.id, result, None, str(code), message[:500])
-
-    def _give_up(self, left: Sequence[Publication], result: Result, code: str, text: str) -> list[Outcome]:
-        error = ProviderUnavailable(f"Connection {self._client.config.connection!r}: {text}.")
-        self._stop_all(_Halt(error, Result.RETRY, "connection"))
-        return _all(left, result, code, text)
-
-    def _stop_all(self, halt: _Halt) -> None:
-        with self._lock:
-            self._halt = self._halt or halt
-
-
-def _all(
-    batch: Sequence[Publication], result: Result, code: str, text: str, retry_after: float | None = None
-) -> list[Outcome]:
-    """The same outcome for every message of a call."""
-    return [Outcome(one.id, result, None, code, text[:500], retry_after) for one in batch]

@@ -8,11 +8,11 @@ with ``format``, and ``data``, as far as the push task has them; ``sent_at``, an
 from __future__ import annotations
 
 import logging
-import math
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +26,13 @@ from push_provider.channels.base import (
     Question,
     Receipt,
     ReceiptReader,
-    Result,
-    Sender,
-    not_begun,
 )
-from push_provider.channels.websocket.calls import Calls
+from push_provider.channels.calls import CallingSender
+from push_provider.channels.websocket.calls import CentrifugoCalls
 from push_provider.channels.websocket.centrifugo_client import BATCH, BATCH_BYTES, CentrifugoClient, Publication
 from push_provider.channels.websocket.centrifugo_config import DEFAULT_CONNECTION
 from push_provider.exceptions import ContentError
 from push_provider.marks import message_id, receipt_mark
-from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -105,7 +102,7 @@ class _Unacknowledged(ReceiptReader):
         return [Receipt(one.id, Fate.FAILED, "unacknowledged", words) for one in questions]
 
 
-class WebsocketSender(Sender):
+class WebsocketSender(CallingSender):
     """Publishes the messages of one execution.
 
     Calls run side by side, and those of one user one after the other, so that they stay in order.
@@ -115,28 +112,26 @@ class WebsocketSender(Sender):
     :param clock: the present moment.
     """
 
+    _calls: CentrifugoCalls
+
     def __init__(
         self,
         client: CentrifugoClient,
         content: WebsocketContent,
         job: Job,
         *,
-        calls: Calls | None = None,
+        calls: CentrifugoCalls | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__(calls or CentrifugoCalls(client), log)
         self._client = client
         self._config = client.config
         self._content = content
         self._job = job
-        self._calls = calls or Calls(client)
         self._clock = clock
         self._lanes = [ThreadPoolExecutor(1, "push-websocket") for _ in range(client.config.max_connections)]
-        self._outcomes: list[Outcome] = []
-        self._left: dict[int, None] = {}
-        """Those of the chunk for which no call was begun, by their ids."""
         public = settings.public_url()
         self._links = f"{public}/push/v1/receipts" if public else ""
-        self._unforeseen = Unforeseen(log)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Publish a chunk.
@@ -162,7 +157,7 @@ class WebsocketSender(Sender):
 
         now = self._clock()
         for delivery in deliveries:
-            message = self._message(delivery, now)
+            message = self._made(delivery, partial(self._message, delivery, now))
             if message is None:
                 continue
             lane = zlib.crc32(delivery.to.encode()) % lanes
@@ -183,33 +178,15 @@ class WebsocketSender(Sender):
             self._left.pop(one.id, None)
         self._outcomes += self._calls.publish(batch)
 
-    def known(self) -> list[Outcome]:
-        """What is known of the chunk that is being sent."""
-        # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
-        left = tuple(self._left) if self._calls.stopping else ()
-        return [*self._outcomes, *not_begun(left)]
+    def _message(self, delivery: Delivery, now: datetime) -> Publication:
+        """What is to be published.
 
-    def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
-        """Make no more calls."""
-        self._calls.stop()
-
-    def _message(self, delivery: Delivery, now: datetime) -> Publication | None:
-        """What is to be published; who cannot be sent anything has their outcome."""
-        try:
-            rendered = self._content.render(delivery.to, delivery.variables)
-            key = message_id(self._job.token, delivery.id)
-            data = _encoded({"id": key, **rendered, **self._times(now), **self._link(delivery)})
-        except ContentError as error:
-            self._fail(delivery, str(error)[:500])
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
-            self._fail(delivery, self._unforeseen.told(error, f"Delivery {delivery.id}"))
-        else:
-            return Publication(delivery.id, self._config.channel(delivery.to), key, data)
-        return None
-
-    def _fail(self, delivery: Delivery, why: str) -> None:
-        del self._left[delivery.id]
-        self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", why))
+        :raises ContentError: it cannot be made.
+        """
+        rendered = self._content.render(delivery.to, delivery.variables)
+        key = message_id(self._job.token, delivery.id)
+        data = _encoded({"id": key, **rendered, **self._times(now), **self._link(delivery)})
+        return Publication(delivery.id, self._config.channel(delivery.to), key, data)
 
     def _link(self, delivery: Delivery) -> dict[str, str]:
         if not self._links:
