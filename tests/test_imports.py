@@ -15,7 +15,7 @@ LOOKED_UP = {
         {
             *("channels", "channels.email", "channels.email.spec", "channels.registry", "channels.sms"),
             *("channels.email.services", "channels.email.smtp_config", "channels.sms.aliyun_config"),
-            *("channels.sms.spec", "channels.spec", "exceptions", "provider", "visible"),
+            *("channels.aliyun_form", "channels.sms.spec", "channels.spec", "exceptions", "provider", "visible"),
             *("connections", "connections.aliyun_account"),
             *("channels.app", "channels.app.spec"),
             *("channels.websocket", "channels.websocket.centrifugo_config", "channels.websocket.spec"),

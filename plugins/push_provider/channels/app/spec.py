@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from push_provider.channels.aliyun_form import BEHAVIOUR, account_fields
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
-from push_provider.connections.aliyun_account import DEFAULT_MAX_CONNECTIONS, DEFAULT_REGION, DEFAULT_TIMEOUT
 
 
 def _push_aliyun_app() -> dict[str, Any]:
@@ -33,46 +33,10 @@ def _push_aliyun_app() -> dict[str, Any]:
                 "vendor's own channel.",
                 kind="string",
             ),
-            "region": form_field(
-                "Region",
-                "Chooses Aliyun's endpoint.",
-                kind="string",
-                default=DEFAULT_REGION,
-            ),
-            "endpoint": form_field(
-                "Endpoint",
-                "Empty: that of the region. Otherwise a host, or https:// and a host.",
-                kind="string",
-            ),
-            "max_connections": form_field(
-                "Calls at the same time",
-                "For one execution; each pushes up to 100 messages. Lower it if Aliyun answers Throttling.",
-                kind="integer",
-                default=DEFAULT_MAX_CONNECTIONS,
-                minimum=1,
-            ),
-            "timeout": form_field(
-                "Timeout in seconds",
-                "For connecting and for each answer. A call without an answer is made again: nobody gets it twice.",
-                kind="number",
-                default=int(DEFAULT_TIMEOUT),
-                minimum=1,
-            ),
+            **account_fields(calls="; each pushes up to 100 messages", unanswered="made again: nobody gets it twice"),
             **STANDING,
         },
-        "ui-field-behaviour": {
-            "hidden-fields": ["host", "schema", "extra"],
-            "relabeling": {
-                "login": "Access key id (accessKeyId)",
-                "password": "Access key secret (secretAccessKey)",
-                "port": "Port (443; Airflow's test needs one)",
-            },
-            "placeholders": {
-                "login": "LTAI…",
-                "password": "shown once by Aliyun, when the key is made",
-                "port": "443",
-            },
-        },
+        "ui-field-behaviour": BEHAVIOUR,
     }
 
 

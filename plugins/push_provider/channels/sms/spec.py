@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from push_provider.channels.aliyun_form import BEHAVIOUR, account_fields
 from push_provider.channels.sms import aliyun_config
 from push_provider.channels.spec import STANDING, ChannelSpec, form_field
-from push_provider.connections.aliyun_account import DEFAULT_MAX_CONNECTIONS, DEFAULT_REGION, DEFAULT_TIMEOUT
 
 
 def _push_aliyun_sms() -> dict[str, Any]:
@@ -37,46 +37,13 @@ def _push_aliyun_sms() -> dict[str, Any]:
                 "For people: which parameters the template has and what belongs there.",
                 kind="string",
             ),
-            "region": form_field(
-                "Region",
-                "Chooses Aliyun's endpoint: cn-hangzhou for mainland China, ap-southeast-1 for Singapore.",
-                kind="string",
-                default=DEFAULT_REGION,
-            ),
-            "endpoint": form_field(
-                "Endpoint",
-                "Empty: that of the region. Otherwise a host, or https:// and a host.",
-                kind="string",
-            ),
-            "max_connections": form_field(
-                "Calls at the same time",
-                "For one execution. Lower it if Aliyun answers Throttling.",
-                kind="integer",
-                default=DEFAULT_MAX_CONNECTIONS,
-                minimum=1,
-            ),
-            "timeout": form_field(
-                "Timeout in seconds",
-                "For connecting and for each answer. A call without an answer is never made again by itself.",
-                kind="number",
-                default=int(DEFAULT_TIMEOUT),
-                minimum=1,
+            **account_fields(
+                regions=": cn-hangzhou for mainland China, ap-southeast-1 for Singapore",
+                unanswered="never made again by itself",
             ),
             **STANDING,
         },
-        "ui-field-behaviour": {
-            "hidden-fields": ["host", "schema", "extra"],
-            "relabeling": {
-                "login": "Access key id (accessKeyId)",
-                "password": "Access key secret (secretAccessKey)",
-                "port": "Port (443; Airflow's test needs one)",
-            },
-            "placeholders": {
-                "login": "LTAI…",
-                "password": "shown once by Aliyun, when the key is made",
-                "port": "443",
-            },
-        },
+        "ui-field-behaviour": BEHAVIOUR,
     }
 
 
