@@ -15,13 +15,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from sandbox.aliyun_controls import control_routes
 from sandbox.guard import same_origin
-from sandbox.sms_faults import Fault
 
 if TYPE_CHECKING:
     from sandbox.app_store import AppStore
@@ -33,6 +33,7 @@ _OWN = [Depends(same_origin)]
 def app_routes(store: AppStore, gateway: AliyunGateway) -> APIRouter:
     """The routes above."""
     routes = APIRouter()
+    routes.include_router(control_routes("app", gateway))
 
     @routes.get("/api/app")
     async def list_messages(
@@ -57,33 +58,5 @@ def app_routes(store: AppStore, gateway: AliyunGateway) -> APIRouter:
     @routes.delete("/api/app", dependencies=_OWN)
     async def delete_messages() -> JSONResponse:
         return JSONResponse({"removed": store.clear()})
-
-    @routes.get("/control/app/calls")
-    async def show_calls() -> JSONResponse:
-        calls = [call.as_json() for call in reversed(gateway.calls)]
-        return JSONResponse({"counts": dict(gateway.counts), "calls": calls})
-
-    @routes.delete("/control/app/calls", dependencies=_OWN)
-    async def forget_calls() -> JSONResponse:
-        counted = sum(gateway.counts.values())
-        gateway.forget_calls()
-        return JSONResponse({"forgotten": counted})
-
-    @routes.get("/control/app/faults")
-    async def show_faults() -> JSONResponse:
-        return JSONResponse({"faults": [fault.as_json() for fault in gateway.faults.coming()]})
-
-    @routes.post("/control/app/faults", dependencies=_OWN, status_code=201)
-    async def add_fault(data: Annotated[dict[str, Any], Body()]) -> JSONResponse:
-        try:
-            fault = Fault.from_json(data)
-        except (TypeError, ValueError) as error:
-            raise HTTPException(422, str(error)) from None
-        gateway.faults.add(fault)
-        return JSONResponse(fault.as_json(), status_code=201)
-
-    @routes.delete("/control/app/faults", dependencies=_OWN)
-    async def clear_faults() -> JSONResponse:
-        return JSONResponse({"removed": gateway.faults.clear()})
 
     return routes

@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from sandbox.aliyun_controls import control_routes
 from sandbox.guard import same_origin
 from sandbox.sms_account import Sign, Template
-from sandbox.sms_faults import Fault
 from sandbox.sms_store import DELIVERED
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ T = TypeVar("T")
 def sms_routes(gateway: SmsGateway) -> APIRouter:
     """The routes above, for this gateway."""
     routes = APIRouter()
+    routes.include_router(control_routes("sms", gateway))
     store = gateway.store
 
     @routes.get("/api/sms")
@@ -77,33 +78,6 @@ def sms_routes(gateway: SmsGateway) -> APIRouter:
     @routes.delete("/api/sms", dependencies=_OWN)
     async def delete_sms() -> JSONResponse:
         return JSONResponse({"removed": _written(store.clear)})
-
-    @routes.get("/control/sms/calls")
-    async def show_calls() -> JSONResponse:
-        calls = [call.as_json() for call in reversed(gateway.calls)]
-        return JSONResponse({"counts": dict(gateway.counts), "calls": calls})
-
-    @routes.delete("/control/sms/calls", dependencies=_OWN)
-    async def forget_calls() -> JSONResponse:
-        counted = sum(gateway.counts.values())
-        gateway.forget_calls()
-        return JSONResponse({"forgotten": counted})
-
-    @routes.get("/control/sms/faults")
-    async def show_faults() -> JSONResponse:
-        return JSONResponse({"faults": [fault.as_json() for fault in gateway.faults.coming()]})
-
-    @routes.post("/control/sms/faults", dependencies=_OWN, status_code=201)
-    async def add_fault(data: Data) -> JSONResponse:
-        fault = _read(lambda: Fault.from_json(data))
-        if fault.action and fault.action not in gateway.service.actions:
-            raise HTTPException(422, f"action: there are {', '.join(gateway.service.actions)}")
-        gateway.faults.add(fault)
-        return JSONResponse(fault.as_json(), status_code=201)
-
-    @routes.delete("/control/sms/faults", dependencies=_OWN)
-    async def clear_faults() -> JSONResponse:
-        return JSONResponse({"removed": gateway.faults.clear()})
 
     @routes.get("/control/sms/receipts")
     async def show_receipts() -> JSONResponse:
