@@ -19,6 +19,7 @@ from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
 from push_provider.rendering import workers
 from push_provider.rendering.workers import Asker, Gone, faults, preview
+from push_provider.spending import Spending
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
@@ -33,10 +34,10 @@ def task(**fields: Any) -> PushTask:
 
 
 @pytest.fixture(autouse=True)
-def _unspent() -> Iterator[None]:
+def _unspent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nobody has used anything up; at the end no worker is left."""
     workers.close()
-    workers._spending.__init__()  # type: ignore[misc]
+    monkeypatch.setattr(workers, "_spending", Spending(workers._unforgiven))
     yield
     workers.close()
 
@@ -67,6 +68,7 @@ def test_a_worker_has_nothing_of_airflow_and_may_do_little() -> None:
     script = """
 import sys
 from push_provider.rendering import worker
+from push_provider.spending import Spending
 worker._settle()
 assert not {name.partition(".")[0] for name in sys.modules} & {"airflow", "sqlalchemy", "psycopg", "fastapi"}
 import os, resource, socket, subprocess
@@ -121,7 +123,7 @@ def test_a_worker_that_dies_is_told_and_replaced() -> None:
     assert faults(task(), asker) == []
     (worker,) = workers._lanes().quick._idle
     os.kill(worker._process.pid, signal.SIGSTOP)
-    killer = threading.Timer(0.1, os.kill, [worker._process.pid, signal.SIGKILL])
+    killer = threading.Timer(1, os.kill, [worker._process.pid, signal.SIGKILL])
     killer.start()
     (fault,) = faults(task(), asker)
     assert "of memory; make it simpler" in fault.message

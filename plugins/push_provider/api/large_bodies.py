@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from push_provider.api.problems import Problem
 from push_provider.rendering.workers import Gone
+from push_provider.spending import Spending
 
 LONG = 8 * 1024
 """Bytes from which on a body waits in a line: some milliseconds of work, of which many at once are too many."""
@@ -71,7 +72,7 @@ class Line:
         self._room = waiting
         self._clock = clock
         self._waiting: list[_Waiting] = []
-        self._had: dict[str, tuple[float, float]] = {}
+        self._had = Spending(_remembered, clock)
 
     @asynccontextmanager
     async def place(self, caller: str, gone: Callable[[], Awaitable[object]] | None = None) -> AsyncIterator[None]:
@@ -89,7 +90,7 @@ class Line:
         try:
             yield
         finally:
-            self._note(caller, self._clock() - began)
+            self._had.add(caller, self._clock() - began)
             self._pass_on()
 
     async def _wait(self, caller: str, gone: Callable[[], Awaitable[object]] | None) -> None:
@@ -97,7 +98,7 @@ class Line:
         waiter = _Waiting(caller, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         if len(self._waiting) > self._room:
-            most = max(self._waiting, key=lambda one: self._had_by(one.caller))
+            most = max(self._waiting, key=lambda one: self._had.of(one.caller))
             self._waiting.remove(most)
             most.turn.set_exception(_busy())
         left = asyncio.ensure_future(gone()) if gone else None
@@ -122,21 +123,16 @@ class Line:
 
     def _pass_on(self) -> None:
         if self._waiting:
-            least = min(self._waiting, key=lambda one: self._had_by(one.caller))  # of several the first
+            least = min(self._waiting, key=lambda one: self._had.of(one.caller))  # of several the first
             self._waiting.remove(least)
             least.turn.set_result(None)
         else:
             self._free += 1
 
-    def _had_by(self, caller: str) -> float:
-        seconds, then = self._had.get(caller, (0.0, 0.0))
-        left = seconds * _KEPT ** (self._clock() - then)
-        return left if left > _NOTHING else 0.0
 
-    def _note(self, caller: str, seconds: float) -> None:
-        if len(self._had) > 1000:
-            self._had = {one: had for one, had in self._had.items() if self._had_by(one)}
-        self._had[caller] = (self._had_by(caller) + seconds, self._clock())
+def _remembered(had: float, seconds: float) -> float:
+    left = had * _KEPT**seconds
+    return left if left > _NOTHING else 0.0
 
 
 class Collections:

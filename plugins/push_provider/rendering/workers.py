@@ -34,6 +34,7 @@ from push_provider.exceptions import (
     RenderingUnavailable,
 )
 from push_provider.rendering.worker import LENGTH, MEMORY, Job
+from push_provider.spending import Spending
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
@@ -172,29 +173,12 @@ def close() -> None:
 # --- budgets --------------------------------------------------------------------------------------------
 
 
-class _Spending:
-    """The seconds that each caller has kept workers busy; they are forgotten at the rate of the budget."""
-
-    def __init__(self) -> None:
-        self._spent: dict[str, tuple[float, float]] = {}
-        self._lock = threading.Lock()
-
-    def of(self, name: str | None) -> float:
-        if name is None:
-            return 0.0
-        spent, then = self._spent.get(name, (0.0, 0.0))
-        return max(0.0, spent - (time.monotonic() - then) * MINUTE / 60)
-
-    def add(self, name: str | None, seconds: float) -> None:
-        if name is None:
-            return
-        with self._lock:
-            if len(self._spent) > 1000:
-                self._spent = {one: self._spent[one] for one in self._spent if self.of(one)}
-            self._spent[name] = (self.of(name) + seconds, time.monotonic())
+def _unforgiven(spent: float, seconds: float) -> float:
+    """What callers have kept workers busy for is forgotten at the rate of the budget."""
+    return max(0.0, spent - seconds * MINUTE / 60)
 
 
-_spending = _Spending()
+_spending = Spending(_unforgiven)
 
 
 def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
