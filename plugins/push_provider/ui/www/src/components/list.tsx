@@ -178,17 +178,23 @@ export function FilterBar({ children, onClear }: { children: ReactNode; onClear?
 }
 
 type FilterProps = { label: string; value: string; onChange: (value: string) => void };
+type TextFilterProps = FilterProps & {
+  w?: string;
+  /** Characters below which nothing is asked for. */
+  least?: number;
+};
 
 /** A filter by text, which is asked for when the user rests. */
-export function TextFilter({ label, value, onChange, w = "12rem" }: FilterProps & { w?: string }) {
+export function TextFilter({ label, value, onChange, w = "12rem", least = 0 }: TextFilterProps) {
   const [text, setText] = useState(value);
   const id = useId();
   useEffect(() => setText(value), [value]);
   useEffect(() => {
-    if (text.trim() === value) return undefined;
-    const rest = setTimeout(() => onChange(text.trim()), 250);
+    const wanted = text.trim();
+    if (wanted === value || (wanted !== "" && wanted.length < least)) return undefined;
+    const rest = setTimeout(() => onChange(wanted), 250);
     return () => clearTimeout(rest);
-  }, [text, value, onChange]);
+  }, [text, value, least, onChange]);
   return (
     <Stack gap={0}>
       <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted">

@@ -11,7 +11,7 @@ import { DeliveryList } from "./DeliveryList";
 import { DELIVERY_STATES } from "./states";
 import "./words";
 
-const NAMES = ["task", "execution", "recipient", "state", "from", "to"] as const;
+const NAMES = ["task", "execution", "search", "state", "from", "to"] as const;
 
 export default function Deliveries() {
   const { t } = useTranslation();
@@ -20,7 +20,7 @@ export default function Deliveries() {
   return (
     <>
       <FilterBar onClear={active ? clear : undefined}>
-        <TextFilter label={t("deliveries.exact")} value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient })} />
+        <TextFilter label={t("deliveries.search")} least={3} value={filters.search ?? ""} onChange={(search) => set({ search })} />
         <TextFilter label={t("field.code")} value={filters.task ?? ""} onChange={(task) => set({ task })} />
         <TextFilter
           label={t("deliveries.execution")}

@@ -20,7 +20,7 @@ import { DELIVERY_STATES } from "../deliveries/states";
 import { Redrive } from "./Redrive";
 import "./words";
 
-const NAMES = ["recipient", "state"] as const;
+const NAMES = ["search", "state"] as const;
 
 export default function Execution() {
   const { execution: id } = useParams();
@@ -104,7 +104,7 @@ export function Recipients({ of }: { of: ExecutionAnswer }) {
   return (
     <Flex direction="column">
       <FilterBar onClear={active ? clear : undefined}>
-        <TextFilter label={t("deliveries.exact")} value={filters.recipient ?? ""} onChange={(recipient) => set({ recipient })} />
+        <TextFilter label={t("deliveries.search")} least={3} value={filters.search ?? ""} onChange={(search) => set({ search })} />
         <WordFilter kind="status" words={DELIVERY_STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
         <Csv of={wanted} />
       </FilterBar>
