@@ -306,9 +306,9 @@ def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
             process.wait(180)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform that most tests share."""
+    """The platform that most tests share. It ends with the folder's last test: it is never idle."""
     with running(tmp_path_factory.mktemp("platform") / "home", {}) as one:
         yield one
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,23 +72,23 @@ late()
 """
 
 
-@pytest.fixture
-def place() -> Iterator[Callable[[str, str | None], Path]]:
-    """Puts a DAG file where people put theirs, and takes it away again."""
-    placed: list[Path] = []
-
-    def put(name: str, text: str | None = None) -> Path:
-        path = ROOT / "dags" / name
-        placed.append(path)
-        if text is None:
-            shutil.copy(ROOT / "docs" / "examples" / name, path)
-        else:
-            path.write_text(text)
-        return path
-
-    yield put
-    for path in placed:
-        path.unlink(missing_ok=True)
+@pytest.fixture(scope="module", autouse=True)
+def _placed(platform: Any) -> Iterator[None]:
+    """The DAG files where people put theirs, all at once: Airflow looks for new ones twice a minute."""
+    dags = ROOT / "dags"
+    texts = {
+        "daily_figures.py": (ROOT / "docs" / "examples" / "daily_figures.py").read_text(),
+        "always_fails.py": FAILS,
+        "half_told.py": HALF_TOLD,
+        "late.py": LATE,
+    }
+    try:
+        for name, text in texts.items():
+            (dags / name).write_text(text)
+        yield
+    finally:
+        for name in texts:
+            (dags / name).unlink(missing_ok=True)
 
 
 def run(platform: Any, dag: str) -> str:
@@ -115,8 +114,7 @@ def instance(platform: Any, dag: str, task: str, what: str) -> Any:
     return platform.call(f"/api/v2/dags/{dag}/dagRuns/{run_id}/taskInstances/{task}{what}")[1]
 
 
-def test_the_example_tells_its_customers_and_waits_until_they_have_it(platform: Any, place: Any) -> None:
-    place("daily_figures.py")
+def test_the_example_tells_its_customers_and_waits_until_they_have_it(platform: Any) -> None:
     platform.await_dag("order-notice")
     assert run(platform, "daily_figures") == "success"
     assert "A-1002" in platform.await_mail("bob@example.com")["Subject"]
@@ -130,8 +128,7 @@ def test_the_example_tells_its_customers_and_waits_until_they_have_it(platform: 
     assert links["extra_links"]["Execution"].endswith(f"/dags/push__order-notice/runs/{run_id}")
 
 
-def test_owners_are_told_of_a_failure(platform: Any, place: Any) -> None:
-    place("always_fails.py", FAILS)
+def test_owners_are_told_of_a_failure(platform: Any) -> None:
     platform.await_dag("dag-failed")
     assert run(platform, "always_fails") == "failed"
     for owner in ("task-owner", "dag-owner"):  # the former from the task's process, the latter from the DAG processor
@@ -143,7 +140,7 @@ def test_owners_are_told_of_a_failure(platform: Any, place: Any) -> None:
     assert "Unable to decode message" not in log
 
 
-def test_who_waits_fails_with_the_numbers_and_what_is_paused_begins_nothing(platform: Any, place: Any) -> None:
+def test_who_waits_fails_with_the_numbers_and_what_is_paused_begins_nothing(platform: Any) -> None:
     platform.apply(
         {
             "code": "half-told", "name": "Half told", "schedule": {"kind": "manual"}, "execution": {"type": "loop"},
@@ -154,7 +151,6 @@ def test_who_waits_fails_with_the_numbers_and_what_is_paused_begins_nothing(plat
             "subject": "Rests", "content": "x", "recipients": ["rests@example.com"],
         },
     )  # fmt: skip
-    place("half_told.py", HALF_TOLD)
     platform.await_dag("half-told")
     platform.await_dag("resting")
     assert platform.call("/api/v2/dags/push__resting", {"is_paused": True}, "PATCH")[0] == 200
@@ -170,8 +166,7 @@ def test_who_waits_fails_with_the_numbers_and_what_is_paused_begins_nothing(plat
     assert platform.ledger("SELECT count(*) FROM push_execution WHERE task_code = 'resting'") == [(0,)]
 
 
-def test_a_missed_deadline_is_told_of(platform: Any, place: Any) -> None:
-    place("late.py", LATE)
+def test_a_missed_deadline_is_told_of(platform: Any) -> None:
     platform.await_dag("dag-failed")
     path = "/api/v2/dags/late"
     platform.eventually(lambda: platform.call(path, {"is_paused": True}, "PATCH")[0] == 200 or None, "late to be there")

@@ -168,7 +168,7 @@ def _runs(platform: Any) -> list[dict[str, Any]]:
     return runs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def killers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Killer]]:
     """Keeps the triggerer that was started in place of the platform's, until no test needs one."""
     killers: list[Killer] = []

@@ -1,0 +1,1 @@
+"""Tests on the running platform; a package, so that it ends with them."""
