@@ -153,6 +153,9 @@ def test_lists_hold_what_the_caller_may_see(clerk: Clerk) -> None:
 
 def test_rights_to_one_task_are_told(clerk: Clerk) -> None:
     assert clerk.get("/me")["rights"] == ["read", "edit", "run"]
+    assert clerk.get("/me", task=OWN)["rights"] == ["read", "edit", "run"]
+    assert clerk.get("/me", task=clerk.others)["rights"] == []
+    assert clerk.get("/me", task="nobodys")["rights"] == []
 
 
 def test_the_csv_holds_no_more(clerk: Clerk) -> None:

@@ -176,8 +176,8 @@ class Caller:
         """The caller must be allowed to begin executions of the task."""
         self.require("POST", code, RUN)
 
-    def rights(self) -> list[Right]:
-        """What the caller may do at all: to every push task or to some of them, and to connections."""
+    def rights(self, code: str | None = None) -> list[Right]:
+        """What the caller may do: to every push task or to some of them, or to one; and to connections."""
         manager = get_auth_manager()
 
         def may_connections(*methods: ResourceMethod) -> bool:
@@ -186,11 +186,15 @@ class Caller:
         def may_list(entity: DagAccessEntity | None) -> bool:
             return manager.is_authorized_dag(method="GET", access_entity=entity, user=self.user)
 
+        def may(method: ResourceMethod, entity: DagAccessEntity | None = None) -> bool:
+            return self._may_some(method, entity) if code is None else self.may(method, code, entity)
+
+        readable = may_list(None) and may_list(RUN) if code is None else may("GET") and may("GET", RUN)
         held = {
-            Right.READ: may_list(None) and may_list(RUN),
-            Right.EDIT: self._may_some("PUT"),
-            Right.RUN: self._may_some("POST", RUN),
-            Right.DELETE: self._may_some("DELETE"),
+            Right.READ: readable,
+            Right.EDIT: may("PUT"),
+            Right.RUN: may("POST", RUN),
+            Right.DELETE: may("DELETE"),
             Right.READ_CONFIGS: may_connections("GET"),
             Right.EDIT_CONFIGS: may_connections("PUT"),
             Right.TEST_CONFIGS: may_connections("GET", "POST"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from push_provider.api import openapi
 from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
+from push_provider.contract import CODE_PATTERN
 
 router = APIRouter(tags=["Caller"])
 
@@ -18,13 +21,18 @@ class Me(Answer):
     name: str = Field(description="As the audit log has it", examples=["lilei"])
     id: str
     rights: list[Right] = Field(
-        description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, the "
-        "others to sender configurations. The words are those of each call's `x-rights`"
+        description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, or to "
+        "the one that was asked for; the others to sender configurations. The words are those of each call's `x-rights`"
     )
 
 
-@router.get("/me", responses=openapi.errors(401, 429))
+@router.get("/me", responses=openapi.errors(401, 422, 429))
 @needs()
-def get_me(caller: CallerDep) -> Me:
-    """Who the caller is, and what they may do at all. Whether they may do it to a certain task is told when they do."""
-    return Me(name=caller.name, id=caller.id, rights=caller.rights())
+def get_me(
+    caller: CallerDep,
+    task: Annotated[
+        str | None, Query(pattern=CODE_PATTERN, description="What they may do with this push task, if there is one")
+    ] = None,
+) -> Me:
+    """Who the caller is, and what they may do: at all, or with a certain push task."""
+    return Me(name=caller.name, id=caller.id, rights=caller.rights(task))

@@ -34,15 +34,19 @@ export type RightName =
   | "edit configurations"
   | "test configurations";
 
-export function useMe() {
-  return useQuery({ queryKey: ["me"], queryFn: () => call<Schemas["Me"]>("me"), staleTime: 60_000 });
+export function useMe(task?: string) {
+  return useQuery({
+    queryKey: ["me", task],
+    queryFn: () => call<Schemas["Me"]>("me", { params: { task } }),
+    staleTime: 60_000,
+  });
 }
 
-/** What the caller may do; until it is known, nothing that changes anything. */
-export function useRights() {
-  const { data } = useMe();
+/** What the caller may do, at all or with one push task; until it is known, nothing that changes anything. */
+export function useRights(task?: string) {
+  const { data, isPending } = useMe(task);
   const rights = new Set<string>(data?.rights ?? []);
-  return { known: data !== undefined, name: data?.name, may: (right: RightName) => rights.has(right) };
+  return { pending: isPending, known: data !== undefined, name: data?.name, may: (right: RightName) => rights.has(right) };
 }
 
 // --- push tasks ----------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ export default function Execution() {
 /** Where an execution stands, and what can be done about it. */
 export function Standing({ of }: { of: ExecutionAnswer }) {
   const { t } = useTranslation();
-  const rights = useRights();
+  const rights = useRights(of.task);
   const [asking, setAsking] = useState(false);
   const left = of.failed + of.unknown;
   const facts: [string, ReactNode][] = [

@@ -48,7 +48,7 @@ export default function Task() {
 function Shown({ task }: { task: TaskDetail }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const { may } = useRights();
+  const { may } = useRights(task.code);
   const channels = useChannelNames();
   const { begin, dialogs } = useDeeds(() => void navigate(screen("tasks")));
   const deeds = offered(task, may);

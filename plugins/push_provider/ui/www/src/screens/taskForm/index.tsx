@@ -15,7 +15,7 @@ export default function TaskFormScreen() {
   const { t } = useTranslation();
   const { code } = useParams();
   const copied = useSearchParams()[0].get("copy") ?? undefined;
-  const rights = useRights();
+  const rights = useRights(code);
   const me = useMe();
   const channels = useChannels();
   const configs = useConfigs(rights.may("read configurations"));

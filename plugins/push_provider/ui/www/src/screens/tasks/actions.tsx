@@ -6,6 +6,7 @@ import { Link } from "react-router-dom";
 import type { TaskAnswer } from "../../api/client";
 import { useRights, type RightName } from "../../api/queries";
 import { dagScreen, screen } from "../../app/places";
+import { Waiting } from "../../components/notices";
 import "./words";
 
 export type Deed = "trigger" | "pause" | "resume" | "cancel" | "delete";
@@ -47,20 +48,6 @@ type TaskMenuProps = { task: TaskAnswer; onDeed: (deed: Deed, task: TaskAnswer) 
 
 export function TaskMenu({ task, onDeed }: TaskMenuProps) {
   const { t } = useTranslation();
-  const { may } = useRights();
-  const deeds = offered(task, may);
-  const query = `task=${encodeURIComponent(task.code)}`;
-  const links = [
-    { name: "log", to: screen(`executions?${query}`), text: t("tasks.deed.log") },
-    { name: "deliveries", to: screen(`deliveries?${query}`), text: t("tasks.deed.deliveries") },
-    ...(mayEdit(task, may)
-      ? [{ name: "edit", to: screen(`tasks/${task.code}/edit`), text: t("tasks.deed.edit") }]
-      : []),
-    ...(may("edit")
-      ? [{ name: "copy", to: screen(`tasks/new?copy=${encodeURIComponent(task.code)}`), text: t("tasks.deed.copy") }]
-      : []),
-    ...(task.retired_at === null ? [{ name: "dag", to: dagScreen(task.code), text: t("do.openDag") }] : []),
-  ];
   return (
     <Menu.Root lazyMount unmountOnExit positioning={{ placement: "bottom-end" }}>
       <Menu.Trigger asChild>
@@ -71,25 +58,51 @@ export function TaskMenu({ task, onDeed }: TaskMenuProps) {
       <Portal>
         <Menu.Positioner>
           <Menu.Content>
-            {deeds.map((deed) => (
-              <Menu.Item
-                key={deed}
-                value={deed}
-                color={deed === "delete" ? "red.fg" : undefined}
-                onSelect={() => onDeed(deed, task)}
-              >
-                {t(`tasks.deed.${deed}`)}
-              </Menu.Item>
-            ))}
-            {deeds.length > 0 && <Menu.Separator />}
-            {links.map(({ name, to, text }) => (
-              <Menu.Item key={name} value={name} asChild>
-                <Link to={to}>{text}</Link>
-              </Menu.Item>
-            ))}
+            <Items task={task} onDeed={onDeed} />
           </Menu.Content>
         </Menu.Positioner>
       </Portal>
     </Menu.Root>
+  );
+}
+
+/** Mounted with the open menu alone: a list asks for nobody's rights to each of its tasks. */
+function Items({ task, onDeed }: TaskMenuProps) {
+  const { t } = useTranslation();
+  const { may, pending } = useRights(task.code);
+  const mayMake = useRights().may("edit");
+  const deeds = offered(task, may);
+  const query = `task=${encodeURIComponent(task.code)}`;
+  const links = [
+    { name: "log", to: screen(`executions?${query}`), text: t("tasks.deed.log") },
+    { name: "deliveries", to: screen(`deliveries?${query}`), text: t("tasks.deed.deliveries") },
+    ...(mayEdit(task, may)
+      ? [{ name: "edit", to: screen(`tasks/${task.code}/edit`), text: t("tasks.deed.edit") }]
+      : []),
+    ...(mayMake
+      ? [{ name: "copy", to: screen(`tasks/new?copy=${encodeURIComponent(task.code)}`), text: t("tasks.deed.copy") }]
+      : []),
+    ...(task.retired_at === null ? [{ name: "dag", to: dagScreen(task.code), text: t("do.openDag") }] : []),
+  ];
+  if (pending) return <Waiting />; // all at once: what moves while it is aimed at is hit by mistake
+  return (
+    <>
+      {deeds.map((deed) => (
+        <Menu.Item
+          key={deed}
+          value={deed}
+          color={deed === "delete" ? "red.fg" : undefined}
+          onSelect={() => onDeed(deed, task)}
+        >
+          {t(`tasks.deed.${deed}`)}
+        </Menu.Item>
+      ))}
+      {deeds.length > 0 && <Menu.Separator />}
+      {links.map(({ name, to, text }) => (
+        <Menu.Item key={name} value={name} asChild>
+          <Link to={to}>{text}</Link>
+        </Menu.Item>
+      ))}
+    </>
   );
 }
