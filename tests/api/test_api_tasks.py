@@ -357,7 +357,7 @@ def test_a_thousand_tasks_at_once(server: ApiServer) -> None:
     tasks = [task() for _ in range(1000)]
     answer = server.push("POST", "/tasks/bulk", {"tasks": tasks})
     assert answer.json["created"] == 1000
-    server.settle()
+    server.forget(tasks)
     more = server.push("POST", "/tasks/bulk", {"tasks": [task() for _ in range(1001)]})
     assert (more.status, more.fields) == (422, ["tasks"])
 
@@ -370,7 +370,7 @@ def test_two_bulk_calls_with_the_same_tasks_do_not_wait_for_each_other(server: A
         answers = list(pool.map(lambda body: server.push("POST", "/tasks/bulk", body), calls))
     assert [answer.status for answer in answers] == [200, 200]
     assert sum(answer.json["created"] for answer in answers) == 100
-    server.settle()
+    server.forget(tasks)
 
 
 # --- the audit log ------------------------------------------------------------------------------------------
