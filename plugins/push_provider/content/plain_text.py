@@ -1,13 +1,10 @@
 """HTML to plain text: the text alternative of an HTML mail, as a reader would type it.
 
 Headings and paragraphs stand apart, list items get a mark or their number, table cells a bar between them, links their
-address, images their alternative text; scripts, styles and what ``display: none`` or ``hidden`` hides are left out.
-What is hidden, and every other element, ends where HTML lets it end: also without an end tag of its own (WHATWG HTML,
-13.1.2.4 "Optional tags").
+address, images their alternative text.
 
-The converter is our own because it must do two things that libraries do not: take time proportional to the
-input whatever strangers write (Python's ``html.parser`` before 3.11.14 takes quadratic time for an unclosed
-tag), and convert a template as it would convert each message made of it. For the latter, no value
+The converter is our own because it must do two things that libraries do not: take time proportional to the input
+whatever strangers write, and convert a template as it would convert each message made of it. For the latter, no value
 may change the text around it: nothing is wrapped or padded to a width, as inscriptis does with tables.
 """
 
@@ -15,10 +12,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
+
+from push_provider.content.html_reading import LINES, PARAGRAPHS, ROWS, Reader, values_of
 
 HOLE = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a value in a template's HTML; see :func:`converted`."""
@@ -30,77 +28,9 @@ LINK = re.compile("([\ue002\ue005])([^\ue002-\ue005]*)\ue003([^\ue002-\ue005]*)\
 """The address of a link in a converted template whose words or address have holes; :func:`link` finishes it."""
 _BARE, _NAMED = "\ue002", "\ue005"
 
-# WHATWG HTML, 13.2.5 "Tokenization". Possessive throughout: no input makes it try twice.
-_TOKEN = re.compile(
-    r"<!--(?:>|->|.*?(?:-->|--!>|\Z))"
-    r"|<[!?][^>]*+(?:>|\Z)"
-    r"|</[^a-zA-Z>][^>]*+(?:>|\Z)"
-    r"|<(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*+)"
-    r"""(?P<attributes>(?:[^>=]++|=\s*+"[^"]*+(?:"|\Z)|=\s*+'[^']*+(?:'|\Z)|=)*+)(?:>|\Z)""",
-    re.DOTALL,
-)
-_ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+("[^"]*+"?|'[^']*+'?|[^\s>]++))?+""")
 _BLANKS = re.compile(r"[ \t\n\r\f]+")
-_HIDDEN = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
 _UNSTEADY = re.compile("(?:&#?[0-9a-zA-Z]*|<[/!?-]*)\ue000")
 """A value that would change how what stands before it is read."""
-
-_RAW = {
-    tag: re.compile(rf"</{tag}(?=[\s/>])", re.IGNORECASE)
-    for tag in ("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp")
-}
-"""Elements in which no tag is one; of a textarea alone the words are read."""
-_UNSEEN = frozenset({"template", "datalist"})
-_SHAPING = frozenset({"style", "start", "value", "role"})
-"""Attributes whose value changes what is made of the tag."""
-
-
-def _tags(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-_PARAGRAPHS = _tags("p h1 h2 h3 h4 h5 h6 blockquote pre table dl figure fieldset address")
-_LINES = _tags(
-    "html body head div section article header footer nav aside main search hgroup dialog form tr caption thead tbody "
-    "tfoot dt dd li center figcaption details summary legend option optgroup"
-)
-_LISTS = _tags("ul ol menu")
-_VOID = _tags("area base br col embed hr img input link meta source track wbr")
-_ROOTS = _tags("html head body")
-
-_ROWS = _tags("caption thead tbody tfoot tr")
-_CELLS = _tags("td th")
-_TABLE_PARTS = _ROWS | _CELLS | {"table", "colgroup"}
-_BLOCKS = _PARAGRAPHS | _LINES | _LISTS | _TABLE_PARTS | {"button", "object", "select"}
-_TABLE = _tags("table template")
-_SCOPE = _tags("table td th caption template object marquee applet")
-"""Beyond these an end tag ends nothing (13.2.4.2 "have an element in scope")."""
-
-# Which start tags end which elements that are open (13.1.2.4), and what bounds the search for them.
-_Ends = tuple[frozenset[str], frozenset[str]]
-_NOTHING: _Ends = (frozenset(), frozenset())
-_IN_LIST = (_BLOCKS | _SCOPE) - _tags("address div p")
-_ENDS: dict[str, _Ends] = {
-    **dict.fromkeys(
-        _tags(
-            "address article aside blockquote center details dialog div dl fieldset figcaption figure footer form h1 "
-            "h2 h3 h4 h5 h6 header hgroup main menu nav ol p pre search section summary table ul"
-        ),
-        (_tags("p"), _SCOPE | {"button"}),
-    ),
-    "hr": (_tags("p option optgroup"), _SCOPE | {"button", "select"}),
-    "li": (_tags("li"), _IN_LIST),
-    **dict.fromkeys(_tags("dt dd"), (_tags("dt dd"), _IN_LIST)),
-    **dict.fromkeys(_tags("rt rp"), (_tags("rt rp"), _BLOCKS | {"ruby"})),
-    "option": (_tags("option"), _tags("select datalist optgroup")),
-    "optgroup": (_tags("option optgroup"), _tags("select datalist")),
-    **dict.fromkeys(_CELLS, (_CELLS | {"caption", "colgroup"}, _TABLE | {"tr"})),
-    "tr": (_CELLS | _tags("tr caption colgroup"), _TABLE),
-    **dict.fromkeys(_ROWS - {"tr"} | {"colgroup"}, (_TABLE_PARTS - {"table"}, _TABLE)),
-    "a": (_tags("a"), _SCOPE),
-}
-_REACH = 100
-"""Elements that are looked through for one that ends."""
 
 _CLOSING = re.compile(r"""[.,;:!?)\]}"'”’»、，。；：！？）】》」』…]++""")
 _INTEGER = re.compile(r"\s*+([+-]?[0-9]{1,9})")
@@ -158,24 +88,6 @@ def _spoken(address: str) -> str:
     return _UNSPOKEN.sub("", address) if _SCHEME.match(address) else ""
 
 
-class _Element:
-    """An element that is open.
-
-    :param tag: its name.
-    :param hidden: whether it hides itself.
-    :param shown: whether its words are read: nothing around it is hidden, either.
-    :param prefixed: whether it put something before each line.
-    """
-
-    __slots__ = ("hidden", "prefixed", "shown", "tag")
-
-    def __init__(self, tag: str, *, hidden: bool, shown: bool, prefixed: bool) -> None:
-        self.tag = tag
-        self.hidden = hidden
-        self.shown = shown
-        self.prefixed = prefixed
-
-
 class _List:
     """A list that is open: the number of its next item, None where items have a dash; and its place among all lists."""
 
@@ -205,7 +117,7 @@ class _Table:
 
 
 class _Writer:
-    """Reads tags and words in order and writes lines.
+    """Writes lines of what is read, in order.
 
     :param holes: whether private characters stand for values.
     :param items: how many items each list has, if that is known.
@@ -227,9 +139,6 @@ class _Writer:
         self._prefixes: list[str] = []  # what each line begins with
         self._line: list[str] = []  # what the last one did
         self._mark = ""
-        self._elements: list[_Element] = []
-        self._count: Counter[str] = Counter()
-        self._hidden: _Element | None = None
         self._lists: list[_List] = []
         self._tables: list[_Table] = []
         self._pre = 0
@@ -241,130 +150,18 @@ class _Writer:
         self._links = 0  # of the line, up to here
 
     def text(self, source: str) -> str:
-        position = 0
-        while True:
-            token = _TOKEN.search(source, position)
-            if self._hidden is None:
-                self._words(source[position : token.start() if token else len(source)])
-            if token is None:
-                break
-            position = token.end()
-            tag = token["tag"]
-            if tag is None:
-                continue
-            tag, attributes = tag.lower(), token["attributes"]
-            if self._holes and not self._quoted(tag, attributes):
-                self.steady = False
-            raw = None if token["end"] else _RAW.get(tag)
-            if raw is not None:
-                end = raw.search(source, position)
-                if tag == "textarea" and self._hidden is None and not self._is_hidden(tag, attributes):
-                    self._words(source[position : end.start() if end else len(source)])
-                position = end.start() if end else len(source)
-            elif token["end"]:
-                self._end(tag)
-            else:
-                self._start(tag, attributes)
-                if tag == "pre" and source.startswith("\n", position):
-                    position += 1
-        self._pop(0)
+        """The whole text, without blanks at its end."""
+        reader = Reader(self, hole=_HOLE_END if self._holes else None)
+        reader.read(source)
+        self.steady = self.steady and reader.steady
         self._end_row()
         self._say_addresses()
         return "".join(self._out).replace("\xa0", " ").rstrip()
 
-    @staticmethod
-    def _quoted(tag: str, attributes: str) -> bool:
-        """Whether all holes of a tag are inside quoted values that cannot change what the tag is."""
-        if _HOLE_END in tag:
-            return False
-        if _HOLE_END not in attributes:
-            return True
-        for name, value in _ATTRIBUTE.findall(attributes):
-            if _HOLE_END in name or (_HOLE_END in value and (value[0] not in "\"'" or name.lower() in _SHAPING)):
-                return False
-        return True
-
-    @staticmethod
-    def _is_hidden(tag: str, attributes: str) -> bool:
-        if tag in _UNSEEN:
-            return True
-        lower = attributes.lower()
-        if tag != "dialog" and "none" not in lower and "hidden" not in lower:
-            return False
-        values = _values(attributes)
-        if tag == "dialog" and "open" not in values:
-            return True
-        return "hidden" in values or bool(_HIDDEN.search(values.get("style", "")))
-
-    # --- elements -------------------------------------------------------------------------------------
-
-    def _start(self, tag: str, attributes: str) -> None:
-        """A start tag, which may end what is open: see :data:`_ENDS`."""
-        ends, bounds = _ENDS.get(tag, _NOTHING)
-        if any(self._count[end] for end in ends):
-            last = None
-            for index in self._reach():
-                open_tag = self._elements[index].tag
-                if open_tag in ends:
-                    last = index
-                elif open_tag in bounds:
-                    break
-            if last is not None:
-                self._pop(last)
-        hidden = self._is_hidden(tag, attributes)
-        shown = not hidden and self._hidden is None
-        prefixes = len(self._prefixes)
-        if shown:
-            self._open(tag, attributes)
-        if tag in _VOID or tag == "head" or (tag in _ROOTS and not hidden):
-            return
-        element = _Element(tag, hidden=hidden, shown=shown, prefixed=len(self._prefixes) > prefixes)
-        self._elements.append(element)
-        self._count[tag] += 1
-        if hidden and self._hidden is None:
-            self._hidden = element
-
-    def _end(self, tag: str) -> None:
-        """An end tag: of the innermost element of that name, unless a table's cell or the like stands between."""
-        if tag in _ROOTS:
-            return  # what comes behind belongs to the body all the same
-        if not self._count[tag]:
-            if tag == "p" and self._hidden is None:
-                self._break(2)
-            return
-        bounds = _TABLE if tag in _TABLE_PARTS else _SCOPE
-        blocks = False
-        for index in self._reach():
-            open_tag = self._elements[index].tag
-            if open_tag == tag:
-                if blocks and tag not in _BLOCKS:
-                    self._remove(index)  # <b><p>x</b>y: the paragraph goes on
-                else:
-                    self._pop(index)
-                return
-            if open_tag in bounds:
-                return
-            blocks = blocks or open_tag in _BLOCKS
-
-    def _reach(self) -> range:
-        """The places of the innermost elements: no input makes us look at all of them for each tag."""
-        return range(len(self._elements) - 1, max(-1, len(self._elements) - 1 - _REACH), -1)
-
-    def _pop(self, index: int) -> None:
-        while len(self._elements) > index:
-            self._remove(len(self._elements) - 1)
-
-    def _remove(self, index: int) -> None:
-        element = self._elements.pop(index)
-        self._count[element.tag] -= 1
-        if element is self._hidden:
-            self._hidden = next((inner for inner in self._elements[index:] if inner.hidden), None)
-        if element.shown:
-            self._close(element)
-
     # --- words ----------------------------------------------------------------------------------------
 
-    def _words(self, source: str) -> None:
+    def words(self, source: str) -> None:
+        """Words, with their character references."""
         if not source:
             return
         text = html.unescape(source) if "&" in source else source
@@ -436,12 +233,14 @@ class _Writer:
 
     # --- tags -----------------------------------------------------------------------------------------
 
-    def _open(self, tag: str, attributes: str) -> None:
-        if tag in _ROWS:
+    def open(self, tag: str, attributes: str) -> bool:
+        """An element begins; returns whether it puts something before each line."""
+        prefixes = len(self._prefixes)
+        if tag in ROWS:
             self._end_row()
-        if tag in _PARAGRAPHS:
+        if tag in PARAGRAPHS:
             self._break(2)
-        elif tag in _LINES:
+        elif tag in LINES:
             self._break(1)
         match tag:
             case "br":
@@ -453,11 +252,11 @@ class _Writer:
                 self._put("-" * 40)
                 self._break(2)
             case "a":
-                self._link = _values(attributes).get("href", "").strip()
+                self._link = values_of(attributes).get("href", "").strip()
                 self._label, self._image = [], False
             case "img":
                 self._image = True
-                self._words(html.escape(_values(attributes).get("alt", "")))
+                self.words(html.escape(values_of(attributes).get("alt", "")))
             case "ul" | "ol" | "menu":
                 self._break(1 if self._lists else 2)
                 self._lists.append(self._list(tag, attributes))
@@ -469,19 +268,20 @@ class _Writer:
             case "pre":
                 self._pre += 1
             case "table":
-                layout = _values(attributes).get("role", "").lower() in ("presentation", "none")
+                layout = values_of(attributes).get("role", "").lower() in ("presentation", "none")
                 self._tables.append(_Table(layout=layout))
             case "td" | "th":
                 self._cell()
             case "q":
-                self._words("“")
+                self.words("“")
+        return len(self._prefixes) > prefixes
 
-    def _close(self, element: _Element) -> None:
-        tag = element.tag
-        if element.prefixed:
+    def close(self, tag: str, opened: object) -> None:
+        """It ends."""
+        if opened:
             self._prefixes.pop()
             self._mark = ""
-        if tag in _ROWS or tag == "table":
+        if tag in ROWS or tag == "table":
             self._end_row()
         match tag:
             case "a":
@@ -494,10 +294,10 @@ class _Writer:
             case "table":
                 self._end_table()
             case "q":
-                self._words("”")
-        if tag in _PARAGRAPHS:
+                self.words("”")
+        if tag in PARAGRAPHS:
             self._break(2)
-        elif tag in _LINES:
+        elif tag in LINES:
             self._break(1)
 
     def _list(self, tag: str, attributes: str) -> _List:
@@ -505,7 +305,7 @@ class _Writer:
         self.items.append(0)
         if tag != "ol":
             return _List(index, None, 0)
-        values = _values(attributes)
+        values = values_of(attributes)
         down = "reversed" in values
         number = _integer(values.get("start"))
         if number is None and down:
@@ -519,7 +319,7 @@ class _Writer:
             current = self._lists[-1]
             self.items[current.index] += 1
             if current.number is not None:
-                value = _integer(_values(attributes).get("value")) if "value" in attributes.lower() else None
+                value = _integer(values_of(attributes).get("value")) if "value" in attributes.lower() else None
                 number = current.number if value is None else value
                 mark = f"{number}. "
                 current.number = number + current.step
@@ -618,12 +418,3 @@ def _integer(text: str | None) -> int | None:
     """HTML's rules for parsing integers (2.3.4.1)."""
     number = _INTEGER.match(text or "")
     return int(number[1]) if number else None
-
-
-def _values(attributes: str) -> dict[str, str]:
-    """The attributes of a tag; of several with one name the first counts."""
-    values: dict[str, str] = {}
-    for name, value in _ATTRIBUTE.findall(attributes):
-        bare = value[1:].removesuffix(value[0]) if value[:1] in ('"', "'") else value
-        values.setdefault(name.lower(), html.unescape(bare))
-    return values
