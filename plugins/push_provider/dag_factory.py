@@ -21,7 +21,7 @@ from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, PushTask, dag_id
 from push_provider.exceptions import PushError
 from push_provider.ledger import shards
 from push_provider.ledger.engine import get_engine
-from push_provider.operators.push import BrokenTaskOperator
+from push_provider.operators.broken import BrokenTaskOperator
 from push_provider.policy.lanes import MARKETING, lane_of
 from push_provider.timetable import ClosedTimetable
 from push_provider.variable_names import variable_names

@@ -22,7 +22,7 @@ from mail_port import mail_port
 from push_provider.channels.reading import parse
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import closing, definitions, deliveries, executions, tasks
-from push_provider.operators import push
+from push_provider.operators import told
 from push_provider.operators.push import BasePushOperator, EmailPushOperator, SmsPushOperator
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def test_calls_that_are_under_way_are_in_doubt_and_no_others(
 def test_the_log_says_what_is_sent_and_who_did_not_get_it(
     ledger: Engine, server: SlowServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push, "_PROGRESS_SECONDS", 0.5)
+    monkeypatch.setattr(told, "_PROGRESS_SECONDS", 0.5)
     people: list[Any] = [{"to": f"c{n}@example.com", "variables": {"name": "N"}} for n in range(100)]
     people += [f"nameless{n}@example.com" for n in range(12)]
     apply(ledger, recipients=people, content="<p>{{ name }}</p>")

@@ -1,0 +1,104 @@
+"""The execution of a run of a push DAG: the one that it has, the one that ``conf`` names, or a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from push_provider.exceptions import PermanentError, TaskClosed, UnknownTask
+from push_provider.intake import run_facts
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from sqlalchemy import Engine
+
+    from push_provider.ledger.planning import Plan
+
+
+def planned(context: Context, engine: Engine, code: str, channel: str, log: Any) -> Plan:
+    """The execution of this run; if there can be none, its reason is put on record.
+
+    :param code: the push task.
+    :param log: the Airflow task's.
+    :raises AirflowSkipException: there is to be none: its time was missed, or the schedule was gone just before.
+    :raises PushError: there can be none.
+    """
+    from push_provider.ledger import planning
+
+    run = context["dag_run"]
+    try:
+        return _plan(context, engine, code, channel, log)
+    except (TaskClosed, UnknownTask):
+        raise  # as REST answers it: nothing is wrong with what was asked for, there is just nothing left to begin
+    except PermanentError as error:
+        planning.refuse(engine, code, error=str(error), **run_facts.facts_of(run))
+        raise
+
+
+def _plan(context: Context, engine: Engine, code: str, channel: str, log: Any) -> Plan:
+    """The execution of this run: the one it has, the one that ``conf`` names, or a new one."""
+    from push_provider import rendering
+    from push_provider.channels.reading import parse_trigger
+    from push_provider.ledger import planning
+    from push_provider.policy.sizes import check_conf
+
+    run = context["dag_run"]
+    check_conf(run.conf)
+    trigger = parse_trigger(without_blank_lines(run.conf), channel=channel, where="conf")
+    if trigger.execution is not None:
+        found = planning.of_run(engine, code, run.run_id)
+        return found or planning.bind(engine, code, trigger.execution, run.run_id)
+    facts = run_facts.facts_of(run)
+    if found := planning.of_run(engine, code, run.run_id, run_after=facts["run_after"]):
+        return found
+    scheduled = run.run_type == "scheduled"
+    if scheduled:
+        _refuse_missed(context, engine, code)
+    try:
+        plan = planning.plan(
+            engine,
+            code,
+            freeze=rendering.freeze,
+            # The form hands over an empty list where nobody was named.
+            trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
+            **facts,
+        )
+    except TaskClosed as closed:
+        if scheduled:  # a run that was made just before the DAG lost its schedule
+            raise AirflowSkipException(str(closed)) from None
+        raise
+    log.info("Execution %s (no. %s of push task %s): %s recipients", plan.id, plan.number, code, plan.total)
+    return plan
+
+
+def _refuse_missed(context: Context, engine: Engine, code: str) -> None:
+    """Skip a scheduled run whose time passed while nothing ran, if the task wants that."""
+    from push_provider import schedule, settings
+    from push_provider.ledger import executions, tasks
+
+    run = context["dag_run"]
+    row = tasks.get(engine, code, recipients=False)
+    task, zone = row.task(), settings.default_timezone()
+    due, began, grace = run.logical_date, run.start_date, settings.missed_grace()
+    if due is None or began is None:
+        return
+    if schedule.is_before_first(task, row.schedule_since, due, zone):
+        raise AirflowSkipException(f"{due} lies before the schedule of push task {code!r} came into force")
+    if schedule.is_missed(task, due, began, grace):
+        reason = "skips missed times (missed: latest or all would send it late)"
+    elif schedule.is_superseded(task, row.schedule_since, due, began, grace, zone):
+        reason = "sends only the latest of missed times (missed: all would send each)"
+    else:
+        return
+    # An execution that waited for an earlier one to end was not missed.
+    if not executions.busy_at(engine, code, due):
+        raise AirflowSkipException(f"{due} passed while nothing ran, and push task {code!r} {reason}")
+
+
+def without_blank_lines(conf: Any) -> Any:
+    """A run's conf as Airflow's form hands it over, whose field of recipients has an entry for each empty line."""
+    if not isinstance(conf, dict) or not isinstance(conf.get("recipients"), list):
+        return conf
+    named = [one for one in conf["recipients"] if not (isinstance(one, str) and not one.strip())]
+    return {**conf, "recipients": named}
