@@ -63,8 +63,15 @@ class WarmLocalExecutor(LocalExecutor):
         super().start()
 
     def end(self) -> None:
-        """Tell the tasks that only wait, then end as LocalExecutor does: when the last one is done."""
+        """Tell the tasks that only wait, then end as LocalExecutor does: when the last one is done.
+
+        LocalExecutor has a word of farewell for each worker that is alive when its turn comes; an idle one may have
+        taken that of another and be gone by then, and the last of them would wait for its own for ever, and the
+        scheduler for it. So there is one for each beforehand; what nobody takes is lost with the queue.
+        """
         ending.want()
+        for _ in self.workers:
+            self.activity_queue.put(None)
         super().end()
 
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
