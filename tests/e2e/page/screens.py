@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 AXE = Path(__file__).resolve().parents[3] / "plugins/push_provider/ui/www/node_modules/axe-core/axe.min.js"
-PICTURES = os.environ.get("PUSH_PICTURES")
-"""A folder that pictures of the screens are written to; those of the documentation are made with docs/images."""
 Opened = Callable[..., Any]
 """The fixture ``opened``."""
 
@@ -32,12 +29,6 @@ def settled(page: Any) -> None:
 def csv_file(name: str, text: str) -> dict[str, Any]:
     """A file as a browser uploads it."""
     return {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
-
-
-def picture(page: Any, name: str) -> None:
-    """Keep a picture of a screen, where one is wanted."""
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"page-{name}.png"), animations="disabled")
 
 
 def violations(page: Any) -> list[str]:

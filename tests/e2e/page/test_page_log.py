@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import psycopg
-from screens import Opened, go, picture, settled
+from screens import Opened, go, settled
 
 
 def produce(kafka: str, message: dict[str, Any]) -> None:
@@ -31,7 +31,6 @@ def test_a_rejected_message_is_shown_and_replayed(platform: Any, page: Any) -> N
     row = page.locator("tbody tr").filter(has_text=code)
     row.get_by_role("button", name=re.compile("^Show message")).click()
     page.get_by_role("dialog").get_by_text("page-later@example.com").first.wait_for()
-    picture(page, "rejected")
     page.get_by_role("dialog").get_by_role("button", name="Close").first.click()
     page.get_by_role("dialog").wait_for(state="hidden")
     manual = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from screens import Opened, go, picture, settled, violations
+from screens import Opened, go, settled, violations
 
 SCREENS = ("", "tasks", "tasks/new", "tasks/welcome", "executions", "executions/1", "deliveries", "configurations")
 SCREENS += ("configurations/new/push_email", "rejected", "help", "help/push-tasks")
@@ -26,8 +26,6 @@ def test_no_screen_shuts_anybody_out(opened: Opened, theme: str) -> None:
         page.wait_for_timeout(300)  # colours fade in
         if serious := violations(page):
             found[screen] = serious
-        if screen in ("", "tasks"):
-            picture(page, f"{screen or 'overview'}{'-dark' if theme == 'dark' else ''}")
     assert found == {}
 
 
@@ -44,8 +42,6 @@ def test_a_phone_shows_every_screen(opened: Opened, screen: str) -> None:
         }"""
     )
     assert max(wide) <= 1
-    if screen in ("", "tasks/new"):
-        picture(page, f"{screen.replace('/', '-') or 'overview'}-phone")
 
 
 def test_it_speaks_chinese_where_airflow_does(opened: Opened) -> None:
@@ -55,10 +51,8 @@ def test_it_speaks_chinese_where_airflow_does(opened: Opened) -> None:
         shown = go(page, screen)
         assert shown.get_by_role("link", name=name, exact=True).first.get_attribute("aria-current") == "page"
         settled(page)
-        picture(page, f"{screen or 'overview'}-zh-CN")
     shown = go(page, "tasks/new")
     shown.get_by_role("form", name="新建推送任务").wait_for()
-    picture(page, "tasks-new-zh-CN")
     go(page, "help")
     settled(page)
     assert page.get_by_role("article").get_by_text("推送任务").first.is_visible()
@@ -149,7 +143,6 @@ def test_airflow_s_own_screens_lead_here(platform: Any, page: Any) -> None:
     tab = page.get_by_test_id("push-tab")
     tab.get_by_role("button", name="you@example.com").wait_for()
     assert violations(page) == []
-    picture(page, "tab")
     page.goto("/dags/push__welcome/plugin/push-deliveries")
     page.get_by_test_id("push-tab").get_by_text("1 of at most 1 executions").wait_for()
     page.goto("/dags/push_kafka/plugin/push-deliveries")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from screens import csv_file, go, picture, settled
+from screens import csv_file, go, settled
 
 
 def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
@@ -17,11 +17,9 @@ def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
     form.get_by_label("Mail server").fill("127.0.0.1")
     form.get_by_label(re.compile("^Port")).fill(str(port))
     form.get_by_label("From name").fill("The shop")
-    picture(page, "configuration")
     form.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Test from_the_page").click()
     page.locator('[data-test="true"]').wait_for()
-    picture(page, "configurations")
     stored = platform.call("/api/v2/connections/from_the_page")[1]
     assert (stored["conn_type"], stored["host"], stored["port"]) == ("push_email", "127.0.0.1", port)
 
@@ -40,12 +38,10 @@ def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
     page.get_by_role("button", name="Next recipient").click()
     page.get_by_text("Invoice for 韩梅梅").wait_for()
     assert "you owe 012" in page.frame_locator("iframe").locator("body").inner_text()
-    picture(page, "new-task")
     form.get_by_role("button", name="Save").click()
 
     page.wait_for_url("**/plugin/push/tasks/page-invoice")
     page.locator('[data-state="finished"]').first.wait_for()
-    picture(page, "task")
     settled(page)
     row = platform.ledger("SELECT id FROM push_execution WHERE task_code = 'page-invoice'")
     go(page, f"executions/{row[0][0]}")
@@ -56,7 +52,6 @@ def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
     story = page.get_by_role("dialog")
     story.get_by_text("Nothing went wrong.").wait_for()
     story.get_by_role("link", name="Open the run").wait_for()
-    picture(page, "execution")
 
     go(page, "deliveries").get_by_label("Recipient (or 3 letters of it)").fill("PAGE-TW")
     page.get_by_role("button", name="page-one@example.com").wait_for(state="hidden")
@@ -78,7 +73,6 @@ def test_an_sms_with_its_parameters_as_fields(platform: Any, page: Any) -> None:
     form.get_by_label("code", exact=True).last.fill("{{ order }}")
     form.get_by_label("Recipients, one a line").fill("number\torder\n13800138000\tA-1001\n13900139000\tA-1002")
     form.get_by_text(re.compile("charged as 1 SMS")).wait_for()
-    picture(page, "new-sms")
     form.get_by_role("button", name="Save").click()
     page.wait_for_url("**/plugin/push/tasks/page-shipping")
     page.locator('[data-state="finished"]').first.wait_for()
@@ -116,7 +110,6 @@ def test_a_wrong_form_says_what_is_wrong_beside_each_field(page: Any) -> None:
     page.wait_for_function("document.querySelectorAll('form [aria-invalid=true]').length > 0")
     assert cron.get_attribute("aria-invalid") == "true"
     assert page.url.endswith("/tasks/new")
-    picture(page, "wrong")
     cron.fill("0 9 * * *")
     form.get_by_role("button", name="Save").click()
     page.wait_for_function("document.querySelectorAll('form [aria-invalid=true]').length > 0")
