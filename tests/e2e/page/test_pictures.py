@@ -76,11 +76,11 @@ def take(page: Any, path: str, name: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_screen(opened: Opened, screens: dict[str, str], language: str) -> None:
-    page = opened(language=language, width=1280, height=800)
+    page = opened(language=language, width=1440, height=900)
     for name, path in screens.items():
         take(page, path, name if language == "en" else f"{name}-{language}")
 
 
 def test_in_the_dark_and_on_a_phone(opened: Opened, screens: dict[str, str]) -> None:
-    take(opened(theme="dark", width=1280, height=800), screens["overview"], "overview-dark")
+    take(opened(theme="dark", width=1440, height=900), screens["overview"], "overview-dark")
     take(opened(width=375, height=740), screens["new-task"], "new-task-phone")
