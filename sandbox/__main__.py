@@ -66,12 +66,16 @@ async def _run(options: argparse.Namespace) -> None:
 
         phones = AppStore()
         push = app_gateway(phones, dict([access_key()]))
+        from sandbox.fcm import FcmGateway
+        from sandbox.fcm_account import service_account
+        from sandbox.vendors import Vendors
 
         addresses = page.Addresses(smtp=_address(smtp_socket), sms=_address(sms_socket))
+        google = FcmGateway(phones, service_account(options.folder / "fcm", addresses.sms))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
-        await stack.enter_async_context(sms_http.serve(sms_socket, Products(gateway, push)))
+        await stack.enter_async_context(sms_http.serve(sms_socket, Vendors(Products(gateway, push), google)))
         await stack.enter_async_context(centrifugo.serve(centrifugo_socket, centrifugo.Centrifugo()))
-        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses, (phones, push)))
+        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses, (phones, push, google)))
         from sandbox import kafka
 
         await stack.enter_async_context(kafka.serve(kafka_socket))

@@ -10,6 +10,7 @@
 ``GET /control/app/faults``         the faults still to come
 ``POST /control/app/faults``        the next calls get this :class:`~sandbox.sms_faults.Fault`
 ``DELETE /control/app/faults``      behaves again
+``…      /control/fcm/…``           the same of Google's
 ==================================  ===================================================================
 """
 
@@ -20,20 +21,22 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sandbox.aliyun_controls import control_routes
+from sandbox.controls import control_routes
 from sandbox.guard import same_origin
 
 if TYPE_CHECKING:
     from sandbox.app_store import AppStore
+    from sandbox.fcm import FcmGateway
     from sandbox.sms_gateway import AliyunGateway
 
 _OWN = [Depends(same_origin)]
 
 
-def app_routes(store: AppStore, gateway: AliyunGateway) -> APIRouter:
+def app_routes(store: AppStore, aliyun: AliyunGateway, google: FcmGateway) -> APIRouter:
     """The routes above."""
     routes = APIRouter()
-    routes.include_router(control_routes("app", gateway))
+    routes.include_router(control_routes("app", aliyun))
+    routes.include_router(control_routes("fcm", google))
 
     @routes.get("/api/app")
     async def list_messages(

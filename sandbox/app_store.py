@@ -15,8 +15,8 @@ class AppMessage:
     """One message to one target.
 
     :param id: the vendor's name of it.
-    :param vendor: ``aliyun``.
-    :param app: the app's key there.
+    :param vendor: ``aliyun`` or ``fcm``.
+    :param app: the app's key there, or its project.
     :param target: ``device``, ``account`` or ``alias``.
     :param to: which one.
     :param kind: ``notification`` or ``message``.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import socket
 
     from sandbox.app_store import AppStore
+    from sandbox.fcm import FcmGateway
     from sandbox.mailbox import Mailbox
     from sandbox.sms_gateway import AliyunGateway, SmsGateway
 
@@ -46,7 +47,7 @@ class Addresses:
 
 
 def create_app(
-    mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses, app_push: tuple[AppStore, AliyunGateway]
+    mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses, app_push: tuple[AppStore, AliyunGateway, FcmGateway]
 ) -> FastAPI:
     """The page and its API."""
     # The documentation pages of FastAPI load scripts from the internet.
@@ -81,7 +82,7 @@ async def serve(
     mailbox: Mailbox,
     gateway: SmsGateway,
     addresses: Addresses,
-    app_push: tuple[AppStore, AliyunGateway],
+    app_push: tuple[AppStore, AliyunGateway, FcmGateway],
 ) -> AsyncIterator[None]:
     """Serve the page on a bound socket for as long as the context lasts."""
     async with serving(create_app(mailbox, gateway, addresses, app_push), listener):

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, NoReturn
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
 from sandbox.parts import Parts, Program, stop
 from sandbox.postgres import ROLE, PostgresServer
+from sandbox.prepare import FOLDER
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 120.0
@@ -230,7 +231,7 @@ def running(
             return lambda: _settle_job(postgres, kind)
 
         if sandbox:
-            folder = str(home / "sandbox" / "mails")
+            folder = str(home.joinpath(*FOLDER))
             ports = {
                 "--smtp-port": smtp,
                 "--http-port": http,

@@ -7,6 +7,7 @@ runs once for a platform; what people change afterwards stays as they left it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from sandbox import centrifugo_account
 from sandbox.app_account import APP_KEY
+from sandbox.fcm_account import service_account
 from sandbox.sms_account import SIGN_NAME, TEMPLATE_CODE
 from sandbox.sms_signature import access_key
 
@@ -22,6 +24,8 @@ _EDIT = "Edit it to use your own account."
 _OWN_ENDPOINT = "http://127.0.0.1:"
 _ADDRESSES = ("endpoint", "address")
 """Fields of connections that hold a whole address."""
+FOLDER = ("sandbox", "mails")
+"""Where the sandbox keeps what it has, below AIRFLOW_HOME."""
 KAFKA_CONNECTION = "kafka_default"
 _KAFKA_DESCRIPTION = "The sandbox's Kafka: in memory, for trying out. Edit it to use your own."
 
@@ -89,6 +93,24 @@ def app_connection(port: int) -> dict[str, Any]:
     }
 
 
+def fcm_connection(port: int, folder: Path) -> dict[str, Any]:
+    """A sender configuration of app push through Google, beside the default one.
+
+    :param port: of the sandbox's SMS gateway, which is Google, too.
+    :param folder: where its service account is kept.
+    """
+    address = f"127.0.0.1:{port}"
+    return {
+        "conn_id": "push_fcm_sandbox",
+        "conn_type": "push_fcm",
+        "description": f"The sandbox's FCM: it reaches no phone, the mailbox page shows what it gets. {_EDIT}",
+        "port": port,
+        "login": None,
+        "password": json.dumps(service_account(folder, address)),
+        "extra": {"endpoint": f"http://{address}", "enabled": True},
+    }
+
+
 def centrifugo_connection(port: int) -> dict[str, Any]:
     """The default sender configuration of WebSocket messages.
 
@@ -120,13 +142,15 @@ def connect(wanted: dict[str, Any]) -> None:
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    from push_provider.default_configs import is_marked
+    from push_provider.default_configs import channel_types, is_marked
 
+    types = channel_types()
+    alike = [kind for kind, channel in types.items() if channel == types[wanted["conn_type"]]]
     with create_session() as session:
         connection = session.scalar(select(Connection).where(Connection.conn_id == wanted["conn_id"]))
         if connection is None:
             # Somebody has removed it, and perhaps marked another one as the default.
-            others = session.scalars(select(Connection).where(Connection.conn_type == wanted["conn_type"]))
+            others = session.scalars(select(Connection).where(Connection.conn_type.in_(alike)))
             first = not any(is_marked(other) for other in others)
             session.add(Connection(**{**wanted, "extra": {**wanted["extra"], "is_default": first}}))
             return
@@ -180,6 +204,7 @@ if __name__ == "__main__":
         connect(email_connection(int(sys.argv[1])))
         connect(sms_connection(int(sys.argv[2])))
         connect(app_connection(int(sys.argv[2])))
+        connect(fcm_connection(int(sys.argv[2]), Path(os.environ["AIRFLOW_HOME"], *FOLDER, "fcm")))
         connect_kafka(int(sys.argv[3]))
         connect(centrifugo_connection(int(sys.argv[4])))
         apply_examples(Path(sys.argv[5]))

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from sandbox.aliyun_controls import control_routes
+from sandbox.controls import control_routes
 from sandbox.guard import same_origin
 from sandbox.sms_account import Sign, Template
 from sandbox.sms_store import DELIVERED

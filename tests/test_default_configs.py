@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from push_provider import default_configs
 from push_provider.channels.app.aliyun_account import CONN_TYPE as APP
+from push_provider.channels.app.fcm_config import CONN_TYPE as FCM
 from push_provider.channels.email.account import CONN_TYPE as EMAIL
 from push_provider.channels.registry import get_channel, names
 from push_provider.channels.sms.aliyun_account import CONN_TYPE as SMS
@@ -94,7 +95,7 @@ MARKED = {"is_default": True}
 
 
 def test_channels_name_the_types_that_they_take() -> None:
-    ours = {EMAIL: "email", "smtp": "email", SMS: "sms", WEBSOCKET: "websocket", APP: "app"}
+    ours = {EMAIL: "email", "smtp": "email", SMS: "sms", WEBSOCKET: "websocket", APP: "app", FCM: "app"}
     assert default_configs.channel_types() == ours
 
 

@@ -17,7 +17,7 @@ LOOKED_UP = {
             *("channels.email.services", "channels.email.smtp_config", "channels.sms.aliyun_config"),
             *("channels.aliyun_form", "channels.sms.spec", "channels.spec", "exceptions", "provider", "visible"),
             *("connections", "connections.aliyun_account"),
-            *("channels.app", "channels.app.spec"),
+            *("channels.app", "channels.app.fcm_config", "channels.app.spec"),
             *("channels.websocket", "channels.websocket.centrifugo_config", "channels.websocket.spec"),
         },
     ),

@@ -67,7 +67,7 @@ print(registry.names(), [form["connection-type"] for form in get_provider_info()
     assert done.returncode == 0, done.stderr
     *_, where, said = done.stdout.strip().splitlines()
     assert Path(where).is_relative_to(site)
-    forms = "['push_email', 'push_aliyun_sms', 'push_centrifugo', 'push_aliyun_app']"
+    forms = "['push_email', 'push_aliyun_sms', 'push_centrifugo', 'push_aliyun_app', 'push_fcm']"
     assert said == f"('email', 'sms', 'websocket', 'app') {forms}"
 
 

@@ -28,6 +28,7 @@ def get_provider_info() -> dict[str, Any]:
                     "push_provider.hooks.aliyun_sms",
                     "push_provider.hooks.centrifugo",
                     "push_provider.hooks.aliyun_app",
+                    "push_provider.hooks.fcm",
                 ],
             }
         ],

@@ -72,7 +72,7 @@ def test_schemas_stand_by_themselves(channels: Any) -> None:
 def test_forms_of_connections_are_those_of_airflow(server: ApiServer, channels: Any) -> None:
     airflows = {form["connection_type"]: form for form in server.call("GET", "/ui/connections/hook_meta").json}
     types = {kind["name"]: kind for channel in channels.values() for kind in channel["connection_types"]}
-    assert list(types) == ["push_email", "push_aliyun_sms", "push_centrifugo", "push_aliyun_app"]
+    assert list(types) == ["push_email", "push_aliyun_sms", "push_centrifugo", "push_aliyun_app", "push_fcm"]
     for name, kind in types.items():
         form = airflows[name]
         assert kind["label"] == form["hook_name"]
@@ -104,4 +104,5 @@ def test_secrets_are_marked(channels: Any) -> None:
         ("push_centrifugo", "password"),
         ("push_centrifugo", "token_secret"),
         ("push_aliyun_app", "password"),
+        ("push_fcm", "password"),
     }

@@ -17,8 +17,9 @@ from push_provider.channels.app.aliyun_account import aliyun_app_config
 from push_provider.channels.app.aliyun_calls import BATCH_BYTES, AliyunCalls, Message, batches, idempotent_token
 from push_provider.channels.app.aliyun_client import AliyunAppClient
 from push_provider.channels.app.aliyun_codes import CODES, meaning
+from push_provider.channels.app.aliyun_sender import AliyunSender
 from push_provider.channels.app.content import AppContent
-from push_provider.channels.app.sender import AliyunSender, AppChannel
+from push_provider.channels.app.sender import AppChannel
 from push_provider.channels.base import STOPPED, Delivery, Job, Outcome, Result
 from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse

@@ -65,11 +65,11 @@ def reader(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     reader = Reader(platform, tmp_path_factory.mktemp("docs"))
     dry, *applied = reader.push("apply")
     assert "created (dry run)" in dry
-    assert len(applied) == 3
+    assert len(applied) == 4
     for output in applied:
         assert "created" in output
         assert "dry run" not in output
-    for code in ("stock-report", "delivery-notice", "parcel", "order-notice"):
+    for code in ("stock-report", "delivery-notice", "parcel", "parcel-fcm", "order-notice"):
         platform.await_dag(code)
     yield reader
     # It must not fire at minute 45 of somebody else's test.
@@ -119,6 +119,13 @@ def test_app(reader: Reader) -> None:
     reader.platform.await_runs("parcel", 1)
     (sent,) = reader.push("deliveries", "--task", "parcel")
     assert len(re.findall(r"[0-9a-f]{32} \| sent ", sent)) == 2
+
+
+def test_fcm(reader: Reader) -> None:
+    reader.platform.await_runs("parcel-fcm", 1)
+    (sent,) = reader.push("deliveries", "--task", "parcel-fcm")
+    assert re.search(r"fGx3k2Qm:APA91bExample +\| sent ", sent)
+    assert re.search(r"gone-dYt8vR1:APA91bExample +\| failed .*UNREGISTERED", sent)
 
 
 def test_trigger_by_curl(reader: Reader) -> None:

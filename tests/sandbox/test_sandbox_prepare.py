@@ -23,14 +23,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 # A process of its own: Airflow reads its settings once, and this one has none of a metadata database.
 _PROGRAM = """
 import json, sys
+from pathlib import Path
 from airflow.models.connection import Connection
 from airflow.utils.session import create_session
-from sandbox.prepare import connect, email_connection, sms_connection
+from sandbox.prepare import app_connection, connect, email_connection, fcm_connection, sms_connection
 
 for kind, change in json.load(sys.stdin):
     if kind == "connect":
         connect(email_connection(change["smtp"]))
         connect(sms_connection(change["sms"]))
+    elif kind == "connect app":
+        connect(app_connection(change["sms"]))
+        connect(fcm_connection(change["sms"], Path(change["folder"])))
     else:
         with create_session() as session:
             connection = session.query(Connection).filter_by(conn_id=kind).one()
@@ -84,6 +88,16 @@ def test_a_fresh_platform_has_a_sender_for_mail_and_one_for_sms(run):
         "enabled": True,
         "is_default": True,
     }
+
+
+def test_of_two_vendors_of_app_push_one_is_the_default(run, tmp_path):
+    aliyun, fcm = run(["connect app", {"sms": 8026, "folder": str(tmp_path)}])
+    assert (aliyun["conn_id"], aliyun["extra"]["is_default"]) == ("push_aliyun_app_default", True)
+    assert (fcm["conn_id"], fcm["extra"]["is_default"]) == ("push_fcm_sandbox", False)
+    _, moved = run(*[["connect app", {"sms": port, "folder": str(tmp_path)}] for port in (8026, 8027)])
+    assert moved["extra"]["endpoint"] == "http://127.0.0.1:8027"
+    account, before = json.loads(moved["password"]), json.loads(fcm["password"])
+    assert account == {**before, "token_uri": "http://127.0.0.1:8027/fcm/token"}
 
 
 def test_the_sandboxs_own_senders_follow_its_ports_and_key_and_keep_the_rest(run):

@@ -62,6 +62,8 @@ class AppContent(JsonContent):
             self.take("title", compiled(sandbox, "title", task.title, one_line))
         if task.content is not None:
             self.take("content", compiled(sandbox, "content", task.content))
+        self.data_names = tuple(task.data or ())
+        """Names of the data, which are the same for all."""
         if task.data:
             self.take("data", tree(sandbox, "data", task.data))
         if task.link is not None:

@@ -1,29 +1,17 @@
-"""The channel of app push: deliveries as messages to phones, through the vendor that the connection's type names."""
+"""The channel of app push: messages to phones, through the vendor that the connection's type names."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from push_provider import written
-from push_provider.channels.app.aliyun_calls import AliyunCalls, Message, batches
-from push_provider.channels.app.aliyun_client import AliyunAppClient
 from push_provider.channels.app.aliyun_config import DEFAULT_CONNECTION
-from push_provider.channels.app.aliyun_message import push_task
-from push_provider.channels.base import Channel, Delivery, Job, Outcome
-from push_provider.channels.calls import BatchSender
-from push_provider.marks import message_id
+from push_provider.channels.app.fcm_config import CONN_TYPE as FCM
+from push_provider.channels.base import Channel, Job, Sender
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from push_provider.channels.app.aliyun_config import AliyunAppConfig
     from push_provider.channels.app.content import AppContent
-
-log = logging.getLogger(__name__)
 
 
 class AppChannel(Channel):
@@ -33,9 +21,10 @@ class AppChannel(Channel):
     chunk = 4000
     first_chunk = 1000
     least_chunk = 400
-    # What nobody can tell is asked for again by the same token, for a quarter of an hour.
+    # What nobody can tell is asked for again by the same token, for a quarter of an hour (Aliyun), or takes the first
+    # one's place on the phone (FCM).
     on_unknown = "resend"
-    connection_types = ("push_aliyun_app",)
+    connection_types = ("push_aliyun_app", FCM)
     default_connection = DEFAULT_CONNECTION
 
     def connection(self, config: str | None, default: str | None = None) -> Connection:
@@ -47,65 +36,32 @@ class AppChannel(Channel):
 
         return get_app_connection(config, default)
 
-    def open(self, connection: Connection, content: AppContent, job: Job) -> AliyunSender:
+    def open(self, connection: Connection, content: AppContent, job: Job) -> Sender:
         """Get ready to push; no call is made.
 
         :raises ConfigurationError: the connection is wrong.
+        :raises ContentError: the vendor has no such target, or takes no such data.
         """
-        from push_provider.channels.app.aliyun_account import aliyun_app_config
-
-        client = AliyunAppClient(aliyun_app_config(connection))
-        return AliyunSender(AliyunCalls(client, job), content, job, client.config)
+        return (_open_fcm if connection.conn_type == FCM else _open_aliyun)(connection, content, job)
 
 
-class AliyunSender(BatchSender):
-    """Pushes the messages of one execution to one app. One thread at a time may use it.
+def _open_aliyun(connection: Connection, content: AppContent, job: Job) -> Sender:
+    from push_provider.channels.app.aliyun_account import aliyun_app_config
+    from push_provider.channels.app.aliyun_calls import AliyunCalls
+    from push_provider.channels.app.aliyun_client import AliyunAppClient
+    from push_provider.channels.app.aliyun_sender import AliyunSender
 
-    :param calls: how calls are made.
-    :param content: of the execution.
-    :param config: the app.
-    :param clock: the present moment.
-    """
+    client = AliyunAppClient(aliyun_app_config(connection))
+    return AliyunSender(AliyunCalls(client, job), content, job, client.config)
 
-    def __init__(
-        self,
-        calls: AliyunCalls,
-        content: AppContent,
-        job: Job,
-        config: AliyunAppConfig,
-        *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        super().__init__(calls, log, threads=config.max_connections, name="push-app")
-        self._content = content
-        self._job = job
-        self._config = config
-        self._clock = clock
 
-    def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """Push a chunk.
+def _open_fcm(connection: Connection, content: AppContent, job: Job) -> Sender:
+    from push_provider.channels.app.fcm_account import fcm_config
+    from push_provider.channels.app.fcm_calls import FcmCalls
+    from push_provider.channels.app.fcm_client import FcmClient
+    from push_provider.channels.app.fcm_message import check
+    from push_provider.channels.app.fcm_sender import FcmSender
 
-        An outcome's ``provider_id`` is Aliyun's MessageId. Its ``code`` is Aliyun's, or one of ``content`` (no message
-        can be made), ``connection``, ``timeout`` and ``protocol`` (no answer), and ``configuration``.
-
-        :raises ConfigurationError: Aliyun refuses the account or the app; nothing was pushed.
-        :raises ProviderUnavailable: Aliyun cannot be used just now; nothing was pushed.
-        """
-        self._outcomes = []
-        self._left = {}
-        self._calls.begin()
-        now = self._clock()
-        made = (self._made(one, partial(self._message, one, now)) for one in deliveries)
-        messages = [message for message in made if message is not None]
-        self._left = dict.fromkeys(message.id for message in messages)
-        return self._deliver_all(batches(messages))
-
-    def _message(self, delivery: Delivery, now: datetime) -> Message:
-        """What is to be pushed.
-
-        :raises ContentError: it cannot be made.
-        """
-        rendered = self._content.render(delivery.to, delivery.variables)
-        key = message_id(self._job.token, delivery.id)
-        task = push_task(rendered, delivery.to, key, self._content.options, self._config, now)
-        return Message(delivery.id, task, len(written.dumps(task).encode()))
+    client = FcmClient(fcm_config(connection))
+    check(content)
+    return FcmSender(FcmCalls(client), content, job)

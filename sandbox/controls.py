@@ -1,22 +1,40 @@
-"""How tests see the calls of one of Aliyun's products, and make it misbehave: routes of the page's server."""
+"""How tests see the calls of a vendor, and make it misbehave: routes of the page's server."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from fastapi import APIRouter, Body, Depends, HTTPException
 from fastapi.responses import JSONResponse
 
 from sandbox.guard import same_origin
-from sandbox.sms_faults import Fault
+from sandbox.sms_faults import Fault, Faults
 
 if TYPE_CHECKING:
-    from sandbox.sms_gateway import AliyunGateway
+    from collections import Counter, deque
+    from collections.abc import Collection
+
+    from sandbox.sms_gateway import Call
 
 _OWN = [Depends(same_origin)]
 
 
-def control_routes(name: str, gateway: AliyunGateway) -> APIRouter:
+class Controlled(Protocol):
+    """A vendor."""
+
+    faults: Faults
+    counts: Counter[str]
+    calls: deque[Call]
+
+    @property
+    def actions(self) -> Collection[str]:
+        """What it can be asked to do."""
+
+    def forget_calls(self) -> None:
+        """Count from 0 again."""
+
+
+def control_routes(name: str, gateway: Controlled) -> APIRouter:
     """The routes below ``/control/<name>``: ``calls`` (GET, DELETE) and ``faults`` (GET, POST, DELETE)."""
     routes = APIRouter(prefix=f"/control/{name}")
 
