@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from push_provider import __version__, default_configs
 from push_provider.api import (
     access_log,
+    changing,
     channels,
     configs,
     deliveries,
@@ -22,6 +23,7 @@ from push_provider.api import (
     email_services,
     executions,
     help_pages,
+    injecting,
     large_bodies,
     limits,
     me,
@@ -92,7 +94,9 @@ def create_app() -> FastAPI:
     )
     rate = Depends(limits.RateLimit())
     for module in (
+        injecting,
         tasks,
+        changing,
         triggers,
         executions,
         deliveries,

@@ -1,0 +1,46 @@
+"""How a push task by itself is answered: with its numbers as they were written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request, Response
+
+from push_provider import settings, written
+from push_provider.api.bodies import JSON_TYPE
+from push_provider.api.guards import sessions
+from push_provider.api.models import TaskDetail, task_detail
+from push_provider.exceptions import InvalidTask
+from push_provider.metadata import runs
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
+    from push_provider.ledger.tasks import TaskRow
+
+
+def detail_of(request: Request, row: TaskRow) -> Response:
+    """A push task by itself, as it stands."""
+    with sessions() as session:
+        paused = row.code in runs.paused_codes(session, [row.code])
+    return exactly(task_detail(request, row, stored(row), paused))
+
+
+def exactly(detail: TaskDetail) -> Response:
+    """The answer with the task's numbers as they were written, which pydantic would make plain floats of."""
+    answer = {**detail.model_dump(mode="json", exclude={"task"}), "task": detail.task}
+    return Response(written.dumps(answer), media_type=JSON_TYPE)
+
+
+def stored(row: TaskRow) -> PushTask | None:
+    """The task without its recipients; None if another version wrote it, which this one cannot read."""
+    try:
+        # Its recipients are many, and shown as they are.
+        return row._replace(spec={**row.spec, "recipients": []}).task()
+    except InvalidTask:
+        return None
+
+
+def now() -> dict[str, Any]:
+    """The present moment and the platform's time zone, as the ledger takes them."""
+    return {"now": datetime.now(UTC), "default_timezone": settings.default_timezone()}
