@@ -66,10 +66,10 @@ def _medians(task: PushTask, given: dict[str, Any], rounds: int) -> tuple[float,
     """Milliseconds in this process, and in a worker."""
     from push_provider import settings
     from push_provider.rendering import workers
-    from push_provider.rendering.worker import Job, answer
+    from push_provider.rendering.worker import SLOW, Job, answer
 
     asked: dict[str, Any] = {**given, "own": _OWN, "variables": {}} if given else {}
-    job = Job(task, settings.include_dir(), settings.attachment_areas(), workers.SLOW, **asked)
+    job = Job(task, settings.include_dir(), settings.attachment_areas(), SLOW, **asked)
 
     def here() -> None:
         said = answer(job)

@@ -18,7 +18,7 @@ from api_server import task
 from push_provider import api
 from push_provider.api.large_bodies import LARGE, LONG, Bodies, Collections, Line
 from push_provider.api.problems import Problem
-from push_provider.rendering.workers import Gone
+from push_provider.rendering.processes import Gone
 
 if TYPE_CHECKING:
     from api_server import ApiServer

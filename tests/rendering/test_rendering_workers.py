@@ -18,7 +18,9 @@ import pytest
 from push_provider.channels.reading import parse
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
 from push_provider.rendering import workers
-from push_provider.rendering.workers import Asker, Gone, faults, preview
+from push_provider.rendering.processes import Gone
+from push_provider.rendering.worker import MEMORY
+from push_provider.rendering.workers import Asker, faults, preview
 from push_provider.spending import Spending
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def test_one_that_takes_long_is_ended_and_the_next_one_is_not_its_victim() -> No
 
 
 def test_a_worker_is_used_again_also_if_its_parent_is_large() -> None:
-    ballast = bytearray(workers.MEMORY)
+    ballast = bytearray(MEMORY)
     ballast[::4096] = b"x" * len(ballast[::4096])
     assert faults(task(), Asker()) == []
     (worker,) = workers._lanes().quick._idle

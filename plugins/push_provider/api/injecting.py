@@ -35,7 +35,8 @@ from push_provider.policy import effects
 from push_provider.policy.effects import Effect
 from push_provider.policy.quotas import open_tasks
 from push_provider.rendering import workers
-from push_provider.rendering.workers import Asker, Gone
+from push_provider.rendering.processes import Gone
+from push_provider.rendering.workers import Asker
 from push_provider.unforeseen import Unforeseen, concerns_all
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from push_provider.api.problems import Problem
-from push_provider.rendering.workers import Gone
+from push_provider.rendering.processes import Gone
 from push_provider.spending import Spending
 
 LONG = 8 * 1024

@@ -19,7 +19,7 @@ from starlette.routing import Match
 
 from push_provider import exceptions
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask, PushError, TransientError
-from push_provider.rendering.workers import Gone
+from push_provider.rendering.processes import Gone
 from push_provider.unforeseen import traceback_of
 
 log = logging.getLogger(__name__)

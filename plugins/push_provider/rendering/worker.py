@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from push_provider.contract import PushTask
 
+SLOW = 5.0
+"""Seconds of one task at the longest."""
 MEMORY = 512 * 1024 * 1024
 """Bytes of address space of the process; with all that it imports it begins with 60 MiB."""
 KEPT = 160 * 1024 * 1024

@@ -4,36 +4,30 @@ There are two lanes. Whatever comes in is first given to the quick one, where a 
 and none more than :data:`QUICK` seconds; what is not through by then begins anew in the slow one. Who has kept the
 workers busy lately has no place in the quick one any more, so that everybody else's messages pass.
 
-The workers (:mod:`push_provider.rendering.worker`) are fresh interpreters, and never forked from this process, whose
-threads and locks they would inherit. One that is late, or whose asker has gone, is killed, and another started.
+A worker that is late, or whose asker has gone, is killed, and another started.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import math
 import os
-import pickle
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from push_provider import settings
 from push_provider.exceptions import (
     ContentError,
     FieldError,
-    LimitExceeded,
     RenderingBudget,
     RenderingUnavailable,
 )
-from push_provider.rendering.worker import LENGTH, MEMORY, Job
+from push_provider.rendering.processes import STEP, Gone, Said, Worker, WorkerFault
+from push_provider.rendering.worker import SLOW, Job
 from push_provider.spending import Spending
 
 if TYPE_CHECKING:
@@ -41,8 +35,6 @@ if TYPE_CHECKING:
 
 QUICK = 0.4
 """Seconds of one task in the quick lane. A large template of 3,000 tokens takes 0.15."""
-SLOW = 5.0
-"""Seconds of one task in the slow lane."""
 REQUEST = 10.0
 """Seconds in the slow lane of all tasks of one request, or of one batch of messages."""
 MINUTE = 20.0
@@ -53,17 +45,6 @@ _HEAVY = 1.0
 """Seconds of late after which a caller has no place in the quick lane."""
 _CROWDED = 4
 """Seconds of waiting that count as one, if a worker gets less of the processor than it would use."""
-_GRACE = 1.0
-"""Seconds that a worker has to say by itself that it is late."""
-_START = 30.0
-"""Seconds in which a worker must be ready; on an idle machine it takes a third of one."""
-_STEP = 0.1
-"""Seconds after which somebody is looked for who has gone."""
-_ANSWER = 32 * 1024 * 1024
-"""Bytes of an answer: two bodies of a million characters fit, however JSON writes them."""
-_MAIN = "from push_provider.rendering.worker import main; main({})"
-_PASSED_ON = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONUTF8", "TZ")
-"""All of the environment that a worker has: no option of Airflow, which may hold a secret."""
 
 
 def _never() -> bool:
@@ -111,16 +92,8 @@ class Asker:
             _spending.add(self.name, busy)
 
 
-class Gone(Exception):
-    """Whoever asked does not wait any more."""
-
-
 class _NoPlace(Exception):
     """Whoever waited has no place here any more."""
-
-
-class WorkerFault(Exception):
-    """Something in a worker that nobody thought of; its words are in a line."""
 
 
 def faults(task: PushTask, asker: Asker) -> list[FieldError]:
@@ -216,26 +189,6 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
 # --- lanes ----------------------------------------------------------------------------------------------
 
 
-class _Said(NamedTuple):
-    """What a worker answered; nothing of it is trusted."""
-
-    document: Mapping[str, Any]
-
-    @property
-    def late(self) -> bool:
-        return self.document.get("late") is True
-
-    def message(self) -> Any:
-        if "unforeseen" in self.document:
-            raise WorkerFault(str(self.document["unforeseen"])[:500])
-        if "error" in self.document:
-            error = (LimitExceeded if self.late else ContentError)(str(self.document["error"])[:1000])
-            field = self.document.get("field")
-            error.field = field if isinstance(field, str) else None
-            raise error
-        return self.document.get("message")
-
-
 class _Lane:
     """Some workers, and whoever waits for one of them, in the order in which they came; but others of one name wait.
 
@@ -250,13 +203,13 @@ class _Lane:
         self._counts_all = counts_all
         self._nice = nice
         self._places = places
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._busy: Counter[str | None] = Counter()
         self._waiting: list[Asker] = []
         self._open = True
         self._turn = threading.Condition()
 
-    def run(self, job: Job, asker: Asker, *, while_: Callable[[], bool] = _always) -> _Said:
+    def run(self, job: Job, asker: Asker, *, while_: Callable[[], bool] = _always) -> Said:
         """Have a job done.
 
         :param while_: whether the asker's place is still theirs when their turn comes.
@@ -284,7 +237,7 @@ class _Lane:
     def fill(self) -> None:
         """Start all workers."""
         with self._turn:
-            self._idle += [_Worker(self._nice) for _ in range(self._size - self._busy.total() - len(self._idle))]
+            self._idle += [Worker(self._nice) for _ in range(self._size - self._busy.total() - len(self._idle))]
 
     def close(self) -> None:
         """End all that are idle, and each other when its job is done."""
@@ -294,7 +247,7 @@ class _Lane:
         for worker in idle:
             worker.end()
 
-    def _take(self, asker: Asker, while_: Callable[[], bool]) -> _Worker:
+    def _take(self, asker: Asker, while_: Callable[[], bool]) -> Worker:
         with self._turn:
             if self._busy.total() + len(self._waiting) >= self._size + self._places:
                 raise RenderingUnavailable(
@@ -303,7 +256,7 @@ class _Lane:
             self._waiting.append(asker)
             try:
                 while self._busy.total() >= self._size or self._next() is not asker:
-                    if not self._turn.wait(_STEP) and asker.gone():
+                    if not self._turn.wait(STEP) and asker.gone():
                         raise Gone
                     if not while_():
                         raise _NoPlace
@@ -317,7 +270,7 @@ class _Lane:
                     return worker
                 worker.end()
         try:
-            return _Worker(self._nice)
+            return Worker(self._nice)
         except RenderingUnavailable:
             self._leave(asker)
             raise
@@ -332,12 +285,12 @@ class _Lane:
                 del self._busy[asker.name]
             self._turn.notify_all()
 
-    def _give_back(self, worker: _Worker, asker: Asker, *, fit: bool) -> None:
+    def _give_back(self, worker: Worker, asker: Asker, *, fit: bool) -> None:
         if not fit or not self._open:
             worker.end()
         with contextlib.suppress(RenderingUnavailable), self._turn:
             if self._open:
-                self._idle.append(worker if fit else _Worker(self._nice))
+                self._idle.append(worker if fit else Worker(self._nice))
         self._leave(asker)
 
 
@@ -360,119 +313,3 @@ def _lanes() -> _Lanes:
                 atexit.register(close)
             _current = _Lanes()
         return _current
-
-
-# --- workers --------------------------------------------------------------------------------------------
-
-
-class _Worker:
-    """One process, used by one thread at a time; it is ready a moment after it was made.
-
-    :param nice: how far it lets other processes go first.
-    :raises RenderingUnavailable: it cannot be started.
-    """
-
-    def __init__(self, nice: int) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _MAIN.format(nice)],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    cwd="/",
-                    env=_environment(),
-                )
-        except OSError as error:
-            ours.close()
-            raise RenderingUnavailable(f"No process can be started that renders templates: {error.strerror}") from error
-        self._socket = ours
-        self._ready = False
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def get_ready(self, gone: Callable[[], bool]) -> None:
-        """Wait until it is ready.
-
-        :raises RenderingUnavailable: it has not become so.
-        :raises Gone: nobody waits for it.
-        """
-        if not self._ready and not self._receive(time.monotonic() + _START, gone):
-            raise RenderingUnavailable("The process that renders templates does not start; this one's log says why.")
-        self._ready = True
-
-    def run(self, job: Job, gone: Callable[[], bool]) -> _Said:
-        """Have a job done; afterwards, unless it has answered, the worker is of no use.
-
-        :raises Gone: nobody waits for the answer.
-        """
-        data = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
-        until = time.monotonic() + job.seconds + _GRACE
-        try:
-            self._socket.settimeout(job.seconds + _GRACE)
-            self._socket.sendall(LENGTH.pack(len(data)) + data)
-        except OSError:
-            said = None
-        else:
-            said = self._receive(until, gone)
-        if said is not None:
-            return _Said(said)
-        if time.monotonic() >= until:
-            return _Said({"error": f"takes longer than {SLOW:g} s; make the template simpler", "late": True})
-        return _Said({"error": f"needs more than {MEMORY // 1024**2} MiB of memory; make it simpler"})
-
-    def used(self) -> float:
-        """Seconds of processor that it has used so far, where the system says so; else 0."""
-        if sys.platform != "linux":
-            return 0.0
-        try:
-            return time.clock_gettime(~self._process.pid << 3 | 2)  # clock_getcpuclockid(3), as glibc has it
-        except OSError:
-            return 0.0
-
-    def end(self) -> None:
-        """Kill the process."""
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-
-    def _receive(self, until: float, gone: Callable[[], bool]) -> Mapping[str, Any] | None:
-        """The next answer; None if none comes, or what comes is none."""
-        head = self._exactly(LENGTH.size, until, gone)
-        size = LENGTH.unpack(head)[0] if head else _ANSWER + 1
-        body = self._exactly(size, until, gone) if size <= _ANSWER else None
-        if body is None:
-            return None
-        try:
-            said = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        return said if isinstance(said, dict) else None
-
-    def _exactly(self, size: int, until: float, gone: Callable[[], bool]) -> bytes | None:
-        data = bytearray()
-        while len(data) < size:
-            left = until - time.monotonic()
-            if left <= 0:
-                return None
-            self._socket.settimeout(min(left, _STEP))
-            try:
-                part = self._socket.recv(min(size - len(data), 1024 * 1024))
-            except TimeoutError:
-                if gone():
-                    raise Gone from None
-                continue
-            except OSError:
-                return None
-            if not part:
-                return None
-            data += part
-        return bytes(data)
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**passed, "PYTHONPATH": path, "PYTHONNOUSERSITE": "1"}
