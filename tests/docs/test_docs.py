@@ -262,7 +262,7 @@ def test_options_of_push_are_listed(docs: pages.Pages) -> None:
 @each_language
 def test_kafka_messages_are_understood(docs: pages.Pages) -> None:
     from push_provider.kafka import messages
-    from push_provider.ledger.messages import Define, Start
+    from push_provider.ledger.orders import Define, Start
 
     (block,) = docs.blocks("json")
     produced = [call[2] for call in docs.airflow_arguments() if call[:2] == ["push", "produce"]]

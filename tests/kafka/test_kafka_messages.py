@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from push_provider.channels.reading import parse
 from push_provider.kafka import messages
-from push_provider.ledger.messages import Define, Order, Refused, Start
+from push_provider.ledger.orders import Define, Order, Refused, Start
 
 TASK = {
     "code": "new",

@@ -19,7 +19,7 @@ from push_provider.ledger import definitions, tasks
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.ledger.messages import Taken
+    from push_provider.ledger.orders import Taken
 
 TOPIC = "orders"
 NOW = datetime(2026, 7, 1, tzinfo=UTC)

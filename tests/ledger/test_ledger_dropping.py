@@ -24,6 +24,7 @@ from push_provider.ledger import (
     sending,
     tasks,
 )
+from push_provider.ledger.orders import Message, Start, Taken
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -229,9 +230,9 @@ def test_answers_are_forgotten_after_a_day(desk: Desk) -> None:
 def test_message_ids_are_known_as_long_as_they_are_to_be(desk: Desk) -> None:
     desk.apply(execution=LOOP, schedule={"kind": "manual"})
 
-    def taken(number: int) -> messages.Taken:
-        place = messages.Message("topic", 0, number, None, None, b"{}", UUID(int=1000 + number))
-        order = messages.Start(place, UUID(int=number), desk.code, {})
+    def taken(number: int) -> Taken:
+        place = Message("topic", 0, number, None, None, b"{}", UUID(int=1000 + number))
+        order = Start(place, UUID(int=number), desk.code, {})
         return messages.take(
             desk.engine, [order], freeze=lambda _: {"message": "Good day"}, now=NOW, default_timezone="UTC"
         )

@@ -18,7 +18,7 @@ from push_provider.channels.base import Result
 from push_provider.exceptions import ContentError, LedgerUnavailable, UnknownMessage
 from push_provider.kafka import messages as kafka
 from push_provider.ledger import closing, deliveries, executions, messages, planning, rejected, tasks
-from push_provider.ledger.messages import Order, Taken
+from push_provider.ledger.orders import Bounds, Order, Taken
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -122,7 +122,7 @@ def test_the_messages_of_others_are_not_behind_all_of_a_task_s_own(
 def test_a_message_s_limit_holds_over_several_transactions(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "_MOST_OF_TASK", 10)
     code = stream.desk.apply(**MANUAL, recipients=[f"own-{n}@example.com" for n in range(10)]).row.code
-    taken = stream.take([{"task": code}] * 5, bounds=messages.Bounds(max_recipients=30))
+    taken = stream.take([{"task": code}] * 5, bounds=Bounds(max_recipients=30))
     assert (taken.deliveries, len(taken.rejected)) == (30, 2)
     assert "more than 30 recipients, all of its parts together" in reasons(taken)[0]
 

@@ -22,7 +22,7 @@ from push_provider.intake.starter import make_waiting
 from push_provider.kafka import admission, messages
 from push_provider.ledger import rejected, tasks
 from push_provider.ledger.engine import get_engine
-from push_provider.ledger.messages import SOURCE, Define, Order, Refused
+from push_provider.ledger.orders import SOURCE, Define, Order, Refused
 from push_provider.ledger.rejected import RejectedRow
 from push_provider.policy import effects
 from push_provider.policy.effects import Effect

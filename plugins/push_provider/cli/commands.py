@@ -388,7 +388,7 @@ def _make_runs() -> None:
     """Make the DAG runs of executions that messages have begun; those that cannot be made now, push_kafka makes."""
     from push_provider.intake.starter import make_waiting
     from push_provider.ledger.engine import get_engine
-    from push_provider.ledger.messages import SOURCE
+    from push_provider.ledger.orders import SOURCE
 
     make_waiting(get_engine(), _server_runs(), (SOURCE,))
 

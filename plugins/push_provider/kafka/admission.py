@@ -14,7 +14,8 @@ from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
 from push_provider.kafka.topics import Rules
 from push_provider.ledger import messages
-from push_provider.ledger.messages import Bounds, Define, Order, Refused, Start, Taken, unforeseen_refusal
+from push_provider.ledger.messages import unforeseen_refusal
+from push_provider.ledger.orders import Bounds, Define, Order, Refused, Start, Taken
 from push_provider.policy.quotas import open_tasks
 from push_provider.policy.sizes import too_many_recipients
 from push_provider.rendering import workers

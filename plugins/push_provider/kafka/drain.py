@@ -16,14 +16,14 @@ from push_provider.intake.task_runs import TaskRuns
 from push_provider.kafka import admission, dead_letters, messages
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
-from push_provider.ledger.messages import SOURCE
+from push_provider.ledger.orders import SOURCE
 from push_provider.visible import visible
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy import Engine
 
-    from push_provider.ledger.messages import Taken
+    from push_provider.ledger.orders import Taken
 
 log = logging.getLogger(__name__)
 _BATCH_BYTES = 16 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 A message is JSON in UTF-8: ``{"task": code, "recipients": […], "variables": {…}, "id": …}`` starts an execution,
 ``{"define": {…}}`` injects a push task, and an array holds many of both. Whatever cannot be used becomes a
-:class:`~push_provider.ledger.messages.Refused` with the reason; nothing that a message holds raises an error.
+:class:`~push_provider.ledger.orders.Refused` with the reason; nothing that a message holds raises an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from push_provider import strict_json, written
 from push_provider.channels.reading import parse
 from push_provider.contract import CODE_PATTERN
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask
-from push_provider.ledger.messages import Define, Message, Order, Refused, Start, unforeseen_refusal
+from push_provider.ledger.messages import unforeseen_refusal
+from push_provider.ledger.orders import Define, Message, Order, Refused, Start
 from push_provider.unforeseen import Unforeseen
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from push_provider.contract import PushTask
-    from push_provider.ledger.messages import Message
+    from push_provider.ledger.orders import Message
 
 _NOTHING = TopicRule(apps=frozenset(), codes=frozenset(), define=False)
 

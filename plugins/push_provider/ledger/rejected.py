@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, any_, func, select, text, update
 
 from push_provider.exceptions import UnknownMessage
 from push_provider.ledger.engine import array_of, transaction
-from push_provider.ledger.messages import Message
+from push_provider.ledger.orders import Message
 from push_provider.ledger.tables import push_rejected
 
 if TYPE_CHECKING:
