@@ -7,7 +7,6 @@ more went out, and for how long), and a run is cleared while half of its mails a
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +69,11 @@ class _Mailing:
         return dict(_wait(look, "the end of the execution"))
 
 
+def _tell(execution: dict[str, Any]) -> None:
+    counts = ", ".join(f"{execution[name]:,} {name}" for name in ("sent", "failed", "unknown", "cancelled"))
+    print(f"  in the ledger                  {counts}; {execution['state']}", flush=True)
+
+
 def _cancelled(place: Stage, recipients: int) -> None:
     mailing = _Mailing(place, "cancelled", recipients)
     mailing.begin()
@@ -89,7 +93,7 @@ def _cancelled(place: Stage, recipients: int) -> None:
     print(f"  sent after the answer          {len(later):6,}")
     print(f"  the last of them after         {max(later, default=answered) - answered:6.3f} s")
     print(f"  twice to somebody              {sum(len(when) > 1 for when in mailing.arrivals.values()):6,}")
-    print(f"  the ledger's counts            {json.dumps(execution['counts'])}, {execution['state']}", flush=True)
+    _tell(execution)
 
 
 def _cleared(place: Stage, recipients: int) -> None:
@@ -108,7 +112,7 @@ def _cleared(place: Stage, recipients: int) -> None:
     print(f"  sent before it was asked for   {out:6,}")
     print(f"  got none                       {recipients - len(arrivals):6,}")
     print(f"  got two or more                {sum(len(when) > 1 for when in arrivals.values()):6,}")
-    print(f"  the ledger's counts            {json.dumps(execution['counts'])}, {execution['state']}", flush=True)
+    _tell(execution)
 
 
 def main() -> None:
