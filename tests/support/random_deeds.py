@@ -178,6 +178,7 @@ class Deeds:
             "execution": {"type": "loop"},
             "recipients": own,
             "max_active_runs": number % 3 + 1,
+            "category": ("service", "marketing")[number % 2],
             "retry_delay": 1,
         }
         try:
