@@ -92,7 +92,7 @@ def _lists(page: Any, count: int, tasks: int) -> None:
 
     def narrowed(number: int) -> None:
         wanted = number * 37 % tasks
-        page.get_by_label("Name or address").fill(f"Fill {wanted}")
+        page.get_by_label("Name or address").fill(f"fill-{wanted:05d}")
         page.get_by_role("link", name=f"Fill {wanted}", exact=True).first.wait_for()
         page.get_by_text(f"Fill {(wanted + tasks // 2) % tasks}", exact=True).wait_for(state="hidden")
 
