@@ -184,6 +184,9 @@ type TextFilterProps = FilterProps & {
   least?: number;
 };
 
+/** Milliseconds without a key after which a filter is asked for: an answer takes some twenty. */
+const REST = 100;
+
 /** A filter by text, which is asked for when the user rests. */
 export function TextFilter({ label, value, onChange, w = "12rem", least = 0 }: TextFilterProps) {
   const [text, setText] = useState(value);
@@ -192,7 +195,7 @@ export function TextFilter({ label, value, onChange, w = "12rem", least = 0 }: T
   useEffect(() => {
     const wanted = text.trim();
     if (wanted === value || (wanted !== "" && wanted.length < least)) return undefined;
-    const rest = setTimeout(() => onChange(wanted), 250);
+    const rest = setTimeout(() => onChange(wanted), REST);
     return () => clearTimeout(rest);
   }, [text, value, least, onChange]);
   return (
