@@ -18,6 +18,7 @@
     │   ├── UnknownExecution    no execution has this id, or it belongs to another push task
     │   ├── RunRefused          Airflow refuses the DAG run of an execution
     │   ├── UnknownMessage      no rejected message has this id
+    │   ├── UnknownSuppression  no suppression has this id
     │   ├── UnknownConfig       no connection has this id, or no message can be sent through it
     │   ├── ConfigurationError  the sender configuration (an Airflow connection) or an option is wrong
     │   ├── ContentError        a template cannot be compiled or rendered
@@ -195,6 +196,13 @@ class UnknownMessage(PermanentError):
 
     def __init__(self, rejected: int) -> None:
         super().__init__(f"There is no rejected message {rejected}. 'airflow push rejected' lists those that exist.")
+
+
+class UnknownSuppression(PermanentError):
+    """No suppression has this id."""
+
+    def __init__(self, suppression: int) -> None:
+        super().__init__(f"There is no suppression {suppression}. 'airflow push suppressions' lists those that exist.")
 
 
 class UnknownConfig(PermanentError):

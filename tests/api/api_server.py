@@ -236,6 +236,15 @@ class ApiServer:
         (found,) = self.rows(f"INSERT INTO push_rejected ({names}) VALUES ({values}) RETURNING id", **row)
         return int(found.id)
 
+    def suppress(self, code: str, channel: str = "app", **columns: Any) -> int:
+        """Have a push task find out that an address is gone; the suppression's id."""
+        row = {"channel": channel, "address": uuid.uuid4().hex, "code": "UNREGISTERED", "task_code": code, **columns}
+        values = ", ".join(f":{name}" for name in row)
+        (found,) = self.rows(
+            f"INSERT INTO push_suppression ({', '.join(row)}) VALUES ({values}) RETURNING id", **row
+        )
+        return int(found.id)
+
     def await_dag(self, code: str) -> None:
         deadline = time.monotonic() + 180
         while self.call("GET", f"/api/v2/dags/push__{code}").status != 200:

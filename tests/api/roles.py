@@ -204,6 +204,7 @@ class Setting:
             execution=self.execution,
             config="push_email_default",
             message=self.message,
+            suppression=self.server.suppress(self.code) if "{suppression}" in path else None,
             page="concepts",
             token="A" * 32,
         )

@@ -40,6 +40,8 @@ OPERATIONS = {
     "list_rejected",
     "get_rejected",
     "replay_rejected",
+    "list_suppressions",
+    "delete_suppression",
     "list_channels",
     "acknowledge_message",
     "mint_websocket_token",

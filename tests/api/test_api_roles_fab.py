@@ -176,6 +176,14 @@ def test_messages_are_those_of_the_caller_s_tasks(clerk: Clerk) -> None:
     assert clerk.status("POST", f"/rejected/{own}/replay") == 200
 
 
+def test_suppressions_are_those_that_the_caller_s_tasks_found(clerk: Clerk) -> None:
+    own, others = (clerk.server.suppress(code) for code in (OWN, clerk.others))
+    assert [item["id"] for item in clerk.get("/suppressions")["items"]] == [own]
+    assert clerk.status("DELETE", f"/suppressions/{others}") == 404
+    assert clerk.server.push("GET", "/suppressions", task=clerk.others).json["total_entries"] == 1
+    assert clerk.status("DELETE", f"/suppressions/{own}") == 204
+
+
 @pytest.mark.parametrize(
     ("method", "path", "own", "others"),
     [

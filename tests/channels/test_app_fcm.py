@@ -188,10 +188,10 @@ def test_sources_are_pages() -> None:
 
 def test_those_who_are_gone_or_of_another_project_fail_alone(google: Google) -> None:
     outcomes = send(google, [own("gone-1", 1), own("other-2", 2), own("t3", 3)])
-    assert [(one.result, one.code) for one in outcomes] == [
-        (FAILED, "UNREGISTERED"),
-        (FAILED, "SENDER_ID_MISMATCH"),
-        (SENT, None),
+    assert [(one.result, one.code, one.gone) for one in outcomes] == [
+        (FAILED, "UNREGISTERED", True),
+        (FAILED, "SENDER_ID_MISMATCH", False),  # another project reaches it
+        (SENT, None, False),
     ]
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from sqlalchemy import text
 
+from push_provider.channels.base import Outcome, Result
 from push_provider.channels.reading import parse
 from push_provider.cli import commands
 from push_provider.exceptions import ContentError, FieldError, InvalidTask
@@ -43,7 +44,9 @@ def hostile(ledger: Engine) -> Engine:
         connection.execute(text(rename), {"name": HOSTILE})
     plan = planning.plan(ledger, "odd", source="manual", freeze=lambda _: {})
     with sending.held(ledger, "odd", plan.id, on_unknown="hold") as lease:
-        sending.fail_pending(lease, code="content", reason=HOSTILE)
+        (claimed,) = sending.claim(lease, 1)
+        gone = Outcome(claimed.id, Result.FAILED, None, HOSTILE, HOSTILE, gone=True)
+        sending.record(lease, [gone])
     closing.finish(ledger, plan.id, final=True, error=HOSTILE)
     admission.take(ledger, messages.read("t", 0, 0, json.dumps({"task": "odd", HOSTILE: 1}).encode()))
     return ledger
@@ -57,9 +60,10 @@ def hostile(ledger: Engine) -> Engine:
         (commands.list_executions, {}),
         (commands.list_deliveries, {}),
         (commands.list_rejected, {"all": True}),
+        (commands.list_suppressions, {"address": None}),
         (commands.show, {"code": "odd"}),
     ],
-    ids=["tasks", "executions", "deliveries", "rejected", "show"],
+    ids=["tasks", "executions", "deliveries", "rejected", "suppressions", "show"],
 )
 @pytest.mark.usefixtures("hostile")
 def test_no_command_lets_others_steer_the_terminal(

@@ -128,6 +128,15 @@ def test_fcm(reader: Reader) -> None:
     assert re.search(r"gone-dYt8vR1:APA91bExample +\| failed .*UNREGISTERED", sent)
 
 
+def test_devices_that_are_gone(reader: Reader) -> None:
+    reader.platform.await_runs("parcel-fcm", 1)
+    (listed,) = reader.push("suppressions")
+    (number,) = re.findall(r"(?m)^(\d+) +\| app +\| gone-dYt8vR1:APA91bExample ", listed)
+    (call,) = [call for call in commands() if call[:2] == ["push", "unsuppress"]]
+    assert "gone-dYt8vR1" in reader.airflow([*call[:2], number])
+    assert "gone-dYt8vR1" not in reader.push("suppressions")[0]
+
+
 def test_trigger_by_curl(reader: Reader) -> None:
     bash, curl = shutil.which("bash"), shutil.which("curl")
     if not (bash and curl):

@@ -156,7 +156,7 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
         " SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN"
         " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance',"
         "  'push_message', 'push_rejected', 'push_lease', 'push_dropped', 'push_address',"
-        "  'push_upkeep') UNION ALL"
+        "  'push_suppression', 'push_upkeep') UNION ALL"
         " SELECT relname, array_to_string(reloptions, ',') FROM pg_class"
         " WHERE relkind IN ('r', 'S') AND relname LIKE 'push%' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,13 @@ from push_provider.channels.base import Job
 from push_provider.channels.reading import parse
 from push_provider.channels.registry import get_channel
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.ledger import definitions, deliveries, planning, sending
+from push_provider.ledger import definitions, deliveries, planning, sending, suppressions
 from push_provider.operators.push import AppPushOperator
 from push_provider.rendering import compile_content
+from sandbox.app_store import AppStore
+from sandbox.fcm import FcmGateway
+from sandbox.fcm_account import TOKEN_PATH, new_account
+from sandbox.sms_http import in_thread
 
 if TYPE_CHECKING:
     from phones import Phones
@@ -119,3 +124,23 @@ def test_a_trigger_names_devices_and_variables(ledger: Engine, phones: Phones, m
     apply(ledger, title="{{ order }}")
     assert execute(conf={"recipients": ["d9"], "variables": {"order": "A-7"}})["sent"] == 1
     assert [(message.to, message.title) for message in phones.got] == [("d9", "A-7")]
+
+
+def test_a_device_that_is_gone_is_called_no_more(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = FcmGateway(AppStore(), account := new_account())
+    with in_thread(gateway) as address:
+        key = json.dumps({**account, "token_uri": f"http://{address}{TOKEN_PATH}"})
+        connection = {"conn_type": "push_fcm", "password": key, "extra": {"endpoint": f"http://{address}"}}
+        monkeypatch.setenv("AIRFLOW_CONN_FCM", json.dumps(connection))
+        apply(ledger, config="fcm", recipients=["gone-1", "t2", "t3"])
+        with pytest.raises(AirflowFailException) as failed:
+            execute()
+        assert "2 of 3 sent, 1 failed" in str(failed.value)
+        assert "The address of 1 is gone, and gets nothing more: airflow push suppressions." in str(failed.value)
+        assert "Clear this task" not in str(failed.value)
+        assert gateway.counts["send"] == 3
+        with pytest.raises(AirflowFailException, match="2 of 3 sent, 1 failed"):
+            execute("another run")
+        assert gateway.counts["send"] == 5
+    (row,) = suppressions.find(ledger)
+    assert (row.channel, row.address, row.code) == ("app", "gone-1", "UNREGISTERED")

@@ -120,7 +120,7 @@ _NUMBER = re.compile(r"\+?[0-9 -]{6,20}")
 _OF_RULES = ("kind", "at", "minute", "time", "cron", "timezone", "type", "max_executions")
 _WORDS = (
     "task code name channel config missed max_active_runs content_type template template_code sign_name category "
-    "on_unknown app owner retries retry_delay purge unknown message"
+    "on_unknown app owner retries retry_delay purge unknown message suppression"
 )
 _SHORT: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_WORDS.split(), _word),

@@ -64,6 +64,7 @@ class Outcome(NamedTuple):
     :param code: the provider's code (email: the SMTP reply code), or a name of ours in lower case.
     :param text: the provider's words, at most 500 characters.
     :param retry_after: seconds the provider asked to wait, if it did.
+    :param gone: whether the address exists no more: nothing is sent to it from now on.
     """
 
     id: int
@@ -72,6 +73,7 @@ class Outcome(NamedTuple):
     code: str | None = None
     text: str | None = None
     retry_after: float | None = None
+    gone: bool = False
 
 
 STOPPED = "stopped"

@@ -26,9 +26,11 @@ class Meaning(NamedTuple):
     :param source: where the vendor says so.
     :param remedy: what to do, for codes that stop an execution.
     :param wait: seconds after which a later try may succeed, for :attr:`Fault.BUSY`.
+    :param gone: whether the address exists no more, for :attr:`Fault.RECIPIENT`.
     """
 
     fault: Fault
     source: str
     remedy: str = ""
     wait: float | None = None
+    gone: bool = False

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from push_provider.contract import Trigger
     from push_provider.intake.server_runs import ServerRuns
+    from push_provider.ledger.suppressions import SuppressionRow
 
 
 def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None]:
@@ -265,6 +266,42 @@ def list_deliveries(args: Namespace) -> None:
         ],
         args,
     )
+
+
+@_command
+def list_suppressions(args: Namespace) -> None:
+    """List addresses that are gone, as a provider has said, newest first."""
+    from push_provider.ledger import suppressions
+    from push_provider.ledger.engine import get_engine
+
+    filters = {"channel": args.channel, "address": args.address, "task": args.task}
+    rows = suppressions.find(get_engine(), **filters, limit=args.limit, offset=args.offset)
+    _print([_suppressed(row) for row in rows], args)
+
+
+@_command
+def unsuppress(args: Namespace) -> None:
+    """Take addresses off the suppressions: all of them, as far as they are known."""
+    from push_provider.ledger import suppressions
+    from push_provider.ledger.engine import get_engine
+
+    engine = get_engine()
+    found = [suppressions.get(engine, number) for number in args.ids]  # none is taken off if one is wrong
+    for row in found:
+        suppressions.lift(engine, row.id)
+    _print([_suppressed(row) for row in found], args)
+
+
+def _suppressed(row: SuppressionRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "channel": row.channel,
+        "address": row.address,
+        "code": row.code,
+        "reason": row.reason or "",
+        "task": row.task_code,
+        "since": _time(row.suppressed_at),
+    }
 
 
 @_command

@@ -52,6 +52,10 @@ _MESSAGES = Arg(
 )
 _TOPIC = Arg(("--topic",), help="The topic; without it, the first that [push] kafka_topics names")
 _MESSAGE_KEY = Arg(("--key",), help="Key of the messages, by which Kafka chooses the partition")
+_ADDRESS = Arg(("--address",), metavar="ADDRESS", help="Only this address")
+_SUPPRESSED = Arg(
+    ("ids",), metavar="ID", nargs="+", type=positive_int(allow_zero=False), help="Ids, as 'airflow push suppressions' lists"
+)
 _ALL = Arg(("--all",), action="store_true", help="Also those that a replay has taken")
 _REJECTED = Arg(
     ("ids",), metavar="ID", nargs="+", type=positive_int(allow_zero=False), help="Ids, as 'airflow push rejected' lists"
@@ -112,6 +116,18 @@ def get_push_cli_commands() -> list[CLICommand]:
                     help="List deliveries, newest first: who got what, and why not",
                     func=lazy_load_command(f"{_COMMANDS}.list_deliveries"),
                     args=(_TASK, _EXECUTION, _RECIPIENT, _STATE, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="suppressions",
+                    help="List addresses that are gone, as a provider has said, newest first: they get nothing more",
+                    func=lazy_load_command(f"{_COMMANDS}.list_suppressions"),
+                    args=(_CHANNEL, _ADDRESS, _TASK, _LIMIT, _OFFSET, ARG_OUTPUT, ARG_VERBOSE),
+                ),
+                ActionCommand(
+                    name="unsuppress",
+                    help="Take addresses off the suppressions, because they are there after all",
+                    func=lazy_load_command(f"{_COMMANDS}.unsuppress"),
+                    args=(_SUPPRESSED, ARG_OUTPUT, ARG_VERBOSE),
                 ),
                 ActionCommand(
                     name="default",

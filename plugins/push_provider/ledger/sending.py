@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
-from push_provider.ledger import closing, executions, leases, tasks
+from push_provider.ledger import closing, executions, leases, suppressions, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.leases import Lease
 from push_provider.ledger.tables import (
@@ -92,7 +92,7 @@ def held(
 
     Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they are pending again.
     An execution that had ended (its Airflow task was cleared) is opened again: what failed is pending again.
-    Of a cancelled task nothing is pending again.
+    Of a cancelled task nothing is pending again. What is pending and goes to an address that is gone fails here.
 
     :param on_unknown: ``resend`` or ``hold``.
     :param seconds: for which this process may be silent.
@@ -115,6 +115,7 @@ def _take(lease: Lease, code: str, on_unknown: str, until: float) -> None:
                 state = _state(connection, code, lease.execution)
                 lease.take(connection)
                 _reopen(connection, lease.execution, state, on_unknown, cancelled=cancelled)
+                suppressions.fail_pending(connection, lease.execution)
                 tasks.settle(connection, code)
             return lease.renew()
         except ExecutionBusy:
@@ -273,6 +274,8 @@ would be tried again then never is."""
 def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     if not outcomes:
         return
+    if gone := [outcome for outcome in outcomes if outcome.gone]:
+        suppressions.note(connection, gone)
     connection.execute(
         _RECORD,
         {

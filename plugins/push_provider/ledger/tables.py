@@ -319,6 +319,23 @@ Index(
     postgresql_ops={"part": "gin_trgm_ops"},
 )
 
+push_suppression = Table(
+    "push_suppression",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("channel", String(16), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("code", Text, nullable=False, comment="What the provider said when it was tried last"),
+    Column("reason", Text),
+    Column("task_code", String(64), nullable=False, comment="The push task that found out"),
+    Column("suppressed_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    UniqueConstraint("channel", "address"),
+    Index(None, "suppressed_at", "id"),
+    Index(None, "channel", "suppressed_at", "id"),
+    Index(None, "task_code", "suppressed_at", "id"),
+    comment="Addresses that are gone, as a provider has said: they get nothing more",
+)
+
 push_upkeep = Table(
     "push_upkeep",
     metadata,

@@ -237,6 +237,8 @@ class BasePushOperator(BaseOperator):
         *,
         resend: bool,
     ) -> dict[str, Any]:
+        from push_provider.ledger import suppressions
+
         summary = summary_of(counts)
         self.log.info("Execution %s: %s", plan.id, summary)
         self.log.info("Who got it, who did not, and why: %s", page_of(plan.id))
@@ -249,7 +251,8 @@ class BasePushOperator(BaseOperator):
             raise error
         if counts.failed or counts.unknown:
             because = f" {error}" if error else ""
-            raise DeliveryFailed(f"{summary}.{because} {remedy(plan.id, counts, resend=resend)}")
+            gone = patience(lambda: suppressions.failed(engine, plan.id)) if counts.failed else 0
+            raise DeliveryFailed(f"{summary}.{because} {remedy(plan.id, counts, gone, resend=resend)}")
         if counts.cancelled:
             raise AirflowSkipException(f"{summary}: push task {self.code!r} was cancelled")
         return {"execution": plan.id, **counts._asdict()}

@@ -64,10 +64,15 @@ def tell_failures(log: Any, engine: Engine, execution: int, counts: Counts) -> N
         log.warning("… and %s more: airflow push deliveries --execution %s", more, execution)
 
 
-def remedy(execution: int, counts: Counts, *, resend: bool) -> str:
-    """What a person can do for those who did not get it."""
+def remedy(execution: int, counts: Counts, gone: int, *, resend: bool) -> str:
+    """What a person can do for those who did not get it.
+
+    :param gone: how many of those that failed have an address that is gone.
+    """
     said = [f"Who and why: airflow push deliveries --execution {execution}."]
-    if again := counts.failed + (counts.unknown if resend else 0):
+    if gone:
+        said.append(f"The address of {gone} is gone, and gets nothing more: airflow push suppressions.")
+    if again := counts.failed - gone + (counts.unknown if resend else 0):
         said.append(f"Clear this task to send again to the {again} who did not get it, and to no one else.")
     if counts.unknown and not resend:
         said.append(

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from functools import partial
 
 from push_provider import settings
-from push_provider.ledger import answers, dropping, known_addresses, message_ids, rejected, retiring
+from push_provider.ledger import (
+    answers,
+    dropping,
+    known_addresses,
+    message_ids,
+    rejected,
+    retiring,
+    suppressions,
+)
 from push_provider.upkeep.portions import Step
 
 
@@ -20,6 +28,7 @@ def steps(now: datetime | None = None) -> list[Step]:
     found = [Step("push tasks retired", partial(retiring.retire, before=now - settings.retire_after()), 1000)]
     if (kept := settings.retention_days()) is not None:
         found.append(Step("executions dropped", partial(dropping.drop_old, before=now - kept), 200))
+        found.append(Step("suppressions forgotten", partial(suppressions.forget, before=now - kept), 2000))
     found.append(Step("deliveries gone through for their addresses", known_addresses.note, 1000))
     found.append(Step("deliveries deleted", dropping.clear, 5000))
     found.append(Step("answers forgotten", answers.forget_old, 2000))

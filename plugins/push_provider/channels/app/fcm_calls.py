@@ -126,7 +126,7 @@ class FcmCalls(Calls):
             return Outcome(message.id, Result.RETRY, None, answer.code, text, answer.retry_after or says.wait)
         self._handed_over = True
         result = Result.UNKNOWN if says.fault is Fault.DOUBT else Result.FAILED
-        return Outcome(message.id, result, None, answer.code, text)
+        return Outcome(message.id, result, None, answer.code, text, gone=says.gone)
 
     def _refused_all(self, message: Message, error: PushError, code: str) -> Outcome:
         result, rest = (

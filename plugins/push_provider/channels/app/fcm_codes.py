@@ -15,7 +15,8 @@ _ACCOUNT = "use the service account of the project that the app belongs to, and 
 _TOKEN = "make a new key of the service account, and set the clock of this machine"  # noqa: S105  (no password)
 
 CODES: Mapping[str, Meaning] = {
-    "UNREGISTERED": Meaning(Fault.RECIPIENT, FCM),  # the app is gone from the device, or its token has expired
+    # The app is gone from the device, or its token has expired; the app gets another one when it runs again.
+    "UNREGISTERED": Meaning(Fault.RECIPIENT, FCM, gone=True),
     "SENDER_ID_MISMATCH": Meaning(Fault.RECIPIENT, FCM),  # a token of another project
     "INVALID_ARGUMENT": Meaning(Fault.RECIPIENT, FCM),
     "UNSPECIFIED_ERROR": Meaning(Fault.RECIPIENT, FCM),
