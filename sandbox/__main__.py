@@ -74,8 +74,14 @@ async def _run(options: argparse.Namespace) -> None:
         google = FcmGateway(phones, service_account(options.folder / "fcm", addresses.sms))
         await stack.enter_async_context(smtp.serve(smtp_socket, mailbox))
         await stack.enter_async_context(sms_http.serve(sms_socket, Vendors(Products(gateway, push), google)))
-        await stack.enter_async_context(centrifugo.serve(centrifugo_socket, centrifugo.Centrifugo()))
-        await stack.enter_async_context(page.serve(http_socket, mailbox, gateway, addresses, (phones, push, google)))
+        live = centrifugo.Centrifugo()
+        await stack.enter_async_context(centrifugo.serve(centrifugo_socket, live))
+        from sandbox.devices import Devices
+
+        devices = Devices(live.streams, phones)
+        await stack.enter_async_context(
+            page.serve(http_socket, mailbox, gateway, addresses, (phones, push, google), devices)
+        )
         from sandbox import kafka
 
         await stack.enter_async_context(kafka.serve(kafka_socket))

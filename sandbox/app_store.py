@@ -71,6 +71,10 @@ class AppStore:
         """The one of this id."""
         return self._messages.get(name)
 
+    def all(self) -> list[AppMessage]:
+        """All of them, oldest first."""
+        return list(self._messages.values())
+
     def find(self, *, to: str = "", text: str = "", limit: int = 100, offset: int = 0) -> tuple[list[AppMessage], int]:
         """The newest, and how many there are.
 

@@ -74,6 +74,8 @@ class Streams:
         self._clock = clock
         self.latest: deque[Published] = deque(maxlen=KEPT)
         """Of all channels, oldest first."""
+        self.version = 0
+        """Grows with each publication, and whenever somebody comes or goes."""
         self._epoch = secrets.token_hex(2)
         self._tops: dict[str, int] = {}
         self._kept: dict[str, deque[Published]] = {}
@@ -100,6 +102,7 @@ class Streams:
         if key:
             self._keys[channel, key] = (now + KEYS_SECONDS, position)
         self.latest.append(publication)
+        self.version += 1
         for listener in tuple(self._listeners.get(channel, ())):
             listener.push(publication)
         return position
@@ -127,12 +130,14 @@ class Streams:
     def listen(self, channel: str, listener: Listener) -> None:
         """Have somebody told of what is published."""
         self._listeners.setdefault(channel, {})[listener] = None
+        self.version += 1
 
     def leave(self, channels: Iterable[str], listener: Listener) -> None:
         """Tell somebody no more."""
         for channel in channels:
             there = self._listeners.get(channel, {})
             there.pop(listener, None)
+            self.version += 1
             if not there:
                 self._listeners.pop(channel, None)
 

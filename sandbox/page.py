@@ -1,4 +1,4 @@
-"""The sandbox in a browser: mails, SMS and app push. Its JSON is in ``mail_api``, ``sms_api`` and ``app_api``."""
+"""The sandbox in a browser: mails, SMS, app push and devices. Its JSON is in ``mail_api``, ``sms_api`` and so on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
 from sandbox.app_api import app_routes
+from sandbox.devices_api import device_routes
 from sandbox.guard import Guard
 from sandbox.mail_api import mail_routes
 from sandbox.serving import serving
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import socket
 
     from sandbox.app_store import AppStore
+    from sandbox.devices import Devices
     from sandbox.fcm import FcmGateway
     from sandbox.mailbox import Mailbox
     from sandbox.sms_gateway import AliyunGateway, SmsGateway
@@ -33,6 +35,7 @@ _ASSETS = {
     "mails.js": "text/javascript",
     "sms.js": "text/javascript",
     "app.js": "text/javascript",
+    "devices.js": "text/javascript",
     "words.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -47,7 +50,11 @@ class Addresses:
 
 
 def create_app(
-    mailbox: Mailbox, gateway: SmsGateway, addresses: Addresses, app_push: tuple[AppStore, AliyunGateway, FcmGateway]
+    mailbox: Mailbox,
+    gateway: SmsGateway,
+    addresses: Addresses,
+    app_push: tuple[AppStore, AliyunGateway, FcmGateway],
+    devices: Devices,
 ) -> FastAPI:
     """The page and its API."""
     # The documentation pages of FastAPI load scripts from the internet.
@@ -56,6 +63,7 @@ def create_app(
     app.include_router(mail_routes(mailbox))
     app.include_router(sms_routes(gateway))
     app.include_router(app_routes(*app_push))
+    app.include_router(device_routes(devices))
     static = resources.files(__package__) / "static"
     template = (static / "mailbox.html").read_text("utf-8")
     assets = {name: (static / name).read_bytes() for name in _ASSETS}
@@ -83,9 +91,10 @@ async def serve(
     gateway: SmsGateway,
     addresses: Addresses,
     app_push: tuple[AppStore, AliyunGateway, FcmGateway],
+    devices: Devices,
 ) -> AsyncIterator[None]:
     """Serve the page on a bound socket for as long as the context lasts."""
-    async with serving(create_app(mailbox, gateway, addresses, app_push), listener):
+    async with serving(create_app(mailbox, gateway, addresses, app_push, devices), listener):
         yield
 
 

@@ -1,7 +1,8 @@
-// The page: asks the API every second for mails, SMS and app push, and shows what it says.
+// The page: asks the API every second for mails, SMS, app push and devices, and shows what it says.
 
 import { $, code, drawing, el, pairs } from "./elements.js";
 import { app } from "./app.js";
+import { devices } from "./devices.js";
 import { mails } from "./mails.js";
 import { sms } from "./sms.js";
 import { memory, root, say, speakOther } from "./words.js";
@@ -10,7 +11,7 @@ const PAGE = 100;
 const WIDE = matchMedia("(min-width: 721px)");
 
 // known: ids seen in the list before, to point out new ones; current: the message shown.
-const VIEWS = [mails, sms, app].map((kind) => ({ ...kind, etag: "", limit: PAGE, items: [], total: 0, known: null, current: null }));
+const VIEWS = [mails, sms, app, devices].map((kind) => ({ ...kind, etag: "", limit: PAGE, items: [], total: 0, known: null, current: null }));
 let view = VIEWS[0];
 let seen = new Set(JSON.parse(memory.get("seen") || "[]"));
 const word = (key, ...values) => say(view.words[key], ...values);
@@ -50,13 +51,14 @@ function showList() {
   if (!looked) view.known = new Set(items.map((item) => item.id));
   $("messages").replaceChildren(...items.map((item) => el("li", {}, row(item, fresh.has(item.id)))));
   if (focused) $("messages").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  const empty = total === 0 && !looked;
+  const empty = total === 0 && !looked && !view.acts;
   $("main").classList.toggle("empty", empty);
   $("welcome").hidden = !empty;
   $("nothing").hidden = total > 0 || empty;
   $("more").hidden = items.length >= total || limit >= 1000;
   $("count").textContent = looked ? say("found", total) : word("count", total);
-  $("delete").disabled = empty;
+  $("delete").disabled = empty || Boolean(view.acts);
+  $("act").hidden = !view.acts;
   document.title = total && !looked ? `${word("title")} (${total})` : word("title");
   if (empty && view.current) location.hash = view.hash("");
   // Nothing to read yet: show the newest, so that somebody who waits for a message sees it arrive.
@@ -108,12 +110,12 @@ function showMessage() {
   const { current } = view;
   const back = el("button", { class: "quiet back", onclick: leave }, drawing("M12 4l-6 6 6 6"), word("back"));
   if (!current || current.removed) pane.replaceChildren(el("p", { class: "pick" }, current ? word("gone") : word("pick")), ...(current ? [back] : []));
-  else view.show(pane, current, back);
+  else view.show(pane, current, back, open_);
 }
-// A receipt that has come since the SMS was opened.
+// A receipt that has come since the SMS was opened, or a message that a device has got.
 function update() {
   const now = view.items.find((item) => item.id === view.current?.id);
-  if (now && "state" in now && now.state !== view.current.state) { view.current = now; showMessage(); }
+  if (now && view.stale?.(now, view.current)) open_();
 }
 function leave() { location.hash = view.hash(""); $("search").blur(); }
 
@@ -131,7 +133,7 @@ function help() {
   const key = (...names) => names.flatMap((name, i) => (i ? [" ", el("kbd", {}, name)] : [el("kbd", {}, name)]));
   $("guide-body").replaceChildren(...view.guide(),
     el("div", { class: "card" }, el("h2", {}, say("keysTitle")), pairs(
-      [key("j", "k"), say("keyMove")], [key("/"), say("keySearch")], [key("m", "s", "p"), say("keyViews")], [key("1", "2", "3", "4"), say("keyTabs")], [key("Esc"), say("keyBack")], [key("?"), say("keyHelp")])),
+      [key("j", "k"), say("keyMove")], [key("/"), say("keySearch")], [key("m", "s", "p", "d"), say("keyViews")], [key("1", "2", "3", "4"), say("keyTabs")], [key("Esc"), say("keyBack")], [key("?"), say("keyHelp")])),
     el("div", { class: "card" }, el("h2", {}, say("scriptTitle")), pairs(...view.scripts().map(([call, text]) => [code(call), text]))),
     el("div", { class: "actions" }, el("button", { class: "plain", onclick: () => $("guide").close() }, say("close"))));
   $("guide").showModal();
@@ -167,6 +169,11 @@ function move(step) {
   const next = items[at < 0 ? 0 : Math.min(Math.max(at + step, 0), items.length - 1)];
   if (next) location.hash = view.hash(next.id);
 }
+$("act").addEventListener("submit", (event) => {
+  event.preventDefault();
+  location.hash = view.hash(`${$("act-kind").value}/${$("act-name").value.trim()}`);
+  $("act-name").value = "";
+});
 $("language").addEventListener("click", () => { speakOther(); speak(); });
 $("theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -188,6 +195,7 @@ $("ask").addEventListener("close", async () => {
 addEventListener("hashchange", open_);
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.closest?.("#act")) return;
   const typing = event.target === $("search");
   if (event.key === "Escape") {
     if (typing) { $("search").value = ""; $("search").dispatchEvent(new Event("input")); $("search").blur(); } else leave();
@@ -199,6 +207,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "m") location.hash = VIEWS[0].hash("");
   else if (event.key === "s") location.hash = VIEWS[1].hash("");
   else if (event.key === "p") location.hash = VIEWS[2].hash("");
+  else if (event.key === "d") location.hash = VIEWS[3].hash("");
   else if (event.key === "j" || (event.key === "ArrowDown" && !event.target.closest?.("pre, .scroll"))) move(1);
   else if (event.key === "k" || (event.key === "ArrowUp" && !event.target.closest?.("pre, .scroll"))) move(-1);
   else if ("1234".includes(event.key)) $("message").querySelector(`[data-tab="${["html", "text", "headers", "source"][event.key - 1]}"]`)?.click();

@@ -12,6 +12,7 @@ export const sms = {
   api: "api/sms",
   hash: (id) => `#sms${id && "/"}${id}`,
   words: { title: "sms", search: "searchSms", count: "countSms", nothing: "nothingSms", pick: "pickSms", gone: "goneSms", back: "backSms", deleteTitle: "deleteTitleSms", heroTitle: "heroTitleSms", heroText: "heroTextSms" },
+  stale: (now, shown) => now.state !== shown.state,
   row(item) {
     return [face(item.phone, item.phone.slice(-2)), el("span", { class: "to" }, item.phone),
       el("time", { datetime: item.sent_at, title: clock(item.sent_at, true) }, clock(item.sent_at)),

@@ -240,9 +240,7 @@ class ApiServer:
         """Have a push task find out that an address is gone; the suppression's id."""
         row = {"channel": channel, "address": uuid.uuid4().hex, "code": "UNREGISTERED", "task_code": code, **columns}
         values = ", ".join(f":{name}" for name in row)
-        (found,) = self.rows(
-            f"INSERT INTO push_suppression ({', '.join(row)}) VALUES ({values}) RETURNING id", **row
-        )
+        (found,) = self.rows(f"INSERT INTO push_suppression ({', '.join(row)}) VALUES ({values}) RETURNING id", **row)
         return int(found.id)
 
     def await_dag(self, code: str) -> None:

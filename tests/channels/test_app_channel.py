@@ -20,12 +20,12 @@ from push_provider.channels.app.aliyun_codes import CODES, meaning
 from push_provider.channels.app.aliyun_sender import AliyunSender
 from push_provider.channels.app.content import AppContent
 from push_provider.channels.app.sender import AppChannel
-from push_provider.channels.base import STOPPED, Delivery, Job, Outcome, Result
+from push_provider.channels.base import STOPPED, Delivery, Fate, Job, Outcome, Question, Result
 from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse
 from push_provider.exceptions import ConfigurationError, InvalidTask, ProviderUnavailable, PushError
 from push_provider.hooks.aliyun_app import PushAliyunAppHook
-from push_provider.marks import message_id
+from push_provider.marks import message_id, read_receipt_mark
 from push_provider.rendering import compile_content
 
 if TYPE_CHECKING:
@@ -130,6 +130,35 @@ def test_what_a_notification_says(phones: Phones) -> None:
         },
         "VendorChannelActivity": "com.example.Popup",
     }
+
+
+@pytest.mark.parametrize("kind", ["notification", "message"])
+def test_a_message_has_a_link_by_which_the_app_acknowledges(
+    phones: Phones, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com/")
+    send(phones, people(2), kind=kind, data={"acknowledge": "ours wins"} if kind == "notification" else {})
+    for number, message in enumerate(phones.got, 1):
+        if kind == "notification":
+            found = json.loads(message.raw["Notification"]["Ios"]["ExtParameters"])
+        else:
+            found = json.loads(message.raw["Message"]["Body"])
+        start, _, mark = found["acknowledge"].rpartition("/")
+        assert start == "https://push.example.com/push/v1/receipts"
+        read = read_receipt_mark(mark)
+        assert read is not None
+        assert (read.delivery, read.is_of(JOB.token)) == (number, True)
+
+
+def test_what_is_expected_decides_whether_one_without_an_answer_fails() -> None:
+    channel = AppChannel()
+    assert channel.receipt_seconds(task(ttl=60)) is None
+    assert channel.receipt_seconds(task(ttl=60, expect="acknowledged")) == 60
+    question = Question(1, "d1", JOB.token, None, NOW)
+    (receipt,) = channel.receipts(Connection(conn_id="phones")).read([question])
+    assert (receipt.id, receipt.fate, receipt.code) == (1, Fate.FAILED, "unacknowledged")
+    with pytest.raises(InvalidTask, match="ttl: say how long an acknowledgement may take"):
+        task(expect="acknowledged")
 
 
 def test_phone_vendors_are_told_of_marketing(phones: Phones) -> None:

@@ -27,7 +27,7 @@ from push_provider.channels.codes import Fault
 from push_provider.channels.reading import parse
 from push_provider.exceptions import ConfigurationError, ContentError, ProviderUnavailable
 from push_provider.hooks.fcm import PushFcmHook
-from push_provider.marks import message_id
+from push_provider.marks import message_id, receipt_mark
 from push_provider.rendering import compile_content
 from sandbox.app_store import AppMessage, AppStore
 from sandbox.fcm import ERRORS, FcmGateway
@@ -132,6 +132,14 @@ def test_what_a_notification_says(google: Google) -> None:
             "payload": {"aps": {"sound": "ding", "badge": 3, "interruption-level": "passive"}},
         },
     }
+
+
+def test_a_message_has_a_link_by_which_the_app_acknowledges(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
+    send(google, [own("t1")])
+    (message,) = google.got
+    link = f"https://push.example.com/push/v1/receipts/{receipt_mark(JOB.token, 1)}"
+    assert message.raw["data"] == {"push_id": message_id(JOB.token, 1), "acknowledge": link}
 
 
 def test_marketing_and_messages_are_less_urgent(google: Google) -> None:

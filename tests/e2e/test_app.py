@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from live import node
+
+# The module that takes the docs apart is beside the tests of the docs.
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+import pages
 
 
 def got(platform: Any, to: str) -> list[dict[str, Any]]:
@@ -45,3 +53,35 @@ def test_rest_begins_an_execution_for_those_whom_it_names(platform: Any) -> None
     assert platform.await_runs("app-rest", 1) == ["success"]
     (message,) = got(platform, "app-rest-1")
     assert message["title"] == "app-rest 7"
+
+
+def test_an_app_acknowledges_as_the_docs_say(platform: Any, tmp_path: Path) -> None:
+    """By both vendors: one app has the message's data, and one device never says a word."""
+    (script,) = pages.Pages(("docs/en/app.md",)).blocks("javascript")
+    for config, read in (("push_aliyun_app_default", _of_aliyun), ("push_fcm_sandbox", _of_fcm)):
+        code = f"app-ack-{config.replace('_', '-')}"
+        file = tmp_path / f"{code}.json"
+        expecting = {"config": config, "ttl": 600, "expect": "acknowledged"}
+        file.write_text(json.dumps(task(code, recipients=[f"{code}-1", f"{code}-2"], **expecting)))
+        platform.push("apply", str(file))
+        assert platform.await_runs(code, 1) == ["success"]
+        (message,) = got(platform, f"{code}-1")
+        done = subprocess.run(
+            node(tmp_path / code, script, json.dumps(read(message["raw"]))), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+        def settled(code: str = code) -> bool | None:
+            rows = platform.push("deliveries", "--task", code)
+            states = {row["recipient"]: row["state"] for row in rows}
+            return states == {f"{code}-1": "delivered", f"{code}-2": "sent"} or None
+
+        platform.eventually(settled, "an acknowledgement on record")
+
+
+def _of_aliyun(raw: Any) -> Any:
+    return json.loads(raw["Notification"]["Android"]["ExtParameters"])
+
+
+def _of_fcm(raw: Any) -> Any:
+    return raw["data"]

@@ -26,7 +26,7 @@ from sandbox.sms_signature import access_key
 
 _READY = re.compile(
     r"Sandbox is ready: smtp 127\.0\.0\.1:(\d+), sms http://127\.0\.0\.1:(\d+)/, "
-    r"mailbox http://127\.0\.0\.1:(\d+)/, kafka 127\.0\.0\.1:\d+, centrifugo http://127\.0\.0\.1:\d+/\n"
+    r"mailbox http://127\.0\.0\.1:(\d+)/, kafka 127\.0\.0\.1:\d+, centrifugo http://127\.0\.0\.1:(\d+)/\n"
 )
 
 
@@ -44,12 +44,13 @@ class Answer:
 
 @dataclass
 class RunningSandbox:
-    """A sandbox process and its three servers."""
+    """A sandbox process and its servers."""
 
     process: subprocess.Popen[str]
     smtp_port: int
     sms_port: int
     http_port: int
+    centrifugo_port: int
     folder: Path
 
     def smtp(self) -> smtplib.SMTP:

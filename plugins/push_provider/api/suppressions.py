@@ -68,9 +68,7 @@ def list_suppressions(
     return page(SuppressionPage, wanted, items, lambda cap: suppressions.count(engine, cap=cap, **filters))
 
 
-@router.delete(
-    "/suppressions/{suppression}", status_code=204, responses=openapi.errors(401, 403, 404, 422, 429)
-)
+@router.delete("/suppressions/{suppression}", status_code=204, responses=openapi.errors(401, 403, 404, 422, 429))
 @needs(Right.READ, Right.EDIT)
 def delete_suppression(caller: CallerDep, suppression: SuppressionId) -> Response:
     """Take an address off, because it is there after all: what is sent to it from now on is tried.

@@ -54,7 +54,11 @@ _TOPIC = Arg(("--topic",), help="The topic; without it, the first that [push] ka
 _MESSAGE_KEY = Arg(("--key",), help="Key of the messages, by which Kafka chooses the partition")
 _ADDRESS = Arg(("--address",), metavar="ADDRESS", help="Only this address")
 _SUPPRESSED = Arg(
-    ("ids",), metavar="ID", nargs="+", type=positive_int(allow_zero=False), help="Ids, as 'airflow push suppressions' lists"
+    ("ids",),
+    metavar="ID",
+    nargs="+",
+    type=positive_int(allow_zero=False),
+    help="Ids, as 'airflow push suppressions' lists",
 )
 _ALL = Arg(("--all",), action="store_true", help="Also those that a replay has taken")
 _REJECTED = Arg(

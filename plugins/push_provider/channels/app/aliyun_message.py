@@ -12,7 +12,7 @@ from push_provider.exceptions import ContentError
 
 if TYPE_CHECKING:
     from push_provider.channels.app.aliyun_config import AliyunAppConfig
-    from push_provider.channels.app.content import Options
+    from push_provider.channels.app.content import Marks, Options
 
 TITLE_LIMIT = 50
 """Characters of a notification's title on Android."""
@@ -25,24 +25,24 @@ MESSAGE_BYTES = 4000
 
 
 def push_task(
-    message: Mapping[str, Any], to: str, key: str, options: Options, config: AliyunAppConfig, now: datetime
+    message: Mapping[str, Any], to: str, marks: Marks, options: Options, config: AliyunAppConfig, now: datetime
 ) -> dict[str, Any]:
     """One recipient's PushTask.
 
     :param message: as :class:`~push_provider.channels.app.content.AppContent` renders it.
     :param to: device id, account or alias.
-    :param key: names the message; in Aliyun's receipt logs it is the JobKey.
+    :param marks: of the message; in Aliyun's receipt logs its name is the JobKey.
     :param now: when it is sent, for the moment at which it expires.
     :raises ContentError: it is larger than Aliyun takes.
     """
     task: dict[str, Any] = {
         "Target": {"Type": options.target.upper(), "Value": to},
-        "Options": {"JobKey": key, **_expiry(options, now)},
+        "Options": {"JobKey": marks.key, **_expiry(options, now)},
     }
     if options.kind == "message":
-        task["Message"] = _message(message, key)
+        task["Message"] = _message(message, marks)
     else:
-        task["Notification"] = _notification(message, key, options, config)
+        task["Notification"] = _notification(message, marks, options, config)
     return task
 
 
@@ -52,8 +52,9 @@ def _expiry(options: Options, now: datetime) -> dict[str, str]:
     return {"ExpireTime": f"{(now + timedelta(seconds=options.ttl)).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 
 
-def _message(message: Mapping[str, Any], key: str) -> dict[str, str]:
-    body = {"id": key, **{name: message[name] for name in ("content", "data", "link") if message.get(name)}}
+def _message(message: Mapping[str, Any], marks: Marks) -> dict[str, str]:
+    own = {name: message[name] for name in ("content", "data", "link") if message.get(name)}
+    body = {"id": marks.key, **own, **marks.link}
     made = {"Title": message.get("title") or "", "Body": written.dumps(body)}
     size = len(written.dumps(made).encode())
     if size > MESSAGE_BYTES:
@@ -61,7 +62,9 @@ def _message(message: Mapping[str, Any], key: str) -> dict[str, str]:
     return made
 
 
-def _notification(message: Mapping[str, Any], key: str, options: Options, config: AliyunAppConfig) -> dict[str, Any]:
+def _notification(
+    message: Mapping[str, Any], marks: Marks, options: Options, config: AliyunAppConfig
+) -> dict[str, Any]:
     title, body, link = message["title"], message["content"], message.get("link")
     if len(title) > TITLE_LIMIT or len(title.encode()) > TITLE_BYTES:
         raise ContentError(
@@ -70,7 +73,8 @@ def _notification(message: Mapping[str, Any], key: str, options: Options, config
         )
     if len(body) > BODY_LIMIT:
         raise ContentError(f"content: has {len(body)} characters; Aliyun takes at most {BODY_LIMIT} in a notification")
-    extra = written.dumps({**texts_of(message.get("data") or {}), "push_id": key, **({"link": link} if link else {})})
+    own = {"push_id": marks.key, **({"link": link} if link else {}), **marks.link}
+    extra = written.dumps({**texts_of(message.get("data") or {}), **own})
     service = options.category == "service"
     android: dict[str, Any] = {
         "ExtParameters": extra,

@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from push_provider import written
+from push_provider.channels.acknowledging import Links
 from push_provider.channels.app.aliyun_calls import AliyunCalls, Message, batches
 from push_provider.channels.app.aliyun_message import push_task
+from push_provider.channels.app.content import Marks
 from push_provider.channels.calls import BatchSender
 from push_provider.marks import message_id
 
@@ -43,6 +45,7 @@ class AliyunSender(BatchSender):
         super().__init__(calls, log, threads=config.max_connections, name="push-app")
         self._content = content
         self._job = job
+        self._links = Links(job)
         self._config = config
         self._clock = clock
 
@@ -70,6 +73,6 @@ class AliyunSender(BatchSender):
         :raises ContentError: it cannot be made.
         """
         rendered = self._content.render(delivery.to, delivery.variables)
-        key = message_id(self._job.token, delivery.id)
-        task = push_task(rendered, delivery.to, key, self._content.options, self._config, now)
+        marks = Marks(message_id(self._job.token, delivery.id), self._links.of(delivery.id))
+        task = push_task(rendered, delivery.to, marks, self._content.options, self._config, now)
         return Message(delivery.id, task, len(written.dumps(task).encode()))

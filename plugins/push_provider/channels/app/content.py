@@ -70,6 +70,17 @@ class AppContent(JsonContent):
             self.take("link", compiled(sandbox, "link", task.link, one_line))
 
 
+class Marks(NamedTuple):
+    """What marks one recipient's message.
+
+    :param key: its name; the same in each try.
+    :param link: ``acknowledge``, the link by which the app says that it came, if there is one.
+    """
+
+    key: str
+    link: Mapping[str, str] = {}
+
+
 def texts_of(data: Mapping[str, Any]) -> dict[str, str]:
     """Data as phones take it, where each value is a text: what is none, as JSON."""
     return {name: value if isinstance(value, str) else written.dumps(value) for name, value in data.items()}

@@ -11,7 +11,7 @@ from push_provider.channels.app.content import texts_of
 from push_provider.exceptions import ContentError
 
 if TYPE_CHECKING:
-    from push_provider.channels.app.content import AppContent, Options
+    from push_provider.channels.app.content import AppContent, Marks, Options
 
 PAYLOAD_BYTES = 4096
 """Octets of notification and data (https://firebase.google.com/docs/cloud-messaging/customize-messages/set-message-type)."""
@@ -33,18 +33,19 @@ def check(content: AppContent) -> None:
             raise ContentError(f"data: has {name!r}, a name of FCM's own; take another")
 
 
-def fcm_message(message: Mapping[str, Any], to: str, key: str, options: Options, now: datetime) -> dict[str, Any]:
+def fcm_message(message: Mapping[str, Any], to: str, marks: Marks, options: Options, now: datetime) -> dict[str, Any]:
     """One recipient's message.
 
     :param message: as :class:`~push_provider.channels.app.content.AppContent` renders it.
     :param to: the registration token.
-    :param key: names the message: a second one of this name takes the first one's place on the phone.
+    :param marks: of the message: a second one of this name takes the first one's place on the phone.
     :param now: when it is sent, for the moment at which it expires.
     :raises ContentError: it is larger than FCM takes.
     """
     service = options.category == "service"
     shown = options.kind == "notification"
-    data = texts_of(message.get("data") or {}) | {"push_id": key}
+    key = marks.key
+    data = texts_of(message.get("data") or {}) | {"push_id": key, **marks.link}
     if link := message.get("link"):
         data["link"] = link
     made: dict[str, Any] = {"token": to}

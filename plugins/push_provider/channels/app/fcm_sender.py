@@ -10,6 +10,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from push_provider.channels.acknowledging import Links
+from push_provider.channels.app.content import Marks
 from push_provider.channels.app.fcm_calls import FcmCalls, Message
 from push_provider.channels.app.fcm_config import STREAMS
 from push_provider.channels.app.fcm_message import fcm_message
@@ -44,6 +46,7 @@ class FcmSender(CallingSender):
         super().__init__(calls, log)
         self._content = content
         self._job = job
+        self._links = Links(job)
         self._clock = clock
         self._lanes = STREAMS * calls.client.config.max_connections
         self._loop = asyncio.new_event_loop()
@@ -94,8 +97,8 @@ class FcmSender(CallingSender):
         :raises ContentError: it cannot be made.
         """
         rendered = self._content.render(delivery.to, delivery.variables)
-        key = message_id(self._job.token, delivery.id)
-        return Message(delivery.id, fcm_message(rendered, delivery.to, key, self._content.options, self._clock()))
+        marks = Marks(message_id(self._job.token, delivery.id), self._links.of(delivery.id))
+        return Message(delivery.id, fcm_message(rendered, delivery.to, marks, self._content.options, self._clock()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

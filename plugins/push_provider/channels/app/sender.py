@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from push_provider.channels import acknowledging
 from push_provider.channels.app.aliyun_config import DEFAULT_CONNECTION
 from push_provider.channels.app.fcm_config import CONN_TYPE as FCM
-from push_provider.channels.base import Channel, Job, Sender
+from push_provider.channels.base import Channel, Job, ReceiptReader, Sender
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from push_provider.channels.app.content import AppContent
+    from push_provider.channels.app.task import AppTask
 
 
 class AppChannel(Channel):
@@ -43,6 +45,14 @@ class AppChannel(Channel):
         :raises ContentError: the vendor has no such target, or takes no such data.
         """
         return (_open_fcm if connection.conn_type == FCM else _open_aliyun)(connection, content, job)
+
+    def receipt_seconds(self, task: AppTask) -> float | None:
+        """When it is over: only where the task expects an acknowledgement."""
+        return acknowledging.receipt_seconds(task)
+
+    def receipts(self, connection: Connection) -> ReceiptReader:  # noqa: ARG002  (the vendors are not asked)
+        """What says of those who have not acknowledged in time that they have not."""
+        return acknowledging.Unacknowledged()
 
 
 def _open_aliyun(connection: Connection, content: AppContent, job: Job) -> Sender:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
 from push_provider.addresses import bare, shown
+from push_provider.channels import acknowledging
 from push_provider.contract.task import PushTask
 from push_provider.contract.values import CONTENT_LIMIT, Line, Number, ProviderName, Seconds, Variables
 from push_provider.exceptions import FieldError
@@ -51,6 +51,11 @@ class AppTask(PushTask):
         title="Valid for, in seconds (有效期)",
         description="seconds for which it is kept for phones that are off; left out, as long as the vendor does",
     )
+    expect: Literal["published", "acknowledged"] = Field(
+        default="published",
+        title="Expect (确认)",
+        description="`acknowledged`: a message that its app has not acknowledged when the `ttl` ends has failed",
+    )
     sound: ProviderName | None = Field(
         default=None, title="Sound (提示音)", description="a sound file of the app, instead of the phone's own"
     )
@@ -88,8 +93,7 @@ class AppTask(PushTask):
                 yield FieldError("title", "is missing: a notification has a title and content")
         elif self.title is None and self.content is None and not self.data:
             yield FieldError("content", "give title, content or data: the message would be empty")
-        if self.ttl == timedelta(0):
-            yield FieldError("ttl", "must be more than 0 seconds, or left out")
+        yield from acknowledging.faults(self)
 
 
 def device(text: str) -> str:

@@ -16,23 +16,15 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from push_provider import settings, written
-from push_provider.channels.base import (
-    Channel,
-    Delivery,
-    Fate,
-    Job,
-    Outcome,
-    Question,
-    Receipt,
-    ReceiptReader,
-)
+from push_provider import written
+from push_provider.channels import acknowledging
+from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader
 from push_provider.channels.calls import CallingSender
 from push_provider.channels.websocket.calls import CentrifugoCalls
 from push_provider.channels.websocket.centrifugo_client import BATCH, BATCH_BYTES, CentrifugoClient, Publication
 from push_provider.channels.websocket.centrifugo_config import DEFAULT_CONNECTION
 from push_provider.exceptions import ContentError
-from push_provider.marks import message_id, receipt_mark
+from push_provider.marks import message_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -86,20 +78,11 @@ class WebsocketChannel(Channel):
 
     def receipt_seconds(self, task: WebsocketTask) -> float | None:
         """When it is over: only where the task expects an acknowledgement."""
-        if task.expect != "acknowledged" or task.ttl is None:
-            return None
-        return task.ttl.total_seconds()
+        return acknowledging.receipt_seconds(task)
 
     def receipts(self, connection: Connection) -> ReceiptReader:  # noqa: ARG002  (Centrifugo is not asked)
         """What says of those who have not acknowledged in time that they have not."""
-        return _Unacknowledged()
-
-
-class _Unacknowledged(ReceiptReader):
-    def read(self, questions: Sequence[Question]) -> list[Receipt]:
-        # Asked for the first time when the ttl is over, and of what was acknowledged nothing is asked.
-        words = "Nobody acknowledged it within its ttl"
-        return [Receipt(one.id, Fate.FAILED, "unacknowledged", words) for one in questions]
+        return acknowledging.Unacknowledged()
 
 
 class WebsocketSender(CallingSender):
@@ -130,8 +113,7 @@ class WebsocketSender(CallingSender):
         self._job = job
         self._clock = clock
         self._lanes = [ThreadPoolExecutor(1, "push-websocket") for _ in range(client.config.max_connections)]
-        public = settings.public_url()
-        self._links = f"{public}/push/v1/receipts" if public else ""
+        self._links = acknowledging.Links(job)
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Publish a chunk.
@@ -185,13 +167,8 @@ class WebsocketSender(CallingSender):
         """
         rendered = self._content.render(delivery.to, delivery.variables)
         key = message_id(self._job.token, delivery.id)
-        data = _encoded({"id": key, **rendered, **self._times(now), **self._link(delivery)})
+        data = _encoded({"id": key, **rendered, **self._times(now), **self._links.of(delivery.id)})
         return Publication(delivery.id, self._config.channel(delivery.to), key, data)
-
-    def _link(self, delivery: Delivery) -> dict[str, str]:
-        if not self._links:
-            return {}
-        return {"acknowledge": f"{self._links}/{receipt_mark(self._job.token, delivery.id)}"}
 
     def _times(self, now: datetime) -> dict[str, str]:
         times = {"sent_at": _moment(now)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
 from push_provider.addresses import bare, shown
+from push_provider.channels import acknowledging
 from push_provider.contract.task import PushTask
 from push_provider.contract.values import CONTENT_LIMIT, Line, Seconds, Variables
 from push_provider.exceptions import FieldError
@@ -69,10 +69,7 @@ class WebsocketTask(PushTask):
         """What a message must have."""
         if self.title is None and self.content is None and not self.data:
             yield FieldError("content", "give title, content or data: the message would be empty")
-        if self.ttl == timedelta(0):
-            yield FieldError("ttl", "must be more than 0 seconds, or left out")
-        if self.expect == "acknowledged" and self.ttl is None:
-            yield FieldError("ttl", "say how long an acknowledgement may take, in seconds like 3600")
+        yield from acknowledging.faults(self)
 
 
 def user_id(text: str) -> str:
