@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from screens import csv_file, go, settled
+
+if TYPE_CHECKING:
+    from screens import Opened
 
 
 def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
@@ -148,3 +152,40 @@ def test_those_who_failed_get_it_again_and_no_one_else(platform: Any, page: Any)
 
     platform.eventually(lambda: tried_twice() or None, "a second try")
     assert len(platform.mails(to="page-again-good@example.com")) == 1
+
+
+@pytest.mark.parametrize(
+    ("channel", "device", "fields"),
+    [
+        ("websocket", "user/page-user", {"Title": "Order {{ order }}", "Content": "On its way"}),
+        ("app", "phone/page-phone", {"Title": "Order {{ order }}", "Content": "On its way"}),
+    ],
+)
+def test_a_message_to_a_device_until_it_is_acknowledged(
+    platform: Any, page: Any, opened: Opened, channel: str, device: str, fields: dict[str, str]
+) -> None:
+    """By the form, then as its user on the mailbox page, and back to the log: it is delivered."""
+    code, (kind, name) = f"page-{channel}", device.split("/")
+    go(page, "tasks/new")
+    form = page.get_by_role("form", name="New push task")
+    form.get_by_label("Name", exact=False).first.fill(f"By {channel}")
+    form.get_by_label("Code").fill(code)
+    form.get_by_label("Channel").select_option(channel)
+    for label, text in fields.items():
+        form.get_by_role("textbox", name=re.compile(f"^{label}")).fill(text)
+    form.get_by_label("Recipients, one a line").fill(f"to\torder\n{name}\tA-7")
+    page.get_by_text("Order A-7").first.wait_for()
+    form.get_by_role("button", name="Save").click()
+    page.wait_for_url(f"**/plugin/push/tasks/{code}")
+    page.locator('[data-state="finished"]').first.wait_for()
+
+    phone = opened(base_url=platform.mailbox)
+    phone.goto(f"/#devices/{kind}%2F{name}")
+    message = phone.locator(".got")
+    message.get_by_role("heading", name="Order A-7").wait_for()
+    message.get_by_role("button", name="Acknowledge").click()
+    message.get_by_text("Acknowledged").wait_for()
+
+    ((execution,),) = platform.ledger("SELECT id FROM push_execution WHERE task_code = %s", code)
+    go(page, f"executions/{execution}")
+    page.locator('tbody [data-state="delivered"]').wait_for()

@@ -49,8 +49,14 @@ const BETWEEN: Record<string, RegExp> = {
 /** An address without the blanks and marks around it. */
 export const bare = (text: string): string => text.replace(INVISIBLE, "").trim();
 
-/** Whether addresses of the channel can be told from other texts here. */
-export const isChecked = (channel: string): boolean => channel in CHECKS;
+/** Whether addresses of the channel look like nothing else: a user or a device may be called anything. */
+export const areTellable = (channel: string): boolean => channel === "email" || channel === "sms";
+
+/** Whether a text is what people call a column of addresses. */
+export const isHead = (text: string): boolean =>
+  /^(to|address|recipient|user|device|token|account|alias|uid|((user|device)[ _-]?)?id|收件人|用户|设备|帐号|账号|别名|地址)$/i.test(
+    bare(text),
+  );
 
 export function isAddress(channel: string, text: string): boolean {
   const address = bare(text);

@@ -2,7 +2,7 @@
 
 import type { Schemas } from "../../../api/client";
 import { variableNames } from "../variables";
-import { bare, isAddress, isChecked } from "./address";
+import { areTellable, bare, isAddress, isHead } from "./address";
 
 /** Undefined: this recipient has no such variable. */
 export type Cell = unknown;
@@ -24,8 +24,9 @@ let last = 0;
 /** A table of what was read, with a guess at its header and its addresses. */
 export function tableOf(label: string, rows: Cell[][], channel: string): Table {
   const [first = []] = rows;
-  let [address, header] = [0, first.length > 1];
-  if (isChecked(channel)) {
+  const head = first.findIndex((cell) => isHead(text(cell)));
+  let [address, header] = [Math.max(head, 0), first.length > 1 || head >= 0];
+  if (areTellable(channel)) {
     const sample = rows.slice(0, 30);
     const hits = first.map((_, column) => sample.filter((row) => isAddress(channel, text(row[column]))).length);
     address = Math.max(hits.indexOf(Math.max(...hits)), 0);
