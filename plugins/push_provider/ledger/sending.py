@@ -40,8 +40,8 @@ _RECORDED: Mapping[Result, DeliveryState] = {
 }
 
 
-class Standing(NamedTuple):
-    """Whether an execution is still to be sent.
+class CalledOff(NamedTuple):
+    """Whether, and how, an execution that is being sent was called off meanwhile.
 
     :param cancelled: its push task is cancelled.
     :param closed: it has ended: somebody else closed it.
@@ -53,8 +53,8 @@ class Standing(NamedTuple):
     error: str | None
 
 
-def standing(engine: Engine, execution: int) -> Standing:
-    """Whether an execution is still to be sent; one that is gone is closed."""
+def called_off(engine: Engine, execution: int) -> CalledOff:
+    """Whether an execution was called off; one that is gone is closed."""
     query = (
         select(
             push_task.c.status == TaskStatus.CANCELLED,
@@ -66,7 +66,7 @@ def standing(engine: Engine, execution: int) -> Standing:
     )
     with transaction(engine) as connection:
         row = connection.execute(query).first()
-    return Standing(*row) if row else Standing(cancelled=False, closed=True, error="It was deleted meanwhile")
+    return CalledOff(*row) if row else CalledOff(cancelled=False, closed=True, error="It was deleted meanwhile")
 
 
 def pending(engine: Engine, execution: int) -> int:

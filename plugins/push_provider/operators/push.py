@@ -151,8 +151,8 @@ class BasePushOperator(BaseOperator):
                     "shuts down"
                 )
             elif stop is Stop.CLOSED:
-                standing = patience(lambda: sending.standing(engine, plan.id))
-                error = DeliveryFailed(standing.error or "The execution was closed")
+                found = patience(lambda: sending.called_off(engine, plan.id))
+                error = DeliveryFailed(found.error or "The execution was closed")
             # Whoever has a process ended decides what comes next: another try, or an end.
             final = isinstance(error, PermanentError) or not (retries or stop is Stop.ENDED)
             words = str(error) if error else None

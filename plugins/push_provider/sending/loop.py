@@ -264,10 +264,10 @@ class Sending:
         self._chunks.put(chunk)
 
     def _unwanted(self) -> Stop | None:
-        standing = self._patiently(lambda: sending.standing(self._lease.engine, self._lease.execution))
-        if standing.cancelled:
+        found = self._patiently(lambda: sending.called_off(self._lease.engine, self._lease.execution))
+        if found.cancelled:
             return Stop.CANCELLED
-        return Stop.CLOSED if standing.closed else None
+        return Stop.CLOSED if found.closed else None
 
     def _wind_up(self, sender: Sender) -> None:
         """Wait for the answers of what is under way, and record what is known; the rest is in doubt."""
