@@ -85,16 +85,18 @@ class Session:
         :raises Disconnect: the connection is to be closed.
         """
         replies: list[bytes] = []
-        for line in frame.splitlines():
-            try:
-                command = _DECODER.decode(line)
-            except msgspec.MsgspecError:
-                raise Disconnect(3501, "bad request") from None
-            if command:  # an empty one is a pong
-                reply = self._carry_out(command)
-                replies += [_ENCODER.encode({"id": command["id"], **reply})] if command.get("id") else []
-        if replies:
-            self._send(b"\n".join(replies))
+        try:
+            for line in frame.splitlines():
+                try:
+                    command = _DECODER.decode(line)
+                except msgspec.MsgspecError:
+                    raise Disconnect(3501, "bad request") from None
+                if command:  # an empty one is a pong
+                    reply = self._carry_out(command)
+                    replies += [_ENCODER.encode({"id": command["id"], **reply})] if command.get("id") else []
+        finally:  # what was answered before the one that ends it is told
+            if replies:
+                self._send(b"\n".join(replies))
 
     def push(self, publication: Published) -> None:
         """Hand a publication to the client."""

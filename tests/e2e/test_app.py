@@ -44,7 +44,7 @@ def test_apply_reaches_each_device_and_one_that_is_none_fails_alone(platform: An
     assert (message["title"], message["body"], message["kind"]) == ("app-apply 1", "For app-apply-1", "notification")
 
 
-def test_rest_begins_an_execution_for_those_whom_it_names(platform: Any) -> None:
+def test_rest_and_kafka_begin_executions_for_those_whom_they_name(platform: Any) -> None:
     made = task("app-rest", schedule={"kind": "manual"}, execution={"type": "loop"})
     status, _ = platform.call("/push/v1/tasks", made)
     assert status == 201
@@ -53,6 +53,10 @@ def test_rest_begins_an_execution_for_those_whom_it_names(platform: Any) -> None
     assert platform.await_runs("app-rest", 1) == ["success"]
     (message,) = got(platform, "app-rest-1")
     assert message["title"] == "app-rest 7"
+    by_kafka = {"task": "app-rest", "recipients": ["app-kafka-1"], "variables": {"n": 8}}
+    assert platform.airflow("push", "produce", json.dumps(by_kafka)).returncode == 0
+    (message,) = platform.eventually(lambda: got(platform, "app-kafka-1") or None, "a message by Kafka")
+    assert message["title"] == "app-rest 8"
 
 
 def test_an_app_acknowledges_as_the_docs_say(platform: Any, tmp_path: Path) -> None:

@@ -138,6 +138,10 @@ def build(folder: Path) -> Path:
     binary = folder / "centrifugo"
     if not binary.exists():
         env = {**os.environ, "GOBIN": str(folder), "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-        done = subprocess.run(["go", "install", MODULE], env=env, capture_output=True, text=True, check=False)
+        # It says its version to whoever asks, and is told it when it is built.
+        path, _, version = MODULE.partition("@v")
+        named = f"-X {path}/internal/build.Version={version}"
+        command = ["go", "install", "-ldflags", named, MODULE]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
     return binary
