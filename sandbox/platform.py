@@ -26,6 +26,7 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
+from sandbox import cluster
 from sandbox.parts import Parts, Program, stop
 from sandbox.postgres import ROLE, PostgresServer
 from sandbox.prepare import FOLDER
@@ -198,6 +199,7 @@ def running(
     sms = _port("PUSH_SANDBOX_SMS_PORT", 8026)
     kafka = _port("PUSH_SANDBOX_KAFKA_PORT", 9092)
     centrifugo = _port("PUSH_SANDBOX_CENTRIFUGO_PORT", 8027)
+    workers, redis = cluster.workers("PUSH_CELERY_WORKERS", 0), _port("PUSH_SANDBOX_REDIS_PORT", 8028)
     _free(port, "PUSH_PORT")
     if sandbox:
         _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
@@ -205,13 +207,16 @@ def running(
         _free(sms, "PUSH_SANDBOX_SMS_PORT")
         _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
         _free(centrifugo, "PUSH_SANDBOX_CENTRIFUGO_PORT")
+    if workers:
+        _free(redis, "PUSH_SANDBOX_REDIS_PORT")
     home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         note("Starting PostgreSQL …")
         postgres = stack.enter_context(PostgresServer(home / "postgres"))
         postgres.create_database("airflow")
         postgres.create_database("push")
-        settings = {**environment(root, home, postgres, port), **(settings or {})}
+        own = cluster.settings(redis) if workers else {}
+        settings = {**environment(root, home, postgres, port), **own, **(settings or {})}
         env = {**os.environ, **settings}
         _write_environment(home, settings)
         url = settings["AIRFLOW__API__BASE_URL"]
@@ -245,6 +250,9 @@ def running(
             )
             start("sandbox", python, "-m", "sandbox", *options, "--folder", folder, loses=loses)
         _prepare(home, env, python, airflow, (smtp, sms, kafka, centrifugo) if sandbox else (), root, note)
+        if workers:
+            start("redis", *cluster.redis_command(home, redis))
+            _await(lambda: cluster.answers(redis), programs, time.monotonic() + _READY_SECONDS, logs)
         note("Starting Airflow …")
         for kind in _JOBS:  # of an earlier platform that was killed
             _settle_job(postgres, kind)
@@ -261,7 +269,11 @@ def running(
             "--skip-serve-logs",
             prepare=lambda: _health(url) is not None and _settle_job(postgres, "SchedulerJob"),
         )
+        for name, command in cluster.worker_commands(airflow, workers):
+            start(name, *command, prepare=lambda: cluster.answers(redis))
         _await(lambda: _is_healthy(_health(url)), programs, deadline, logs)
+        if workers:
+            note(f"Tasks run in {workers} Celery workers (Redis: {_LOOPBACK}:{redis})")
         if sandbox:
             note(f"Mailbox: http://{_LOOPBACK}:{http}/ (all mail of the sandbox; nothing leaves this machine)")
             note(f"Kafka: {_LOOPBACK}:{kafka} (topic task.push.info; in memory, ends with this)")

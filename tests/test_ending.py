@@ -38,7 +38,7 @@ def test_nobody_wants_to_end_where_nothing_was_prepared() -> None:
 
 
 def test_a_process_that_was_forked_hears_that_the_executor_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("push_provider.executor._MODULES", ())
+    monkeypatch.setattr("push_provider.warm._MODULES", ())
     executor = WarmLocalExecutor(parallelism=1)
     executor.start()
     ours, theirs = multiprocessing.get_context("fork").Pipe()
@@ -64,7 +64,7 @@ class Workload:
 
 def test_an_end_leaves_no_worker_waiting_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers take their leave while Airflow still goes through all of them, and one that is busy comes last."""
-    monkeypatch.setattr("push_provider.executor._MODULES", ())
+    monkeypatch.setattr("push_provider.warm._MODULES", ())
     at_work = multiprocessing.Value("i")
     done = multiprocessing.Event()
 

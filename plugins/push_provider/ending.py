@@ -1,7 +1,7 @@
-"""Whether the scheduler that this task's process descends from wants to end, and waits for its tasks.
+"""Whether the scheduler or worker that this task's process descends from wants to end, and waits for its tasks.
 
-Airflow's LocalExecutor, asked to end, waits until the tasks under way are done, and tells them nothing. A task that
-only waits for more to do looks here. Under another executor the answer is always no. Imports no Airflow.
+Airflow's LocalExecutor, and a Celery worker, asked to end, wait until the tasks under way are done, and tell them
+nothing. A task that only waits for more to do looks here. Elsewhere the answer is always no. Imports no Airflow.
 """
 
 from __future__ import annotations

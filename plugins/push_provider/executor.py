@@ -7,8 +7,6 @@ with every module that a long-lived process has imported; leave it out where peo
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,35 +14,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.local_executor import LocalExecutor
 from airflow.utils.state import TaskInstanceState
 
-from push_provider import ending
-from push_provider.channels import registry
+from push_provider import ending, warm
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
     from airflow.executors.workloads.types import WorkloadKey, WorkloadState
-
-_MODULES = (
-    "airflow.sdk.execution_time.supervisor",
-    "airflow.sdk.execution_time.task_runner",
-    "airflow.dag_processing.dagbag",
-    "airflow.dag_processing.bundles.manager",
-    "airflow.dag_processing.bundles.local",
-    "psycopg_binary",
-    "psycopg.types.json",
-    "sqlalchemy.dialects.postgresql.psycopg",
-    "jinja2.sandbox",
-    "push_provider.bundle",
-    "push_provider.rendering",
-    "push_provider.dag_factory",
-    "push_provider.operators.push",
-    "push_provider.ledger.deliveries",
-    "push_provider.sending.loop",
-    "airflow.providers.apache.kafka.hooks.base",
-    "push_provider.kafka.drain",
-    "push_provider.sensors.kafka",
-    "push_provider.triggers.kafka",
-)
-
 
 _ENDED = (TaskInstanceState.SUCCESS, TaskInstanceState.FAILED)
 
@@ -56,10 +30,7 @@ class WarmLocalExecutor(LocalExecutor):
         """Import, then start as LocalExecutor does."""
         self._under_way: Counter[WorkloadKey] = Counter()
         ending.prepare()
-        for module in (*_MODULES, *registry.modules()):
-            # A module that another version has renamed only costs its head start.
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module)
+        warm.up()
         super().start()
 
     def end(self) -> None:

@@ -18,6 +18,7 @@ import fab
 import jsonschema
 import pytest
 import yaml
+from airflow.providers.celery.get_provider_info import get_provider_info as get_celery_info
 
 from push_provider.provider import get_provider_info
 
@@ -25,8 +26,13 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = ("init", "api-server", "scheduler", "dag-processor", "triggerer")
+OURS = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
 JOBS = ("init", "folders")
+
+
+def by_default(value: str) -> str:
+    """A value as compose fills it in where the environment says nothing."""
+    return re.sub(r"(?<!\$)\$\{\w+:-([^}]*)\}", r"\1", value)
 
 
 def variables(text: str) -> set[str]:
@@ -187,6 +193,7 @@ def test_every_option_exists(name: str) -> None:
         "from airflow.providers.fab.get_provider_info import get_provider_info\n"
         "print(json.dumps(get_provider_info()['config']['fab']))"
     )
+    described["celery"] = get_celery_info()["config"]["celery"]
     push = get_provider_info()["config"]["push"]["options"]
     for variable in SERVICES[name]["environment"]:
         if not variable.startswith("AIRFLOW__"):
@@ -201,7 +208,8 @@ def test_every_class_exists() -> None:
     environment = SERVICES["scheduler"]["environment"]
     bundles = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     paths = [bundle["classpath"] for bundle in bundles]
-    for path in [*paths, environment["AIRFLOW__CORE__EXECUTOR"]]:
+    paths += [by_default(environment["AIRFLOW__CORE__EXECUTOR"]), environment["AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"]]
+    for path in paths:
         module, _, name = path.rpartition(".")
         assert hasattr(import_module(module), name), path
     assert environment["AIRFLOW__CORE__AUTH_MANAGER"] == fab.AUTH_MANAGER  # whose users tests/api logs in
@@ -209,7 +217,7 @@ def test_every_class_exists() -> None:
 
 def airflow_commands() -> list[list[str]]:
     """Every ``airflow`` command: of services, of health checks, and of the job that prepares."""
-    commands = [[SERVICES[name]["command"]] for name in OURS if name != "init"]
+    commands = [shlex.split(SERVICES[name]["command"]) for name in OURS if name != "init"]
     checks = [service["healthcheck"]["test"] for service in SERVICES.values() if "healthcheck" in service]
     commands += [shlex.split(check[1])[1:] for check in checks if check[1].startswith("airflow ")]
     script = (ROOT / "docker" / "init.sh").read_text().replace("\\\n", " ")
@@ -254,7 +262,7 @@ def test_the_settings_are_those_of_the_docs() -> None:
     environment = SERVICES["scheduler"]["environment"]
     for section in settings.sections():
         for option, value in settings[section].items():
-            given = environment[f"AIRFLOW__{section.upper()}__{option.upper()}"]
+            given = by_default(environment[f"AIRFLOW__{section.upper()}__{option.upper()}"])
             if "sql_alchemy_conn" in option or option == "include_dir":
                 assert given.partition("://")[0].split("/")[0] == value.partition("://")[0].split("/")[0], option
             elif option == "dag_bundle_config_list":

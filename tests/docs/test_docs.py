@@ -43,7 +43,7 @@ KNOWN_OTHERS = (
     r"\.venv/bin/python -m pip install -r requirements\.txt",
     r"\.venv/bin/python -m pip install --no-deps --editable \.",
     r"TOKEN=\$\(curl -s http://127\.0\.0\.1:8080/auth/token \| sed .+\)",
-    r"docker compose( --profile mail)? up --build --detach",
+    r"docker compose( --profile mail| --profile workers)? up --build --detach( --scale worker=3)?",
     r"curl -s -X POST http://127\.0\.0\.1:8080/api/v2/dags/push__[a-z-]+/dagRuns .+",
     r"curl -s -X POST http://127\.0\.0\.1:8080/push/v1/tasks(/[a-z-]+/trigger)? .+",
     r'curl -s "http://127\.0\.0\.1:8080/push/v1/(executions|deliveries)\?task=[a-z-]+" .+',

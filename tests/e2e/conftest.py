@@ -259,12 +259,22 @@ class Platform:
             time.sleep(0.1)
 
 
+_OTHERWISE = """
+import json, sys
+from sandbox import platform
+make, instead = platform.environment, json.loads(sys.argv.pop())
+platform.environment = lambda *arguments: {**make(*arguments), **instead}
+sys.exit(platform.main())
+"""
+
+
 @contextlib.contextmanager
-def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
+def running(home: Path, settings: Mapping[str, str], instead: Mapping[str, str] = {}) -> Iterator[Platform]:
     """The whole platform with its sandbox, on ports of its own.
 
     :param home: AIRFLOW_HOME.
     :param settings: environment variables beside those of this process.
+    :param instead: settings of Airflow in place of those that the platform has for itself.
     """
     api, smtp, http, sms, kafka, centrifugo = free_ports(6)
     env = {
@@ -280,6 +290,8 @@ def running(home: Path, settings: Mapping[str, str]) -> Iterator[Platform]:
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "sandbox.platform"]
+    if instead:
+        command = [sys.executable, "-c", _OTHERWISE, json.dumps(instead)]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             said: list[str] = []

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from ledger_desk import Desk, outcome
-from ports import free_port
+from pgbouncer import PROGRAM, pgbouncer
 
 from push_provider.channels.base import Result
 from push_provider.exceptions import ExecutionBusy, ExecutionTaken
 from push_provider.ledger import closing, engine, sending
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Engine
 
     from sandbox.postgres import PostgresServer
-
-PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-SETTINGS = """
-[databases]
-{database} = host={socket} user=postgres
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-logfile = {folder}/log
-pidfile = {folder}/pid
-"""
 
 
 @pytest.fixture
@@ -48,16 +29,7 @@ def port(ledger: Engine, postgres: PostgresServer, tmp_path: Path) -> Iterator[i
     """Where a PgBouncer listens that has two connections to the ledger."""
     if PROGRAM is None:
         pytest.skip("pgbouncer is not installed")
-    port = free_port()
-    settings = tmp_path / "pgbouncer.ini"
-    values = {"database": ledger.url.database, "socket": postgres.socket, "port": port, "folder": tmp_path}
-    settings.write_text(SETTINGS.format(**values))
-    account: dict[str, Any] = {}
-    if os.geteuid() == 0:  # whom it refuses
-        nobody = pwd.getpwnam("nobody")
-        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        os.chown(tmp_path, nobody.pw_uid, nobody.pw_gid)
-    with subprocess.Popen([PROGRAM, "-q", str(settings)], stderr=subprocess.DEVNULL, **account) as running:
+    with pgbouncer(tmp_path, postgres.socket, str(ledger.url.database), 2) as (port, running):
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -68,7 +40,6 @@ def port(ledger: Engine, postgres: PostgresServer, tmp_path: Path) -> Iterator[i
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         yield port
-        running.terminate()
 
 
 @pytest.fixture
