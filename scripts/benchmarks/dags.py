@@ -18,7 +18,8 @@ os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = sys.argv[2]
 os.environ["_AIRFLOW_PARSING_CONTEXT_TASK_ID"] = "send"
 from airflow.dag_processing.dagbag import DagBag
 if sys.argv[3] == "warm":
-    import push_provider.dag_factory
+    from push_provider import warm
+    warm.up()
 begun = time.perf_counter()
 bag = DagBag(dag_folder=sys.argv[1], safe_mode=False, load_op_links=False)
 seconds = time.perf_counter() - begun

@@ -5,7 +5,7 @@ import { useFormContext, useWatch } from "react-hook-form";
 import { ChoiceField, Labelled, Row, TextField, useWords } from "../Labelled";
 import type { Attachment, Values } from "../values";
 import { Attachments } from "./Attachments";
-import type { ChannelForm } from "./forms";
+import type { ChannelForm } from "./channelForm";
 
 export const emailForm: ChannelForm = {
   handles: ["subject", "content", "content_type", "template", "attachments"],

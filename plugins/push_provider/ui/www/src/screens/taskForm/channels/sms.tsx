@@ -8,7 +8,7 @@ import { useConfigs } from "../../../api/queries";
 import { Labelled, Row, TextField, useWords } from "../Labelled";
 import type { Parameter, Values } from "../values";
 import { isVariable } from "../variables";
-import type { ChannelForm } from "./forms";
+import type { ChannelForm } from "./channelForm";
 import { placeholdersOf } from "./smsText";
 
 export const smsForm: ChannelForm = {
