@@ -33,7 +33,7 @@ def channels(server: ApiServer) -> Any:
             "App push",
             [
                 *("title", "content", "kind", "target", "data", "link", "ttl"),
-                *("sound", "badge", "android_channel", "ios_interruption"),
+                *("expect", "sound", "badge", "android_channel", "ios_interruption"),
             ],
             set(),
         ),
