@@ -24,21 +24,22 @@ from pathlib import Path
 from benchmarks.operator import operator
 from benchmarks.stage import free_port
 
-_HTML = (
+HTML = (
     "<html><body><h1>Order {{ order }}</h1><p>Dear {{ name }},</p><p>your order <b>{{ order }}</b> of "
     "{{ amount }} is on its way. 您的订单已发货。</p><p>Thank you for your trust.</p></body></html>"
 )
-_SUBJECT = "Order {{ order }} / 订单 {{ order }}"
+SUBJECT = "Order {{ order }} / 订单 {{ order }}"
 
 
 @contextmanager
-def _server() -> Iterator[tuple[int, str]]:
+def server() -> Iterator[tuple[int, str]]:
+    """The port of an SMTP server that takes everything, and what it is."""
     program = shutil.which("smtp-sink", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         from benchmarks.sink import sink
 
-        with sink() as server:
-            yield server.port, "a Python sink"
+        with sink() as found:
+            yield found.port, "a Python sink"
         return
     port = free_port()
     account = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -55,7 +56,8 @@ def _server() -> Iterator[tuple[int, str]]:
         process.wait()
 
 
-def _variables(number: int) -> dict[str, str]:
+def variables(number: int) -> dict[str, str]:
+    """Of one recipient."""
     return {"name": f"Customer {number}", "order": f"A-{number:06d}", "amount": f"{number % 900 + 99}.00"}
 
 
@@ -70,14 +72,14 @@ def _smtp_hook(port: int, count: int, *, keep: bool) -> Callable[[], float]:
         from jinja2 import Environment
 
         environment = Environment(autoescape=True)
-        html, subject = environment.from_string(_HTML), environment.from_string(_SUBJECT)
+        html, subject = environment.from_string(HTML), environment.from_string(SUBJECT)
 
         def send(hook: SmtpHook, number: int) -> None:
-            variables = _variables(number)
+            own = variables(number)
             hook.send_email_smtp(
                 to=f"c{number}@bench.example",
-                subject=subject.render(variables),
-                html_content=html.render(variables),
+                subject=subject.render(own),
+                html_content=html.render(own),
                 from_email="push@bench.example",
             )
 
@@ -176,14 +178,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    with tempfile.TemporaryDirectory(prefix="push-bench-") as text, _server() as (port, server):
+    with tempfile.TemporaryDirectory(prefix="push-bench-") as text, server() as (port, where):
         folder = Path(text)
         os.environ["AIRFLOW_CONN_PUSH_EMAIL_DEFAULT"] = json.dumps(
             {"conn_type": "push_email", "host": "127.0.0.1", "port": port, "login": "push@bench.example",
              "extra": {"ignore_tls": True}}
         )  # fmt: skip
-        recipients = [{"to": f"c{n}@bench.example", "variables": _variables(n)} for n in range(arguments.mails)]
-        with operator(folder, "email", recipients, subject=_SUBJECT, content=_HTML) as push:
+        recipients = [{"to": f"c{n}@bench.example", "variables": variables(n)} for n in range(arguments.mails)]
+        with operator(folder, "email", recipients, subject=SUBJECT, content=HTML) as push:
             senders: dict[str, Callable[[], float] | None] = {
                 "Push operator, ledger included": push,
                 "Airflow's SmtpHook, once a mail": _smtp_hook(port, max(arguments.mails // 20, 100), keep=False),
@@ -197,7 +199,7 @@ def main() -> None:
                     if sender:
                         print(f"round {number + 1} of {arguments.rounds}: {name} …", file=sys.stderr, flush=True)
                         rates[name].append(sender())
-    print(f"Mails a second, median (min–max) of {arguments.rounds} rounds, into {server}:")
+    print(f"Mails a second, median (min–max) of {arguments.rounds} rounds, into {where}:")
     ours = statistics.median(rates["Push operator, ledger included"])
     for name, values in rates.items():
         median = statistics.median(values)
