@@ -180,7 +180,7 @@ def test_suppressions_are_those_that_the_caller_s_tasks_found(clerk: Clerk) -> N
     own, others = (clerk.server.suppress(code) for code in (OWN, clerk.others))
     assert [item["id"] for item in clerk.get("/suppressions")["items"]] == [own]
     assert clerk.status("DELETE", f"/suppressions/{others}") == 404
-    assert clerk.server.push("GET", "/suppressions", task=clerk.others).json["total_entries"] == 1
+    assert others in [row["id"] for row in clerk.server.push("GET", "/suppressions", task=clerk.others).json["items"]]
     assert clerk.status("DELETE", f"/suppressions/{own}") == 204
 
 
