@@ -82,3 +82,25 @@ def test_screens(opened: Opened, screens: dict[str, str], language: str) -> None
 def test_in_the_dark_and_on_a_phone(opened: Opened, screens: dict[str, str]) -> None:
     take(opened(theme="dark", width=1440, height=900), screens["overview"], "overview-dark")
     take(opened(width=430, height=860), screens["new-task"], "new-task-phone")
+
+
+@pytest.mark.usefixtures("screens")
+def test_the_mailbox_page(platform: Any, opened: Opened) -> None:
+    live = {"channel": "websocket", "title": "Tea is cheaper now", "content": "Dear Li Lei, tea costs 9.50."}
+    users = {"code": "price-drop", "name": "Price drop", "data": {"product": "Tea"}, "recipients": ["lilei", "han"]}
+    phone = {"code": "parcel", "name": "Parcel", "channel": "app", "title": "Parcel P-1", "content": "At your door."}
+    platform.apply(
+        {**live, **users},
+        {**phone, "recipients": ["3f2a0c1d9b8e4f6a"]},
+    )
+    for code in ("price-drop", "parcel"):
+        platform.await_runs(code, 1)
+    page = opened(base_url=platform.mailbox, width=1180, height=680)
+    for name, path, ready in (
+        ("mailbox", "/", "you@example.com"),
+        ("devices", "/#devices/user%2Flilei", "Tea is cheaper now"),
+    ):
+        page.goto(path)
+        page.get_by_text(ready).first.click()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(Path(str(FOLDER)) / f"{name}.png"), animations="disabled")
