@@ -16,11 +16,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from sandbox import lists
 from sandbox.controls import control_routes
 from sandbox.guard import same_origin
 
@@ -43,14 +44,14 @@ def app_routes(store: AppStore, aliyun: AliyunGateway, google: FcmGateway) -> AP
         request: Request,
         to: str = "",
         q: str = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: lists.Limit = 100,
+        offset: lists.Offset = 0,
     ) -> Response:
-        headers = {"ETag": f'"{store.version}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        found, total = store.find(to=to, text=q, limit=limit, offset=offset)
-        return JSONResponse({"items": [one.as_json() for one in found], "total_entries": total}, headers=headers)
+        def find() -> tuple[list[Any], int]:
+            found, total = store.find(to=to, text=q, limit=limit, offset=offset)
+            return [one.as_json() for one in found], total
+
+        return lists.answer(request, store.version, find)
 
     @routes.get("/api/app/{name}")
     async def show_message(name: str) -> JSONResponse:

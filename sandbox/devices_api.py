@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from sandbox import lists
 from sandbox.guard import same_origin
 
 if TYPE_CHECKING:
@@ -30,14 +31,10 @@ def device_routes(devices: Devices) -> APIRouter:
     async def list_devices(
         request: Request,
         q: str = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: lists.Limit = 100,
+        offset: lists.Offset = 0,
     ) -> Response:
-        headers = {"ETag": f'"{devices.version}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        found, total = devices.find(text=q, limit=limit, offset=offset)
-        return JSONResponse({"items": found, "total_entries": total}, headers=headers)
+        return lists.answer(request, devices.version, lambda: devices.find(text=q, limit=limit, offset=offset))
 
     @routes.post("/api/devices/acknowledge", dependencies=[Depends(same_origin)])
     async def acknowledge(

@@ -19,12 +19,13 @@ import asyncio
 import base64
 import html
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from sandbox import lists
 from sandbox.guard import same_origin
 from sandbox.message import Parts, parts
 
@@ -71,14 +72,14 @@ def mail_routes(mailbox: Mailbox) -> APIRouter:
         to: str = "",
         subject: str = "",
         q: str = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: lists.Limit = 100,
+        offset: lists.Offset = 0,
     ) -> Response:
-        headers = {"ETag": f'"{mailbox.version}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        mails, total = mailbox.find(to=to, subject=subject, text=q, limit=limit, offset=offset)
-        return JSONResponse({"items": [mail.as_json() for mail in mails], "total_entries": total}, headers=headers)
+        def find() -> tuple[list[Any], int]:
+            mails, total = mailbox.find(to=to, subject=subject, text=q, limit=limit, offset=offset)
+            return [mail.as_json() for mail in mails], total
+
+        return lists.answer(request, mailbox.version, find)
 
     @routes.get("/api/mails/{mail_id}")
     async def show_mail(mail_id: str) -> JSONResponse:

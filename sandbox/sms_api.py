@@ -27,9 +27,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from sandbox import lists
 from sandbox.controls import control_routes
 from sandbox.guard import same_origin
 from sandbox.sms_account import Sign, Template
@@ -58,15 +59,15 @@ def sms_routes(gateway: SmsGateway) -> APIRouter:
         to: str = "",
         out_id: str = "",
         q: str = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: lists.Limit = 100,
+        offset: lists.Offset = 0,
     ) -> Response:
-        headers = {"ETag": f'"{store.version}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        found, total = store.find(to=to, out_id=out_id, text=q, limit=limit, offset=offset)
-        now = store.clock()
-        return JSONResponse({"items": [sms.shown(now) for sms in found], "total_entries": total}, headers=headers)
+        def find() -> tuple[list[Any], int]:
+            found, total = store.find(to=to, out_id=out_id, text=q, limit=limit, offset=offset)
+            now = store.clock()
+            return [sms.shown(now) for sms in found], total
+
+        return lists.answer(request, store.version, find)
 
     @routes.get("/api/sms/{sms_id}")
     async def show_sms(sms_id: str) -> JSONResponse:
