@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
+    from push_provider.ledger.rejected import RejectedRow
+    from push_provider.ledger.suppressions import SuppressionRow
+
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(Schedule)
 PAUSED = "paused"
 """The status of a task that would go on if its DAG were not paused; only Airflow knows."""
@@ -46,6 +49,12 @@ class Answer(BaseModel):
     """An answer; what is in it is complete and named."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+def values_of(row: RejectedRow | SuppressionRow) -> dict[str, Any]:
+    """The values of a row of the ledger; its push task is called ``task`` here."""
+    values = row._asdict()
+    return {"task": values.pop("task_code"), **values}
 
 
 class TaskLinks(Answer):

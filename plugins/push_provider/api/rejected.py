@@ -12,7 +12,7 @@ from pydantic import Field
 
 from push_provider.api import audit, openapi, triggers
 from push_provider.api.guards import RUN, Caller, CallerDep, Right, needs
-from push_provider.api.models import Answer, Id
+from push_provider.api.models import Answer, Id, values_of
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import CodeFilter, Flag, Moment
 from push_provider.api.problems import Problem
@@ -97,7 +97,7 @@ def list_rejected(
     }
     engine = get_engine()
     found = rejected.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
-    items = [RejectedAnswer(**_shown(row)) for row in found]
+    items = [RejectedAnswer(**values_of(row)) for row in found]
     return page(RejectedPage, wanted, items, lambda cap: rejected.count(engine, cap=cap, **filters))
 
 
@@ -113,7 +113,7 @@ def get_rejected(caller: CallerDep, message: MessageId) -> RejectedDetail:
             text = value.decode()
         except UnicodeDecodeError:
             content = base64.b64encode(value).decode()
-    return RejectedDetail(**_shown(row), text=text, content_base64=content)
+    return RejectedDetail(**values_of(row), text=text, content_base64=content)
 
 
 @router.post("/rejected/{message}/replay", responses=openapi.errors(401, 403, 404, 422, 429, 503))
@@ -155,11 +155,6 @@ def _visible(caller: Caller, message: int) -> RejectedRow:
     if row is None or (readable is not None and row.task_code not in readable):
         raise Problem(404, "unknown-message", f"There is no rejected message {message} that you may see.")
     return row
-
-
-def _shown(row: RejectedRow) -> dict[str, Any]:
-    values = row._asdict()
-    return {"task": values.pop("task_code"), **values}
 
 
 def _code(text: str | None) -> str | None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from push_provider.api import audit, openapi
 from push_provider.api.guards import RUN, CallerDep, Right, needs
-from push_provider.api.models import Answer, Id
+from push_provider.api.models import Answer, Id, values_of
 from push_provider.api.paging import Page, RangeDep, page
 from push_provider.api.parameters import CodeFilter, Moment, Text
 from push_provider.exceptions import UnknownSuppression
@@ -64,7 +64,7 @@ def list_suppressions(
     }
     engine = get_engine()
     found = suppressions.find(engine, limit=wanted.limit, offset=wanted.offset, **filters)
-    items = [SuppressionAnswer(task=row.task_code, **_shown(row)) for row in found]
+    items = [SuppressionAnswer(**values_of(row)) for row in found]
     return page(SuppressionPage, wanted, items, lambda cap: suppressions.count(engine, cap=cap, **filters))
 
 
@@ -85,7 +85,3 @@ def delete_suppression(caller: CallerDep, suppression: SuppressionId) -> Respons
     audit.write(caller, "push_delete_suppression", row.task_code, said={"suppression": suppression})
     suppressions.lift(engine, suppression)
     return Response(status_code=204)
-
-
-def _shown(row: suppressions.SuppressionRow) -> dict[str, Any]:
-    return {name: value for name, value in row._asdict().items() if name != "task_code"}

@@ -126,7 +126,6 @@ def strike(deed: str, sender: Any, nodes: tuple[RealCentrifugo, RealCentrifugo],
 
 def states(ledger: Engine, number: int) -> list[str]:
     """Of all deliveries of an execution."""
-
     found = [row.id for row in executions.find(ledger, task="w", limit=100) if row.run_id == f"run-{number}"]
     if not found:
         return []
