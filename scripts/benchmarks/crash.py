@@ -217,7 +217,8 @@ class _Case:
         deadline = time.monotonic() + _LONGEST
         while self.accepted < count:
             if sender.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{self.accepted} of {count} mails came: {sender.communicate()}")
+                sender.kill()  # for what it has said until now
+                raise SystemExit(f"{self.accepted} of {count} mails came: {sender.communicate(timeout=_LONGEST)}")
             time.sleep(0.005)
 
     def note_doubtful(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -165,6 +167,24 @@ def test_one_that_is_frozen_in_the_middle_of_writing_keeps_nobody_waiting(desk: 
             assert desk.execution(plan).state == "running"
         connection.execute(text("SELECT 1"))
     with pytest.raises(ExecutionTaken):  # its next attempt
+        first.renew()
+
+
+def test_one_that_is_frozen_in_the_middle_of_a_statement_keeps_nobody_waiting(desk: Desk, plan: Plan) -> None:
+    """What has come of it holds the lease's row, and PostgreSQL does not call a session idle that owes it bytes."""
+    first = Lease(desk.engine, plan.id, seconds=0.5)
+    take(first)
+    with pytest.raises(LedgerUnavailable), first.transaction() as connection:  # noqa: PT012
+        # A statement (protocol, 53.7: Parse), and the first bytes of its values (Bind, of a thousand).
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        socket = driver.fileno()
+        query = b"\0SELECT 1\0\0\0"
+        os.write(socket, b"P" + struct.pack("!i", 4 + len(query)) + query + b"B" + struct.pack("!i", 1000) + b"\0\0")
+        with sending.held(desk.engine, desk.code, plan.id, on_unknown="resend", wait=60):
+            assert desk.execution(plan).state == "running"
+        connection.execute(text("SELECT 1"))
+    with pytest.raises(ExecutionTaken):
         first.renew()
 
 

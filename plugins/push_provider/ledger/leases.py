@@ -34,22 +34,36 @@ def awake() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+_LONGEST = 4
+"""Times the lease that a transaction which claims or records may take, on however busy a server."""
+_LONGEST_TAKE = 40
+"""The same of one that takes an execution: it may open a million deliveries again."""
 _TAKE = text("""
     INSERT INTO push_lease AS l (execution_id, holder, process, until)
     VALUES (:execution, :holder, :process, now() + make_interval(secs => :seconds))
     ON CONFLICT (execution_id) DO UPDATE
     SET holder = EXCLUDED.holder, process = EXCLUDED.process, until = EXCLUDED.until
     WHERE l.until < now() OR l.holder = EXCLUDED.holder
-    RETURNING set_config('idle_in_transaction_session_timeout', :idle, true)
+    RETURNING set_config('idle_in_transaction_session_timeout', :idle, true),
+              CASE WHEN current_setting('server_version_num')::int >= 170000
+                   THEN set_config('transaction_timeout', :whole, true) END
 """)
 _RENEW = text("""
     UPDATE push_lease SET until = now() + make_interval(secs => :seconds)
     WHERE execution_id = :execution AND holder = :holder
-    RETURNING set_config('idle_in_transaction_session_timeout', :idle, true)
+    RETURNING set_config('idle_in_transaction_session_timeout', :idle, true),
+              CASE WHEN current_setting('server_version_num')::int >= 170000
+                   THEN set_config('transaction_timeout', :whole, true) END
 """)
 """Whoever takes the execution over waits for a transaction of its holder. One that is frozen, or whose machine is gone,
-in the middle of it keeps nobody waiting longer than the lease would."""
+in the middle of it keeps nobody waiting longer than the lease would; if that was in the middle of a statement's text or
+values, PostgreSQL does not call it idle, and only a limit of the whole transaction ends it (since PostgreSQL 17)."""
 _RELEASE = text("DELETE FROM push_lease WHERE execution_id = :execution AND holder = :holder")
+
+
+def _ms(seconds: float) -> str:
+    """A time as PostgreSQL's settings take it."""
+    return f"{math.ceil(seconds * 1000)}ms"
 
 
 class Lease(AbstractContextManager["Lease"]):
@@ -68,8 +82,7 @@ class Lease(AbstractContextManager["Lease"]):
         self.execution = execution
         self.seconds = seconds
         self._clock = clock
-        idle = f"{math.ceil(seconds * 1000)}ms"
-        self._values = {"execution": execution, "holder": str(uuid.uuid4()), "seconds": seconds, "idle": idle}
+        self._values = {"execution": execution, "holder": str(uuid.uuid4()), "seconds": seconds, "idle": _ms(seconds)}
         self._until = -math.inf
 
     def __exit__(
@@ -90,7 +103,8 @@ class Lease(AbstractContextManager["Lease"]):
         :raises ExecutionBusy: another process has it.
         """
         process = f"{os.getpid()} on {socket.gethostname()}"
-        if connection.execute(_TAKE, {**self._values, "process": process}).first():
+        whole = _ms(self.seconds * _LONGEST_TAKE)
+        if connection.execute(_TAKE, {**self._values, "whole": whole, "process": process}).first():
             return
         other = connection.execute(_OTHER, self._values).scalar()
         raise ExecutionBusy(
@@ -104,7 +118,7 @@ class Lease(AbstractContextManager["Lease"]):
         :raises ExecutionTaken: another process has taken it over, or the ledger does not know it any more.
         :raises UnknownExecution: the execution was deleted.
         """
-        if connection.execute(_RENEW, self._values).first():
+        if connection.execute(_RENEW, {**self._values, "whole": _ms(self.seconds * _LONGEST)}).first():
             return
         other = connection.execute(_OTHER, self._values).scalar()
         if other is None:
