@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from api_server import STRANGERS, Answer, ApiServer, task
+from server_processes import is_second, serving
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,8 @@ def watched(server: ApiServer) -> Iterator[Watch]:
             watch.grown = max(watch.grown, (main.memory_info().rss - before) / 1024**2)
             for child in main.children():
                 try:
-                    watch.workers = max(watch.workers, child.memory_info().rss / 1024**2)
+                    if not is_second(child):
+                        watch.workers = max(watch.workers, child.memory_info().rss / 1024**2)
                 except psutil.NoSuchProcess:
                     continue
 
@@ -85,14 +87,6 @@ def watched(server: ApiServer) -> Iterator[Watch]:
         over.set()
         for thread in threads:
             thread.join()
-
-
-def serving(server: ApiServer) -> psutil.Process:
-    """The process that listens at the server's port."""
-    for connection in psutil.net_connections("tcp"):
-        if connection.laddr.port == server.port and connection.status == psutil.CONN_LISTEN and connection.pid:
-            return psutil.Process(connection.pid)
-    raise AssertionError("nobody listens")
 
 
 def by_create(server: ApiServer, who: str, content: str) -> Answer:

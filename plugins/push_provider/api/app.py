@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.common.dagbag import create_dag_bag
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from push_provider import __version__, default_configs
@@ -41,6 +41,7 @@ from push_provider.api import (
     websocket_tokens,
 )
 from push_provider.api.guards import sessions
+from push_provider.api.second_server import PassedOn, SecondServer
 from push_provider.exceptions import PushError
 from push_provider.intake.server_runs import make_missing_runs
 from push_provider.ledger.engine import get_engine
@@ -73,12 +74,17 @@ _TAGS = {
 }
 _MISSING_RUNS_SECONDS = 60.0
 _RECONCILE_SECONDS = 2.0
+_SECOND_SERVER_SECONDS = 60.0
+"""After the start, which has more urgent things to do."""
 _DEFAULTS_SECONDS = 2.0
 """After which a connection that was marked as the default is the default."""
 
 
-def create_app() -> FastAPI:
-    """The app, with all of its calls."""
+def create_app(*, second: bool = False) -> FastAPI:
+    """The app, with all of its calls.
+
+    :param second: it is that of the second server, which does nothing but answer.
+    """
     app = FastAPI(
         title="Push",
         version=__version__,
@@ -87,14 +93,15 @@ def create_app() -> FastAPI:
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         # Clients call their methods by it, so it is that of the call's function and says nothing of its path.
         generate_unique_id_function=lambda route: route.name,
-        lifespan=_lifespan,
+        lifespan=_second_lifespan if second else _lifespan,
         # Its own pages are open to all; ours ask who is there.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
     )
-    rate = Depends(limits.RateLimit())
+    # What the second server is asked was counted by the first one.
+    rate = [] if second else [Depends(limits.RateLimit())]
     for module in (
         injecting,
         tasks,
@@ -114,41 +121,60 @@ def create_app() -> FastAPI:
         help_pages,
         websocket_tokens,
     ):
-        app.include_router(module.router, prefix="/v1", dependencies=[rate])
+        app.include_router(module.router, prefix="/v1", dependencies=rate)
     app.include_router(receipts.router, prefix="/v1")  # who acknowledges is not logged in
     app.include_router(docs.router)
     app.include_router(page.router)
     problems.register(app, login=docs.login)
+    app.add_exception_handler(PassedOn, _passed_on)
     app.add_middleware(limits.BodyLimit)
     app.add_middleware(access_log.PrivateQuery)
     app.add_middleware(perimeter.OwnOrigin)
     return app
 
 
+async def _passed_on(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, PassedOn)
+    return error.response
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    large_bodies.take_short_turns()
-    # Airflow's own dependencies look for these in the app that they are used in.
-    app.state.auth_manager = get_auth_manager()
-    app.state.dag_bag = create_dag_bag()
+    second = app.state.second_server = SecondServer()
 
     def missing_runs() -> None:
         """Of executions whose process died before it could make them."""
         make_missing_runs(get_engine(), triggers.runs(app))
 
+    async def second_server() -> None:
+        await asyncio.sleep(_SECOND_SERVER_SECONDS)
+        await run_in_threadpool(second.start)
+
     upkeep = (
         _repeat(_MISSING_RUNS_SECONDS, "Executions that wait for a DAG run", missing_runs),
         _repeat(_DEFAULTS_SECONDS, "The default configurations", default_configs.Watch(sessions)),
         _repeat(_RECONCILE_SECONDS, "Differences between Airflow and the ledger", Reconciler(get_engine, sessions)),
+        second_server(),
     )
-    works = [asyncio.create_task(work) for work in upkeep]
+    async with _second_lifespan(app):
+        works = [asyncio.create_task(work) for work in upkeep]
+        yield
+        for work in works:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+        await second.close()
+
+
+@contextlib.asynccontextmanager
+async def _second_lifespan(app: FastAPI) -> AsyncIterator[None]:
+    large_bodies.take_short_turns()
+    # Airflow's own dependencies look for these in the app that they are used in.
+    app.state.auth_manager = get_auth_manager()
+    app.state.dag_bag = create_dag_bag()
     await run_in_threadpool(workers.start)
     yield
     await run_in_threadpool(workers.close)
-    for work in works:
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
 
 
 async def _repeat(seconds: float, what: str, work: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from push_provider.api import large_bodies
 from push_provider.api.guards import Caller, CallerDep
 from push_provider.api.hangups import until_gone
 from push_provider.api.problems import Problem, invalid
+from push_provider.api.second_server import PassedOn
 from push_provider.exceptions import FieldError, FieldErrors
 from push_provider.ledger.answers import Ask
 
@@ -93,6 +94,9 @@ def _reader(*types: str) -> Any:
             raise Problem(
                 415, "unsupported-media-type", f"The body is {kind or 'of no type'}; send {' or '.join(types)}"
             )
+        second = getattr(request.app.state, "second_server", None)
+        if second is not None and len(data) >= large_bodies.LONG and (answer := await second.answer(request, data)):
+            raise PassedOn(answer)
         async with large_bodies.bodies.place(len(data), caller.id, lambda: until_gone(request.receive)):
             yield Body(data)
 
