@@ -143,6 +143,43 @@ def ends(server: ApiServer) -> int:
     return len(serving(server).net_connections("unix"))
 
 
+def csv(server: ApiServer, **query: Any) -> Answer:
+    return server.push("GET", "/deliveries", headers={"Accept": "text/csv"}, **query)
+
+
+def test_csv_files_are_made_there(server: ApiServer, second: psutil.Process) -> None:
+    code = server.create(known=True)
+    begun = server.push("POST", f"/tasks/{code}/trigger", {"recipients": CROWD})
+    assert begun.status == 202, begun
+    page = server.push("GET", "/deliveries", task=code, limit=1).json
+    assert page["total_entries"] == len(CROWD)
+    before = sum(second.cpu_times()[:2])
+    whole = csv(server, task=code)
+    assert sum(second.cpu_times()[:2]) > before
+    assert whole.status == 200
+    assert whole.headers["content-type"] == "text/csv; charset=utf-8"
+    assert whole.headers["content-disposition"] == 'attachment; filename="deliveries.csv"'
+    assert len(whole.data.splitlines()) == 1 + len(CROWD)
+    excel = server.push("GET", "/deliveries", task=code, excel="true")
+    assert excel.data.startswith(b"\xef\xbb\xbf")
+    wrong = csv(server, state="odd")
+    assert (wrong.status, wrong.headers["content-type"]) == (422, "application/problem+json")
+    assert csv(server, search="nobody has this").status == 200
+    assert server.call("GET", "/push/v1/deliveries", role=None, headers={"Accept": "text/csv"}).status == 401
+
+
+def test_a_csv_file_whose_maker_is_killed_is_not_taken_for_whole(server: ApiServer, second: psutil.Process) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        second.send_signal(signal.SIGSTOP)
+        call = pool.submit(csv, server)
+        time.sleep(1)
+        assert not call.done()
+        assert server.push("GET", "/deliveries", limit=1).status == 200
+        second.kill()
+        answer = call.result(60)
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+
+
 def test_one_that_is_killed_is_told_of_and_replaced(server: ApiServer, second: psutil.Process) -> None:
     with ThreadPoolExecutor(1) as pool:
         call = asked(pool, server, second)

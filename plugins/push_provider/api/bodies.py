@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request
 
 from push_provider import strict_json
-from push_provider.api import large_bodies
+from push_provider.api import large_bodies, second_server
 from push_provider.api.guards import Caller, CallerDep
 from push_provider.api.hangups import until_gone
 from push_provider.api.problems import Problem, invalid
@@ -94,9 +94,8 @@ def _reader(*types: str) -> Any:
             raise Problem(
                 415, "unsupported-media-type", f"The body is {kind or 'of no type'}; send {' or '.join(types)}"
             )
-        second = getattr(request.app.state, "second_server", None)
-        if second is not None and len(data) >= large_bodies.LONG and (answer := await second.answer(request, data)):
-            raise PassedOn(answer)
+        if len(data) >= large_bodies.LONG and (passed_on := await second_server.answer(request, data)):
+            raise PassedOn(passed_on)
         async with large_bodies.bodies.place(len(data), caller.id, lambda: until_gone(request.receive)):
             yield Body(data)
 

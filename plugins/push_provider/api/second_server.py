@@ -1,4 +1,4 @@
-"""A second server, a process of its own, that answers the requests whose bodies are long.
+"""A second server, a process of its own, that answers the requests whose bodies or answers are long.
 
 Reading and checking what is in them is seconds of computing, and in one process of Python nobody else computes
 meanwhile: neither Airflow's own pages, nor the heartbeats of its tasks, nor a small request of ours. The first server
@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 
+from push_provider.api.downloads import Download
 from push_provider.api.hangups import until_gone
 from push_provider.api.problems import Problem
 from push_provider.rendering.processes import Gone
@@ -40,6 +44,8 @@ _START = 120.0
 """Seconds in which it must be ready; on an idle machine it takes four."""
 _AGAIN = 30.0
 """Seconds after which one that has ended is started again."""
+_PIECE = 64 * 1024
+"""Bytes of a long answer that are passed on at a time, at most."""
 _OF_ONE_HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect "
     b"content-length x-forwarded-for x-forwarded-proto".split()
@@ -94,7 +100,7 @@ class SecondServer:
                 self._process.stdin.write(json.dumps({"socket": str(self._socket), "secret": _secret()}) + "\n")
                 self._process.stdin.flush()
             except OSError as error:
-                log.warning("No process can be started that answers large requests: %s", error.strerror)
+                log.warning("No process can be started that answers long requests: %s", error.strerror)
 
     @property
     def ready(self) -> bool:
@@ -144,36 +150,38 @@ class SecondServer:
             gone.cancel()
             asked.cancel()
 
+    def download(self, request: Request) -> Download | None:
+        """Have a request without a body answered, piece by piece.
+
+        :returns: the answer; None if the server takes none, and nothing was done.
+        """
+        if not self.ready:
+            return None
+        connection = _Connection(self._socket)
+        try:
+            connection.connect()
+        except OSError:
+            return None
+        # Its place is the second server's matter.
+        answer = _Answer(connection, _target(request), _headers(request))
+        download = Download(answer, contextlib.nullcontext(), media_type="", headers={})
+        answer.of = download
+        return download
+
     async def _ask(self, request: Request, body: bytes) -> Response | None:
         import httpx
 
-        scope = request.scope
-        query = scope["query_string"]
-        path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0] + (b"?" + query if query else b"")
-        client = scope.get("client")
-        headers = [(name, value) for name, value in scope["headers"] if name not in _OF_ONE_HOP]
-        headers += [(b"content-length", b"%d" % len(body)), (b"x-forwarded-proto", scope["scheme"].encode())]
-        if client:
-            headers.append((b"x-forwarded-for", str(client[0]).encode()))
-        address = httpx.URL("http://second").copy_with(raw_path=path)
+        headers = [*_headers(request), (b"content-length", b"%d" % len(body))]
+        address = httpx.URL("http://second").copy_with(raw_path=_target(request))
         try:
-            answer = await self._http().request(scope["method"], address, content=body, headers=headers)
+            answer = await self._http().request(request.method, address, content=body, headers=headers)
         except httpx.ConnectError:
             return None  # it is ending, or has just ended
         except httpx.TransportError as error:
-            log.error("The process that answers large requests has ended in the middle of one: %r", error)
-            raise Problem(
-                503,
-                "unavailable",
-                "The process that worked on this request has ended, and it may have been carried out or not. Look, or "
-                "send it again under the same Idempotency-Key.",
-                retry_after=2,
-            ) from None
+            raise _ended(error) from None
         given = Response(answer.content, answer.status_code)
-        given.raw_headers = [
-            *((b"content-length", b"%d" % len(answer.content)),),
-            *((name.lower(), value) for name, value in answer.headers.raw if name.lower() not in _OF_ONE_HOP),
-        ]
+        length = (b"content-length", b"%d" % len(answer.content))
+        given.raw_headers = [length, *_passed(answer.headers.raw)]
         return given
 
     def _http(self) -> httpx.AsyncClient:
@@ -202,6 +210,113 @@ class SecondServer:
             self._folder = None
 
 
+async def answer(request: Request, body: bytes) -> Response | None:
+    """The answer of the app's second server to a request; what is raised is of :meth:`SecondServer.answer`.
+
+    :returns: None if there is none, or it does not take requests yet.
+    """
+    second: SecondServer | None = getattr(request.app.state, "second_server", None)
+    return await second.answer(request, body) if second else None
+
+
+def download(request: Request) -> Download | None:
+    """The same of a request without a body whose answer is long."""
+    second: SecondServer | None = getattr(request.app.state, "second_server", None)
+    return second.download(request) if second else None
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to the second server, for a thread."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__("second")
+        self._place = place
+
+    def connect(self) -> None:
+        """Connect to its socket."""
+        if self.sock is None:
+            self.sock = socket.socket(socket.AF_UNIX)
+            try:
+                self.sock.connect(str(self._place))
+            except OSError:
+                self.close()
+                raise
+
+
+class _Answer:
+    """The second server's answer, as the source of a download.
+
+    :param of: the download, whose status and fields are those of the answer.
+    """
+
+    of: Download
+
+    def __init__(self, connection: _Connection, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self._connection = connection
+        self._target = target
+        self._headers = headers
+        self._body: http.client.HTTPResponse | None = None
+
+    def read(self) -> bytes | None:
+        """The next piece; with the first one the answer's status and fields."""
+        try:
+            if self._body is None:
+                self._connection.putrequest("GET", self._target.decode("ascii"), skip_host=True)
+                for name, value in self._headers:
+                    self._connection.putheader(name.decode("latin-1"), value)
+                self._connection.endheaders()
+                self._body = self._connection.getresponse()
+                self.of.status_code = self._body.status
+                told = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._body.getheaders()]
+                self.of.raw_headers = _passed(told)
+            return self._body.read1(_PIECE) or None
+        except (OSError, http.client.HTTPException) as error:
+            raise _ended(error) from None
+
+    def cancel(self) -> None:
+        """Let a read that is under way end."""
+        if self._connection.sock is not None:
+            with contextlib.suppress(OSError):
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Hang up, which the second server notices."""
+        if self._body is not None:
+            self._body.close()
+        self._connection.close()
+
+
+def _target(request: Request) -> bytes:
+    """Path and query as they came."""
+    scope = request.scope
+    path: bytes = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
+    return path + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+
+
+def _headers(request: Request) -> list[tuple[bytes, bytes]]:
+    """The request's fields, and who has sent it."""
+    passed = _passed(request.scope["headers"])
+    passed.append((b"x-forwarded-proto", request.scope["scheme"].encode()))
+    if client := request.scope.get("client"):
+        passed.append((b"x-forwarded-for", str(client[0]).encode()))
+    return passed
+
+
+def _passed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value) for name, value in headers if name.lower() not in _OF_ONE_HOP]
+
+
+def _ended(error: Exception) -> Problem:
+    log.error("The process that answers long requests has ended in the middle of one: %r", error)
+    return Problem(
+        503,
+        "unavailable",
+        "The process that worked on this request has ended, and it may have been carried out or not. Look, or send it "
+        "again under the same Idempotency-Key.",
+        retry_after=2,
+    )
+
+
 def _secret() -> str | None:
     """What this process signs and reads tokens with; where none is configured, it has made one up."""
     from airflow.configuration import conf
@@ -222,10 +337,14 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_with_the_first, daemon=True).start()
-    _serve(Path(told["socket"]), told["secret"])
+    place = Path(told["socket"])
+    try:
+        _serve(place, told["secret"])
+    finally:
+        shutil.rmtree(place.parent, ignore_errors=True)  # the first server may have had no time for it
 
 
-def _serve(socket: Path, secret: str | None) -> None:
+def _serve(place: Path, secret: str | None) -> None:
     import uvicorn
     from airflow.api_fastapi.app import API_ROOT_PATH, init_auth_manager, lifespan
     from airflow.configuration import conf
@@ -243,7 +362,7 @@ def _serve(socket: Path, secret: str | None) -> None:
     os.nice(NICE)  # from now on: it is quickly there
     uvicorn.run(
         app,
-        uds=str(socket),
+        uds=str(place),
         proxy_headers=True,
         forwarded_allow_ips="*",  # nobody but the first server reaches the socket
         access_log=False,  # Airflow's own, in front of the first server, has it
