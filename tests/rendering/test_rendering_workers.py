@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
 
 
+BUSY = "{% set s = 'ab' * 20000 %}{% for i in range(4000) %}{% if s.count('ab') %}{% endif %}{% endfor %}"
+"""The same for a fifth of a second."""
+
+
 def task(**fields: Any) -> PushTask:
     document = {"code": "t", "name": "T", "channel": "email", "subject": "Hi {{ to }}", "content": "<p>{{ n }}</p>"}
     return parse({**document, "schedule": {"kind": "manual"}, "variables": {"n": 12.50}, **fields})
@@ -40,6 +44,7 @@ def _unspent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nobody has used anything up; at the end no worker is left."""
     workers.close()
     monkeypatch.setattr(workers, "_spending", Spending(workers._unforgiven))
+    monkeypatch.setattr(workers, "_had", Spending(workers._remembered))
     yield
     workers.close()
 
@@ -173,3 +178,35 @@ def test_a_slow_caller_does_not_hold_up_a_quick_one() -> None:
             with pytest.raises(RenderingBudget):
                 one.result()
     assert sorted(times)[10] < 1.0  # behind one of the slow, it is 1.5
+
+
+@pytest.mark.slow
+def test_one_worker_is_kept_for_whoever_has_not_been_noticed() -> None:
+    """The others are within the quick lane's time, and within their budgets, and come again and again."""
+    over = threading.Event()
+    theirs: list[float] = []
+
+    def come(name: str) -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            # A request of its own, with a name of its own in the lane: a budget is no obstacle.
+            workers._spending.add(name, -workers._spending.of(name))
+            assert faults(task(content=BUSY), Asker(name)) == []
+            theirs.append(time.monotonic() - began)
+
+    faults(task(), Asker("admin"))
+    with ThreadPoolExecutor(6) as pool:
+        strangers = [pool.submit(come, f"h{n}") for n in range(6)]
+        while len(theirs) < 6:
+            assert not any(one.done() for one in strangers), [one.result() for one in strangers if one.done()]
+            time.sleep(0.05)
+        ours = []
+        for _ in range(20):
+            began = time.monotonic()
+            assert faults(task(), Asker("admin")) == []
+            ours.append(time.monotonic() - began)
+            time.sleep(0.05)
+        over.set()
+        for one in strangers:
+            one.result()
+    assert sorted(ours)[15] < sorted(theirs)[len(theirs) // 2] / 4

@@ -2,7 +2,8 @@
 
 There are two lanes. Whatever comes in is first given to the quick one, where a sound message takes some milliseconds
 and none more than :data:`QUICK` seconds; what is not through by then begins anew in the slow one. Who has kept the
-workers busy lately has no place in the quick one any more, so that everybody else's messages pass.
+workers busy lately has no place in the quick one any more, so that everybody else's messages pass; and one worker of it
+is kept for those who have not been noticed for a while.
 
 A worker that is late, or whose asker has gone, is killed, and another started.
 """
@@ -43,6 +44,8 @@ _SHORT = 0.1
 """Tasks that take less are nobody's burden; a sound one takes a twentieth of it."""
 _HEAVY = 1.0
 """Seconds of late after which a caller has no place in the quick lane."""
+_KEPT = 0.98
+"""Of what a caller has kept workers busy, how much is remembered a second later when it is asked who goes first."""
 _CROWDED = 4
 """Seconds of waiting that count as one, if a worker gets less of the processor than it would use."""
 
@@ -90,6 +93,7 @@ class Asker:
         if busy >= _SHORT:
             self.left -= whole
             _spending.add(self.name, busy)
+            _had.add(self.name, busy)
 
 
 class _NoPlace(Exception):
@@ -151,7 +155,14 @@ def _unforgiven(spent: float, seconds: float) -> float:
     return max(0.0, spent - seconds * MINUTE / 60)
 
 
+def _remembered(had: float, seconds: float) -> float:
+    left = had * _KEPT**seconds
+    return left if left > _SHORT / 2 else 0.0
+
+
 _spending = Spending(_unforgiven)
+_had = Spending(_remembered)
+"""Who has had the workers at all: a budget forgives sooner than strangers who come again and again may be forgotten."""
 
 
 def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
@@ -190,16 +201,18 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
 
 
 class _Lane:
-    """Some workers, and whoever waits for one of them, in the order in which they came; but others of one name wait.
+    """Some workers, and whoever waits for one of them: who has had the least goes first, of several who came first.
 
     :param size: workers at a time.
+    :param kept: how many of them are for callers alone who have not kept any busy lately.
     :param places: how many may wait; each of them holds a thread.
     :param nice: how far the workers let other processes go first.
     :param counts_all: a request's seconds are those of the clock, and not of the processor.
     """
 
-    def __init__(self, size: int, places: int, *, nice: int, counts_all: bool) -> None:
+    def __init__(self, size: int, places: int, *, kept: int = 0, nice: int, counts_all: bool) -> None:
         self._size = size
+        self._kept = kept
         self._counts_all = counts_all
         self._nice = nice
         self._places = places
@@ -255,7 +268,7 @@ class _Lane:
                 )
             self._waiting.append(asker)
             try:
-                while self._busy.total() >= self._size or self._next() is not asker:
+                while self._next() is not asker or self._busy.total() >= self._open_to(asker):
                     if not self._turn.wait(STEP) and asker.gone():
                         raise Gone
                     if not while_():
@@ -276,7 +289,13 @@ class _Lane:
             raise
 
     def _next(self) -> Asker:
-        return min(self._waiting, key=lambda asker: self._busy[asker.name])  # of several the first
+        return min(
+            self._waiting, key=lambda asker: (self._busy[asker.name], _had.of(asker.name))
+        )  # of several the first
+
+    def _open_to(self, asker: Asker) -> int:
+        """How many workers may be busy, theirs included."""
+        return self._size - self._kept if _had.of(asker.name) else self._size
 
     def _leave(self, asker: Asker) -> None:
         with self._turn:
@@ -297,7 +316,7 @@ class _Lane:
 class _Lanes:
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.quick = _Lane(2, 24, nice=5, counts_all=False)
+        self.quick = _Lane(3, 24, kept=1, nice=5, counts_all=False)
         self.slow = _Lane(2, 4, nice=15, counts_all=True)
 
 
