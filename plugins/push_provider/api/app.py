@@ -148,6 +148,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     async def second_server() -> None:
         await asyncio.sleep(_SECOND_SERVER_SECONDS)
+        large_bodies.keep_what_is_there()  # by now also what only the first requests have imported
         await run_in_threadpool(second.start)
 
     upkeep = (
@@ -173,6 +174,7 @@ async def _second_lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.auth_manager = get_auth_manager()
     app.state.dag_bag = create_dag_bag()
     await run_in_threadpool(workers.start)
+    large_bodies.keep_what_is_there()
     yield
     await run_in_threadpool(workers.close)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import select
 import socket
 import subprocess
 import sys
@@ -94,6 +95,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can begin at once."""
+        return self._ready or bool(select.select([self._socket], [], [], 0)[0])
 
     def get_ready(self, gone: Callable[[], bool]) -> None:
         """Wait until it is ready.

@@ -244,6 +244,8 @@ class _Lane:
                 asker.spend(busy, took if self._counts_all else busy)
             fit = said.document.get("leaves") is False
         finally:
+            if not fit:
+                _had.add(asker.name, _SHORT)  # the next one is not there at once
             self._give_back(worker, asker, fit=fit)
         return said
 
@@ -278,7 +280,7 @@ class _Lane:
                 self._turn.notify_all()
             self._busy[asker.name] += 1
             while self._idle:
-                worker = self._idle.pop()
+                worker = self._pick(asker)
                 if worker.alive:
                     return worker
                 worker.end()
@@ -296,6 +298,12 @@ class _Lane:
     def _open_to(self, asker: Asker) -> int:
         """How many workers may be busy, theirs included."""
         return self._size - self._kept if _had.of(asker.name) else self._size
+
+    def _pick(self, asker: Asker) -> Worker:
+        """One that is idle; those who often have theirs killed wait until the next one is there, and nobody else."""
+        noticed = bool(_had.of(asker.name))
+        place = next((n for n, one in enumerate(self._idle) if one.ready is not noticed), -1)
+        return self._idle.pop(place)
 
     def _leave(self, asker: Asker) -> None:
         with self._turn:
