@@ -41,6 +41,8 @@ _DOC = """
 Push tasks that are finished, failed or cancelled are no DAGs any more `retire_after` seconds after their last
 execution.
 
+Partitions of deliveries are made ahead, closed when they are full or old, and dropped when nothing of them is kept.
+
 From the ledger go: executions and their deliveries after `retention_days`, rejected messages after `rejected_days`, and
 ids of messages after `message_id_days`; answers to an `Idempotency-Key` after a day; and what a purged push task has
 left. The log of each run says how many.

@@ -58,6 +58,12 @@ _DELIVERIES = text("""
     FROM push_execution, generate_series(1, total) AS n ORDER BY id, n
 """)
 
+_SPANS = text("""
+    UPDATE push_execution AS e SET first_delivery = s.first, last_delivery = s.last
+    FROM (SELECT execution_id, min(id) AS first, max(id) AS last FROM push_delivery GROUP BY 1) AS s
+    WHERE e.id = s.execution_id
+""")
+
 
 class Size(NamedTuple):
     """How much there is.
@@ -101,7 +107,7 @@ def fill(engine: Engine, size: Size) -> None:
         "people": size.deliveries // 10,
     }
     with engine.begin() as connection:
-        for statement in (_TASKS, _EXECUTIONS, _DELIVERIES):
+        for statement in (_TASKS, _EXECUTIONS, _DELIVERIES, _SPANS):
             known = {name: value for name, value in values.items() if f":{name}" in statement.text}
             connection.execute(statement, known)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -343,7 +343,7 @@ def test_statistics_of_a_day_read_that_day(crowded: Engine) -> None:
 
 def test_sending_touches_no_index(crowded: Engine) -> None:
     """The column ``notable`` stays as it is on the way to sent, so that PostgreSQL rewrites rows in place (HOT)."""
-    query = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'push_delivery'")
+    query = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'push_delivery_0'")
     with crowded.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_stat_force_next_flush()"))
         before = connection.execute(query).one()

@@ -260,7 +260,7 @@ def test_what_a_receipt_costs_does_not_grow_with_the_execution(ledger: Engine) -
 
 def _read(engine: Engine) -> int:
     """Rows of deliveries that the database has looked at, by the engine's one connection."""
-    query = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'push_delivery'")
+    query = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'push_delivery_0'")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_stat_force_next_flush()"))
         return int(connection.execute(query).scalar_one())

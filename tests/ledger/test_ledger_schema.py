@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +16,15 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from ledger_desk import Desk, push
 from sqlalchemy import Engine, create_engine, inspect, text
 
+from push_provider.channels.base import Result
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger import (
     answers,
     deliveries,
+    dropping,
     executions,
     planning,
     rejected,
@@ -34,7 +39,20 @@ if TYPE_CHECKING:
     from sandbox.postgres import PostgresServer
 
 HEAD = max(path.name[:4] for path in (Path(schema.__file__).parent / "migrations" / "versions").glob("*.py"))
-OPTIONS = {"version_table": "push_alembic_version", "compare_type": True, "compare_server_default": True}
+PARTITION = re.compile(r"push_delivery_\d+")
+
+
+def _is_no_partition(name: str | None, kind: str, _parents: object) -> bool:
+    """Partitions come and go."""
+    return kind != "table" or not PARTITION.fullmatch(name or "")
+
+
+OPTIONS = {
+    "version_table": "push_alembic_version",
+    "compare_type": True,
+    "compare_server_default": True,
+    "include_name": _is_no_partition,
+}
 
 
 @pytest.fixture
@@ -96,6 +114,93 @@ def test_a_ledger_in_use_is_migrated_with_all_it_holds(empty: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM push_answer")).scalar() == 199
 
 
+_STATES = """
+    INSERT INTO push_task (code, name, channel, spec, execution_type, executions, status, schedule_since, shard,
+                           revision)
+    VALUES (:code, 'Old', 'email', CAST(:spec AS jsonb), 'loop', 2, 'running', now(), 1, 1);
+    INSERT INTO push_execution (task_code, number, source, snapshot, state, total, run_id)
+    SELECT :code, n, 'rest', jsonb_build_object('task', CAST(:spec AS jsonb), 'templates',
+           CAST('{"message": "Good day"}' AS jsonb), 'variables', CAST('{}' AS jsonb), 'error', NULL), 'planned', 7,
+           'run-' || n
+    FROM generate_series(1, 2) AS n;
+    INSERT INTO push_delivery (execution_id, recipient, state)
+    SELECT e.id, s.state || '@example.com', s.state FROM push_execution AS e,
+        unnest(ARRAY['pending', 'sending', 'sent', 'delivered', 'failed', 'unknown', 'cancelled']) AS s (state)
+    WHERE e.number = 1 ORDER BY random();
+    INSERT INTO push_delivery (execution_id, recipient)
+    SELECT e.id, n || '@example.com' FROM push_execution AS e, generate_series(1, 7) AS n WHERE e.number = 2;
+    INSERT INTO push_dropped (execution_id, deliveries) VALUES (900, 3), (901, 3);
+    INSERT INTO push_delivery (execution_id, recipient) SELECT 900, 'gone@example.com' FROM generate_series(1, 3);
+    DELETE FROM push_delivery WHERE id = (SELECT max(id) FROM push_delivery)
+"""
+
+
+@pytest.mark.parametrize("drawn", [0, 10**9 - 30, 10**9 - 1 - 17, 25 * 10**8])
+def test_deliveries_become_a_partition_as_they_are_and_what_is_sent_goes_on(empty: Engine, drawn: int) -> None:
+    """Whatever number of ids has been drawn before: the last before a boundary, or more than one partition has."""
+    desk = Desk(empty)
+    config = schema._config()
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0015")
+        if drawn:
+            connection.execute(text("SELECT setval('push_delivery_id_seq', :drawn)"), {"drawn": drawn})
+        spec = json.dumps(push(desk.code, execution={"type": "loop"}, schedule={"kind": "manual"}).spec())
+        for statement in _STATES.split(";"):
+            some = {key: value for key, value in {"code": desk.code, "spec": spec}.items() if f":{key}" in statement}
+            connection.execute(text(statement), some)
+        whole = text("SELECT * FROM push_delivery ORDER BY id")
+        before = connection.execute(whole).mappings().all()
+        file = "SELECT pg_relation_filenode('{}')"
+        node = connection.execute(text(file.format("push_delivery"))).scalar_one()
+    schema.migrate(empty)
+    with empty.begin() as connection:
+        assert connection.execute(whole).mappings().all() == before
+        assert connection.execute(text(file.format("push_delivery_0"))).scalar_one() == node  # and nothing was copied
+        odd = (
+            "SELECT count(*) FROM push_delivery WHERE notable IS DISTINCT FROM"
+            " CASE WHEN state IN ('delivered', 'failed', 'unknown', 'cancelled') THEN state END"
+        )
+        assert connection.execute(text(odd)).scalar_one() == 0
+        spans = connection.execute(
+            text(
+                "SELECT s.first, s.last, e.first_delivery, e.last_delivery FROM (SELECT execution_id, min(id) AS first,"
+                " max(id) AS last FROM push_delivery GROUP BY 1) AS s JOIN (SELECT id, first_delivery, last_delivery"
+                " FROM push_execution UNION ALL SELECT execution_id, first_delivery, last_delivery FROM push_dropped)"
+                " AS e ON e.id = s.execution_id"
+            )
+        ).all()
+        assert len(spans) == 3
+        assert all(row[:2] == row[2:] for row in spans)
+    first, second = (planning.of_run(empty, desk.code, run_id) for run_id in ("run-1", "run-2"))
+    assert first is not None
+    assert second is not None
+    counts = desk.run(first, *[Result.SENT] * 3)  # what was pending, what was being sent, and what was in doubt
+    assert counts._asdict() == {
+        "total": 7,
+        "sent": 5,
+        "delivered": 1,
+        "failed": 1,
+        "unknown": 0,
+        "cancelled": 1,
+        "pending": 0,
+    }
+    new = desk.plan()
+    drawn_last = max(row["id"] for row in before) + 1  # one was deleted
+    assert [row.id for row in desk.deliveries(new)] == [drawn_last + n for n in (1, 2, 3)]
+    assert desk.run(second, *[Result.SENT] * 7).sent == desk.run(new, *[Result.SENT] * 3).sent + 4 == 7
+    assert dropping.clear(empty, 100) == 2
+    # And back, with what was planned in between, and forth again.
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0015")
+        assert connection.execute(text("SELECT count(*) FROM push_delivery")).scalar_one() == 17
+        added = "INSERT INTO push_delivery (execution_id, recipient) VALUES (1, 'a@example.com') RETURNING id"
+        assert connection.execute(text(added)).scalar_one() == drawn_last + 4
+    schema.migrate(empty)
+    assert desk.deliveries(desk.plan())[0].id == drawn_last + 5
+
+
 def test_what_was_to_be_deleted_is_so_before_a_downgrade_and_the_rest_stays(empty: Engine) -> None:
     config = schema._config()
     with empty.begin() as connection:
@@ -152,13 +257,14 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
     metadata.create_all(made)
     query = text(
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text LIKE 'push\\_%'"
-        " AND conname NOT LIKE 'push_alembic%' UNION ALL"
+        " AND conrelid::regclass::text !~ '^push_delivery_[0-9]+$' AND conname NOT LIKE 'push_alembic%' UNION ALL"
         " SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN"
         " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance',"
         "  'push_message', 'push_rejected', 'push_lease', 'push_dropped', 'push_address',"
         "  'push_suppression', 'push_upkeep') UNION ALL"
         " SELECT relname, array_to_string(reloptions, ',') FROM pg_class"
-        " WHERE relkind IN ('r', 'S') AND relname LIKE 'push%' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"
+        " WHERE relkind IN ('r', 'p', 'S') AND relname LIKE 'push%'"
+        " AND relname !~ '^push_delivery_[0-9]+$' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"
     )
     with empty.connect() as one, made.connect() as other:
         migrated = one.execute(query).all()

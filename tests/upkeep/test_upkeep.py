@@ -83,8 +83,35 @@ def test_what_is_kept_how_long(monkeypatch: pytest.MonkeyPatch, ledger: Engine, 
     assert {row.task_code for row in executions.find(ledger)} == left
     gone = 2 - len(left)
     assert counts.get("executions dropped", 0) == gone
-    assert counts["deliveries deleted"] == 2 * gone
     assert tasks.get(ledger, "old").executions == 1
+    # Theirs wait for their partition to be dropped, for two times a tenth of the days.
+    assert counts["deliveries deleted"] == counts["deliveries dropped with their partition"] == 0
+    with ledger.begin() as connection:
+        waits = connection.scalars(text("SELECT due - now() FROM push_dropped")).all()
+        connection.execute(text("UPDATE push_dropped SET due = now()"))
+    assert [round(wait / timedelta(days=1)) for wait in waits] == [6] * gone
+    assert keep()["deliveries deleted"] == 2 * gone
+
+
+def test_deliveries_go_with_their_partition(monkeypatch: pytest.MonkeyPatch, ledger: Engine) -> None:
+    monkeypatch.setenv("AIRFLOW__PUSH__RETENTION_DAYS", "30")
+    ended(ledger, "old", days=31)
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_upkeep SET since = now() - interval '3 days' WHERE what = 'partition'"))
+    counts = keep()
+    assert (counts["partitions made"], counts["partitions closed"], counts["executions dropped"]) == (0, 1, 1)
+    assert (counts["deliveries dropped with their partition"], counts["deliveries deleted"]) == (2, 0)
+    with ledger.begin() as connection:
+        left = "SELECT (SELECT count(*) FROM push_dropped), to_regclass('push_delivery_0')"
+        assert connection.execute(text(left)).one() == (0, None)
+    assert keep()["partitions made"] == 1
+
+
+def test_partitions_are_closed_by_their_age_only_where_something_is_dropped_by_age(ledger: Engine) -> None:
+    ended(ledger, "old", days=400)
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_upkeep SET since = now() - interval '400 days' WHERE what = 'partition'"))
+    assert keep()["partitions closed"] == 0
 
 
 def test_what_a_purged_task_left_is_deleted_whatever_is_kept(ledger: Engine) -> None:
@@ -123,4 +150,6 @@ def test_its_log_says_what_it_did(ledger: Engine, capsys: pytest.CaptureFixture[
     ended(ledger, "purged", days=0)
     tasks.delete(ledger, "purged", purge=True)
     keep()
-    assert "2 deliveries deleted, 0 answers forgotten" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 partitions made, 0 partitions closed" in said
+    assert "0 deliveries dropped with their partition, 2 deliveries deleted, 1 looks at all partitions" in said

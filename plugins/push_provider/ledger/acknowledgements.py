@@ -14,7 +14,7 @@ from enum import Enum
 from sqlalchemy import Engine, text
 
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import closing, tasks
+from push_provider.ledger import closing, spans, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import DeliveryState
 from push_provider.marks import ReceiptMark, message_id
@@ -34,11 +34,14 @@ class Taken(Enum):
 _FIND = text("""
     SELECT d.id, e.task_code, replace(CAST(e.token AS text), '-', '') AS token
     FROM push_delivery AS d JOIN push_execution AS e ON e.id = d.execution_id
-    WHERE d.id = ANY (CAST(:ids AS bigint[]))
+    WHERE d.id = ANY (CAST(:ids AS bigint[])) AND d.id BETWEEN :first AND :last
 """)
 _OPEN = "(state IN ('sending', 'sent', 'unknown') OR (state = 'pending' AND tried_at IS NOT NULL))"
 # Waits for nobody: whoever records what was sent holds many rows, in an order of their own.
-_WHICH = f"SELECT id, execution_id, state FROM push_delivery WHERE id = ANY (CAST(:ids AS bigint[])) AND {_OPEN}"  # noqa: S608
+_WHICH = f"""
+    SELECT id, execution_id, state FROM push_delivery
+    WHERE id = ANY (CAST(:ids AS bigint[])) AND id BETWEEN :first AND :last AND {_OPEN}
+"""  # noqa: S608
 _LOCK = text(f"{_WHICH} FOR UPDATE SKIP LOCKED")
 _LEFT = text(_WHICH)
 _SETTLE = text("""
@@ -47,7 +50,7 @@ _SETTLE = text("""
         sent_at = coalesce(d.sent_at, d.tried_at, :now), provider_id = coalesce(d.provider_id, m.name),
         receipt_due = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS text[])) AS m (id, name)
-    WHERE d.id = m.id
+    WHERE d.id = m.id AND d.id BETWEEN :first AND :last
 """)
 
 
@@ -60,7 +63,7 @@ def take(engine: Engine, marks: Sequence[ReceiptMark], *, now: datetime) -> list
     :returns: what became of each.
     """
     with transaction(engine) as connection:
-        rows = connection.execute(_FIND, {"ids": [mark.delivery for mark in marks]}).all()
+        rows = connection.execute(_FIND, spans.values([mark.delivery for mark in marks])).all()
     known = {row.id: row for row in rows}
     good: dict[str, dict[int, str]] = defaultdict(dict)
     answers: dict[ReceiptMark, Taken] = {}
@@ -79,22 +82,23 @@ def take(engine: Engine, marks: Sequence[ReceiptMark], *, now: datetime) -> list
 
 def _settle(engine: Engine, code: str, names: dict[int, str], now: datetime) -> set[int]:
     """Settle deliveries of one push task; those that somebody else has in hand just now are left."""
-    ids = list(names)
+    which = spans.values(list(names))
     with transaction(engine) as connection:
-        if not connection.execute(_LEFT, {"ids": ids}).first():  # for what comes again, nobody has to wait
+        if not connection.execute(_LEFT, which).first():  # for what comes again, nobody has to wait
             return set()
         try:
             tasks.lock(connection, code)
         except UnknownTask:  # it is deleted meanwhile, and its deliveries with it
             return set()
-        locked = connection.execute(_LOCK, {"ids": ids}).all()
+        locked = connection.execute(_LOCK, which).all()
         if locked:
             some = [row.id for row in locked]
-            connection.execute(_SETTLE, {"ids": some, "names": [names[number] for number in some], "now": now})
+            given = {"names": [names[number] for number in some], "now": now}
+            connection.execute(_SETTLE, {**spans.values(some), **given})
             moved: dict[int, Counter[tuple[DeliveryState, DeliveryState]]] = defaultdict(Counter)
             for row in locked:
                 moved[row.execution_id][DeliveryState(row.state), DeliveryState.DELIVERED] += 1
             for execution in sorted(moved):
                 closing.count_moved(connection, execution, moved[execution])
             tasks.settle(connection, code)
-        return set(connection.execute(_LEFT, {"ids": ids}).scalars())
+        return set(connection.execute(_LEFT, which).scalars())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from push_provider.ledger import executions, tasks
+from push_provider.ledger import executions, spans, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
 
@@ -196,7 +196,11 @@ def move(connection: Connection, execution: int, before: DeliveryState, after: D
         values["receipt_due"] = None
     return connection.execute(
         update(push_delivery)
-        .where(push_delivery.c.execution_id == execution, push_delivery.c.state == before)
+        .where(
+            push_delivery.c.execution_id == execution,
+            spans.of(connection, execution).holds,
+            push_delivery.c.state == before,
+        )
         .values(state=after, updated_at=func.now(), **values)
     ).rowcount
 
@@ -218,7 +222,7 @@ def _write_counts(connection: Connection, execution: int, **values: Any) -> Coun
 def _count(connection: Connection, execution: int) -> Counts:
     rows = connection.execute(
         select(push_delivery.c.state, func.count().label("n"))
-        .where(push_delivery.c.execution_id == execution)
+        .where(push_delivery.c.execution_id == execution, spans.of(connection, execution).holds)
         .group_by(push_delivery.c.state)
     )
     n = {DeliveryState(row.state): row.n for row in rows}

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 
 from push_provider import written
-from push_provider.ledger import executions, known_addresses
+from push_provider.ledger import executions, known_addresses, spans
 from push_provider.ledger.engine import array_of, transaction
 from push_provider.ledger.tables import DeliveryState, push_delivery, push_execution
 
@@ -127,10 +127,9 @@ def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -
 
 def troubled(engine: Engine, execution: int, *, limit: int) -> list[DeliveryRow]:
     """The first deliveries of an execution that failed, or of which nobody can tell."""
-    some = _joined(DeliveryFilter(execution=execution), *_COLUMNS).where(
-        push_delivery.c.notable.in_((DeliveryState.FAILED, DeliveryState.UNKNOWN))
-    )
+    doubtful = push_delivery.c.notable.in_((DeliveryState.FAILED, DeliveryState.UNKNOWN))
     with transaction(engine) as connection:
+        some = _joined(connection, DeliveryFilter(execution=execution), *_COLUMNS).where(doubtful)
         return [_row(row) for row in connection.execute(some.order_by(push_delivery.c.id).limit(limit))]
 
 
@@ -190,10 +189,11 @@ class Stream:
         if not self._executions and not self._more(connection):
             return []
         first = self._executions[0].id
-        own = select(push_delivery).where(push_delivery.c.execution_id == push_execution.c.id, *_own(self._wanted))
+        own = select(push_delivery).where(spans.OF_EXECUTION, *_own(self._wanted))
         if self._after is not None:
             own = own.where(or_(push_execution.c.id != first, push_delivery.c.id < self._after))
-        each = own.order_by(push_delivery.c.id.desc()).limit(_BATCH).lateral("each")
+        order = push_delivery.c.execution_id.desc(), push_delivery.c.id.desc()
+        each = own.order_by(*order).limit(_BATCH).lateral("each")
         found = connection.execute(
             select(*_chosen(each, _COLUMNS))
             .select_from(push_execution)
@@ -234,9 +234,9 @@ class Stream:
         if self._wanted.search is not None:
             if self._found is None:
                 self._found = known_addresses.matching(connection, self._wanted.search)
-            query = _searched(self._found, self._wanted, *_COLUMNS, reach=_BATCH, before=self._after)
+            query = _searched(connection, self._found, self._wanted, *_COLUMNS, reach=_BATCH, before=self._after)
         else:
-            query = _joined(self._wanted, *_COLUMNS).order_by(push_delivery.c.id.desc())
+            query = _joined(connection, self._wanted, *_COLUMNS).order_by(push_delivery.c.id.desc())
             if self._after is not None:
                 query = query.where(push_delivery.c.id < self._after)
         rows = [_row(row) for row in connection.execute(query.limit(_BATCH))]
@@ -300,11 +300,12 @@ def _own(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
     return clauses
 
 
-def _joined(wanted: DeliveryFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+def _joined(connection: Connection, wanted: DeliveryFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+    within = [] if wanted.execution is None else [spans.of(connection, wanted.execution).holds]
     return (
         executions.matching(_of_executions(wanted), *columns)
         .join(push_delivery, push_delivery.c.execution_id == push_execution.c.id)
-        .where(*_own(wanted), *_may_hold(wanted.state))
+        .where(*within, *_own(wanted), *_may_hold(wanted.state))
     )
 
 
@@ -318,19 +319,19 @@ def _page(
     each at most ``reach`` deliveries are read.
     """
     if wanted.search is not None:
-        return _searched(known_addresses.matching(connection, wanted.search), wanted, *columns, reach=reach)
+        found = known_addresses.matching(connection, wanted.search)
+        return _searched(connection, found, wanted, *columns, reach=reach)
     if wanted.execution is not None or wanted.recipient is not None:
-        query = _joined(wanted, *columns)
+        query = _joined(connection, wanted, *columns)
         return query.order_by(push_delivery.c.id.desc()) if ordered else query
     if wanted.state in _NOTABLE:
-        query = _joined(wanted, *columns)
+        query = _joined(connection, wanted, *columns)
         order = (push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
         return query.order_by(*order) if ordered else query
-    # In order also where only their number counts, and as a range, though it has one value: in this order the index
-    # of executions and ids alone gives them. Else the planner, who looks at the table now and then and takes deliveries
-    # of any execution to lie everywhere in it, reads all of the table, or of the primary key, to find some.
-    one = push_delivery.c.execution_id.between(push_execution.c.id, push_execution.c.id)
-    some = select(push_delivery).where(one, *_own(wanted))
+    # In order also where only their number counts: in this order the index of executions and ids alone gives them. Else
+    # the planner, who looks at the table now and then and takes deliveries of any execution to lie everywhere in it,
+    # reads all of the table, or of the primary key, to find some.
+    some = select(push_delivery).where(spans.OF_EXECUTION, *_own(wanted))
     each = some.order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc()).limit(reach).lateral("each")
     query = (
         executions.matching(_of_executions(wanted), *_chosen(each, columns))
@@ -347,6 +348,7 @@ _APART = 16
 
 
 def _searched(
+    connection: Connection,
     found: known_addresses.Found,
     wanted: DeliveryFilter,
     *columns: ColumnElement[Any],
@@ -357,7 +359,8 @@ def _searched(
 
     :param before: only those with a smaller id.
     """
-    each = _joined(wanted, *columns, push_delivery.c.id.label("place")).order_by(push_delivery.c.id.desc()).limit(reach)
+    each = _joined(connection, wanted, *columns, push_delivery.c.id.label("place"))
+    each = each.order_by(push_delivery.c.id.desc()).limit(reach)
     if before is not None:
         each = each.where(push_delivery.c.id < before)
     known = each.where(push_delivery.c.id <= found.position)

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, select, text
 from push_provider.exceptions import ExecutionBusy, ExecutionTaken, LedgerUnavailable
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.executions import unknown
+from push_provider.ledger.spans import Span
 from push_provider.ledger.tables import push_execution, push_lease
 
 SECONDS = 15.0
@@ -49,9 +50,11 @@ _TAKE = text("""
                    THEN set_config('transaction_timeout', :whole, true) END
 """)
 _RENEW = text("""
-    UPDATE push_lease SET until = now() + make_interval(secs => :seconds)
-    WHERE execution_id = :execution AND holder = :holder
-    RETURNING set_config('idle_in_transaction_session_timeout', :idle, true),
+    UPDATE push_lease AS l SET until = now() + make_interval(secs => :seconds)
+    FROM push_execution AS e
+    WHERE l.execution_id = :execution AND l.holder = :holder AND e.id = l.execution_id
+    RETURNING e.first_delivery, e.last_delivery,
+              set_config('idle_in_transaction_session_timeout', :idle, true),
               CASE WHEN current_setting('server_version_num')::int >= 170000
                    THEN set_config('transaction_timeout', :whole, true) END
 """)
@@ -84,6 +87,8 @@ class Lease(AbstractContextManager["Lease"]):
         self._clock = clock
         self._values = {"execution": execution, "holder": str(uuid.uuid4()), "seconds": seconds, "idle": _ms(seconds)}
         self._until = -math.inf
+        self.span = Span()
+        """Between which ids the deliveries of the execution lie, as it was when the lease was renewed last."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -118,7 +123,9 @@ class Lease(AbstractContextManager["Lease"]):
         :raises ExecutionTaken: another process has taken it over, or the ledger does not know it any more.
         :raises UnknownExecution: the execution was deleted.
         """
-        if connection.execute(_RENEW, {**self._values, "whole": _ms(self.seconds * _LONGEST)}).first():
+        row = connection.execute(_RENEW, {**self._values, "whole": _ms(self.seconds * _LONGEST)}).first()
+        if row:
+            self.span = Span.noted(row.first_delivery, row.last_delivery)
             return
         other = connection.execute(_OTHER, self._values).scalar()
         if other is None:

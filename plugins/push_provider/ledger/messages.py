@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
-from push_provider.ledger import definitions, deliveries, planning, shards, tasks
+from push_provider.ledger import definitions, deliveries, planning, shards, spans, tasks
 from push_provider.ledger.definitions import Action
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.orders import SOURCE, Bounds, Define, Message, Order, Refused, Start, Taken
@@ -179,6 +179,7 @@ class _Batch:
         self._keys: list[UUID] = []
         self._rows: list[tuple[int, str, Mapping[str, Any]]] = []
         self._totals: Counter[int] = Counter()
+        self._since = spans.begin(connection)
 
     def take(self, orders: Iterable[Order]) -> None:
         of_task: dict[str, list[Start | Define]] = {}
@@ -221,7 +222,7 @@ class _Batch:
         if self._rows:
             self.deliveries += deliveries.write(self._connection, self._rows)
         if self._totals:
-            self._connection.execute(_ADD, {"ids": list(self._totals), "counts": list(self._totals.values())})
+            spans.note(self._connection, self._since, self._totals)
 
     def _define(self, order: Define, task: _Task) -> None:
         if task.row is not None:
@@ -306,11 +307,6 @@ _NOBODY = "name at least one, or leave the field out: the task's own recipients 
 _NOBODY_OWN = "the push task has none of its own; name at least one in the message"
 
 _TAKE = text("INSERT INTO push_message (key) SELECT unnest(CAST(:keys AS uuid[]))")
-
-_ADD = text("""
-    UPDATE push_execution AS e SET total = e.total + n.count
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS n (id, count) WHERE e.id = n.id
-""")
 
 _JOINABLE = text(f"""
     SELECT DISTINCT ON (e.task_code) e.task_code, e.id

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, selec
 from push_provider.channels.reading import parse_stored
 from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
-from push_provider.ledger import closing, deliveries, dropping, shards, tasks
+from push_provider.ledger import closing, deliveries, dropping, shards, spans, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import ExecutionState, push_execution
 
@@ -102,6 +102,7 @@ def plan_within(
     if run_after is not None and origin["source"] != "backfill":  # whose runs are of times long past
         dropping.require_kept(connection, code, run_after)
     inserted, number = reserve(connection, row, freeze=freeze, variables=trigger.variables, **origin)
+    since = spans.begin(connection)
     if trigger.recipients is None:
         total = deliveries.copy_own(connection, inserted, code)
     else:
@@ -110,9 +111,8 @@ def plan_within(
         raise InvalidTask(
             [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
         )
-    planned = connection.execute(
-        update(push_execution).where(push_execution.c.id == inserted).values(total=total).returning(*_PLAN_COLUMNS)
-    ).one()
+    spans.note(connection, since, {inserted: total})
+    planned = connection.execute(select(*_PLAN_COLUMNS).where(push_execution.c.id == inserted)).one()
     if number == row.max_executions:
         shards.changed(connection, code)  # its DAG loses its schedule
     return _plan(planned, new=True)

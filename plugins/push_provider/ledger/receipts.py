@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from push_provider.channels.base import Fate, Question, Receipt
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import closing, tasks
+from push_provider.ledger import closing, spans, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import DeliveryState
 
@@ -49,21 +49,22 @@ class Settled(NamedTuple):
 
 _CLAIM_DUE = text("""
     WITH due AS (
-        SELECT d.id FROM push_delivery AS d
+        SELECT d.id, d.execution_id FROM push_delivery AS d
         WHERE d.receipt_due <= :now AND d.state IN ('sent', 'unknown')
-            AND EXISTS (SELECT FROM push_execution AS e WHERE e.id = d.execution_id)
         ORDER BY d.receipt_due LIMIT :limit FOR UPDATE SKIP LOCKED)
     UPDATE push_delivery AS d
     SET receipt_checks = least(d.receipt_checks + 1, 32000),
-        receipt_due = CAST(:now AS timestamptz) + make_interval(
-            secs => (CAST(:waits AS integer[]))[least(d.receipt_checks + 1, cardinality(CAST(:waits AS integer[])))])
-    FROM due, push_execution AS e
-    WHERE d.id = due.id AND e.id = d.execution_id
+        receipt_due = CASE WHEN e.id IS NOT NULL THEN CAST(:now AS timestamptz) + make_interval(
+            secs => (CAST(:waits AS integer[]))[least(d.receipt_checks + 1, cardinality(CAST(:waits AS integer[])))]
+        ) END
+    FROM due LEFT JOIN push_execution AS e ON e.id = due.execution_id
+    WHERE d.id = due.id
     RETURNING e.task_code, e.id AS execution, e.snapshot -> 'task' ->> 'channel' AS channel,
               coalesce(d.config, e.snapshot -> 'task' ->> 'config') AS config,
               replace(CAST(e.token AS text), '-', '') AS token,
               d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown
 """)
+"""Of what has left the ledger, and waits for its partition to be dropped, nobody asks; and nobody finds it again."""
 
 
 def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
@@ -71,9 +72,10 @@ def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
 
     :param now: the present moment.
     """
-    with transaction(engine) as connection:
-        rows = connection.execute(_CLAIM_DUE, {"limit": limit, "now": now, "waits": list(WAITS)})
-        return [
+    while True:
+        with transaction(engine) as connection:
+            rows = connection.execute(_CLAIM_DUE, {"limit": limit, "now": now, "waits": list(WAITS)}).all()
+        found = [
             Due(
                 row.task_code,
                 row.execution,
@@ -83,7 +85,10 @@ def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
                 Question(row.id, row.recipient, row.token, row.provider_id, row.tried_at),
             )
             for row in rows
+            if row.execution is not None
         ]
+        if found or not rows:
+            return found
 
 
 _SETTLE = text("""
@@ -93,14 +98,15 @@ _SETTLE = text("""
             CAST(:finals AS boolean[])) AS r (id, tried_at, state, code, reason, received_at, final)),
     old AS (
         SELECT d.id, d.state FROM push_delivery AS d JOIN r ON d.id = r.id
-        WHERE d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at ORDER BY d.id FOR UPDATE OF d)
+        WHERE d.id BETWEEN :first AND :last AND d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at
+        ORDER BY d.id FOR UPDATE OF d)
     UPDATE push_delivery AS d
     SET state = r.state, error_code = r.code, error_text = r.reason, updated_at = :now,
         received_at = r.received_at,
         sent_at = CASE WHEN r.state <> 'failed' THEN coalesce(d.sent_at, d.tried_at) ELSE d.sent_at END,
         receipt_due = CASE WHEN r.final THEN NULL ELSE d.receipt_due END
     FROM old JOIN r ON r.id = old.id
-    WHERE d.id = old.id
+    WHERE d.id = old.id AND d.id BETWEEN :first AND :last
     RETURNING d.id, d.execution_id, old.state AS before, d.state
 """)
 """A receipt whose delivery is in another state by now, or was claimed again, changes nothing."""
@@ -176,7 +182,7 @@ def _write(
         _SETTLE,
         {
             "now": now,
-            "ids": [change.due.question.id for change in changes],
+            **spans.values([change.due.question.id for change in changes]),
             "tries": [change.due.question.tried_at for change in changes],
             "states": [change.state for change in changes],
             "codes": [change.code for change in changes],

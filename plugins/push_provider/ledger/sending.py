@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
-from push_provider.ledger import closing, executions, leases, suppressions, tasks
+from push_provider.ledger import closing, executions, leases, spans, suppressions, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.leases import Lease
 from push_provider.ledger.tables import (
@@ -74,7 +74,7 @@ def pending(engine: Engine, execution: int) -> int:
     open_ = push_delivery.c.state.in_((DeliveryState.PENDING, DeliveryState.SENDING))
     query = select(func.count()).where(push_delivery.c.execution_id == execution, open_)
     with transaction(engine) as connection:
-        return connection.execute(query).scalar_one()
+        return connection.execute(query.where(spans.of(connection, execution).holds)).scalar_one()
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def claim(
     :raises ExecutionTaken: another process has taken the execution over.
     """
     with lease.transaction() as connection:
-        return _claim(connection, lease.execution, limit, after, receipt_after, config, unheard=unheard)
+        return _claim(connection, lease, limit, after, receipt_after, config, unheard=unheard)
 
 
 def record(lease: Lease, outcomes: Sequence[Outcome]) -> None:
@@ -169,7 +169,7 @@ def record_and_claim(
     """
     with lease.transaction() as connection:
         _record(connection, outcomes)
-        return _claim(connection, lease.execution, limit, after, receipt_after, config, unheard=unheard)
+        return _claim(connection, lease, limit, after, receipt_after, config, unheard=unheard)
 
 
 def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
@@ -224,9 +224,9 @@ _CLAIM = """
     SET state = 'sending', attempts = attempts + (state = 'pending')::int, updated_at = now(), tried_at = now(),
         config = :config,
         receipt_checks = 0, receipt_due = now() + make_interval(secs => CAST(:receipt_after AS double precision))
-    WHERE id = ANY (ARRAY (
+    WHERE id BETWEEN :first AND :last AND id = ANY (ARRAY (
         SELECT id FROM push_delivery
-        WHERE execution_id = :execution AND id > :after AND {which}
+        WHERE execution_id = :execution AND id BETWEEN :first AND :last AND {which}
         ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
     RETURNING id, recipient, variables
 """
@@ -237,7 +237,7 @@ _CLAIM_UNHEARD = text(_CLAIM.format(which="state IN ('pending', 'sending')"))
 
 def _claim(
     connection: Connection,
-    execution: int,
+    lease: Lease,
     limit: int,
     after: int,
     receipt_after: float | None,
@@ -247,7 +247,14 @@ def _claim(
 ) -> list[Delivery]:
     if not limit:
         return []
-    values = {"execution": execution, "after": after, "limit": limit, "receipt_after": receipt_after, "config": config}
+    values = {
+        "execution": lease.execution,
+        "first": max(lease.span.first, after + 1),
+        "last": lease.span.last,
+        "limit": limit,
+        "receipt_after": receipt_after,
+        "config": config,
+    }
     rows = connection.execute(_CLAIM_UNHEARD if unheard else _CLAIM_PENDING, values)
     return sorted(Delivery(*row) for row in rows)
 
@@ -265,7 +272,8 @@ _RECORD = text("""
         receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
-    WHERE d.id = o.id AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
+    WHERE d.id = o.id AND d.id BETWEEN :first AND :last
+        AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
 """)
 """An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt. What
 would be tried again then never is."""
@@ -279,7 +287,7 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     connection.execute(
         _RECORD,
         {
-            "ids": [o.id for o in outcomes],
+            **spans.values([o.id for o in outcomes]),
             "states": [_RECORDED[o.result].value for o in outcomes],
             "provider_ids": [o.provider_id for o in outcomes],
             # The words of an accepted message ("250 queued as …") are worth nothing later; those of a refusal are.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, any_, delete, func, select, text
 
 from push_provider.exceptions import UnknownSuppression
+from push_provider.ledger import spans
 from push_provider.ledger.engine import array_of, storable, transaction
 from push_provider.ledger.tables import push_suppression
 
@@ -61,7 +62,7 @@ _NOTE = text("""
     INSERT INTO push_suppression (channel, address, code, reason, task_code)
     SELECT DISTINCT ON (t.channel, d.recipient) t.channel, d.recipient, o.code, o.reason, t.code
     FROM unnest(CAST(:ids AS bigint[]), CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, code, reason)
-    JOIN push_delivery AS d ON d.id = o.id
+    JOIN push_delivery AS d ON d.id = o.id AND d.id BETWEEN :first AND :last
     JOIN push_execution AS e ON e.id = d.execution_id
     JOIN push_task AS t ON t.code = e.task_code
     ORDER BY t.channel, d.recipient
@@ -75,7 +76,7 @@ def note(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     connection.execute(
         _NOTE,
         {
-            "ids": [outcome.id for outcome in outcomes],
+            **spans.values([outcome.id for outcome in outcomes]),
             "codes": [storable(outcome.code or "gone") for outcome in outcomes],
             "reasons": [storable(outcome.text)[:500] if outcome.text else None for outcome in outcomes],
         },
@@ -95,7 +96,7 @@ _FAIL = text("""
             || 'suppressions'
     FROM push_suppression AS s, push_execution AS e, push_task AS t
     WHERE e.id = :execution AND t.code = e.task_code AND s.channel = t.channel
-        AND d.execution_id = e.id AND d.state = 'pending' AND d.recipient = s.address
+        AND d.execution_id = e.id AND d.id BETWEEN :first AND :last AND d.state = 'pending' AND d.recipient = s.address
 """)
 
 
@@ -104,13 +105,14 @@ def fail_pending(connection: Connection, execution: int) -> int:
     # Most channels have none, and then no delivery is looked at: there may be a million.
     if not connection.execute(_ANY, {"execution": execution}).scalar_one():
         return 0
-    return connection.execute(_FAIL, {"execution": execution, "code": CODE}).rowcount
+    span = spans.of(connection, execution)
+    return connection.execute(_FAIL, {"execution": execution, "code": CODE, **span._asdict()}).rowcount
 
 
 _GONE = text("""
     SELECT count(*) FROM push_execution AS e
     JOIN push_task AS t ON t.code = e.task_code
-    JOIN push_delivery AS d ON d.execution_id = e.id AND d.notable = 'failed'
+    JOIN push_delivery AS d ON d.execution_id = e.id AND d.id BETWEEN :first AND :last AND d.notable = 'failed'
     JOIN push_suppression AS s ON s.channel = t.channel AND s.address = d.recipient
     WHERE e.id = :execution
 """)
@@ -119,7 +121,8 @@ _GONE = text("""
 def failed(engine: Engine, execution: int) -> int:
     """How many deliveries of an execution have failed, and will again, because their address is gone."""
     with transaction(engine) as connection:
-        return int(connection.execute(_GONE, {"execution": execution}).scalar_one())
+        span = spans.of(connection, execution)
+        return int(connection.execute(_GONE, {"execution": execution, **span._asdict()}).scalar_one())
 
 
 def find(engine: Engine, *, limit: int = 100, offset: int = 0, **filters: Any) -> list[SuppressionRow]:

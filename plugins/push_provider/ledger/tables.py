@@ -210,6 +210,12 @@ push_execution = Table(
     Column("failed", Integer, nullable=False, server_default="0"),
     Column("unknown", Integer, nullable=False, server_default="0"),
     Column("cancelled", Integer, nullable=False, server_default="0"),
+    Column(
+        "first_delivery",
+        BigInteger,
+        comment="No delivery of it has a smaller id; null: there is none, or nobody noted it",
+    ),
+    Column("last_delivery", BigInteger, comment="Nor has one a larger id"),
     Column("scheduled_for", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("started_at", DateTime(timezone=True)),
@@ -235,6 +241,14 @@ push_execution = Table(
         "id",
         postgresql_where=text("finished_at IS NULL OR failed > 0 OR unknown > 0 OR cancelled > 0"),
     ),
+    # Which have deliveries in a partition. Those of which nobody has noted where, may have some in each: as the range
+    # without ends says.
+    Index(
+        "push_execution_deliveries_ix",
+        text("int8range(first_delivery, last_delivery, '[]'::text)"),
+        postgresql_using="gist",
+        postgresql_where=text("total > 0"),
+    ),
     comment="One run of a push task",
 )
 
@@ -244,10 +258,16 @@ _NOTABLE = (
     "THEN state ELSE NULL::character varying END"
 )
 
+PARTITION_IDS = 10**9
+"""Ids that a partition of ``push_delivery`` has room for: it is closed long before (``partitions``)."""
+
+# No identity: a partitioned table has one only since PostgreSQL 17.
+_DELIVERY_IDS = Sequence("push_delivery_id_seq", metadata=metadata)
+
 push_delivery = Table(
     "push_delivery",
     metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", BigInteger, _DELIVERY_IDS, server_default=_DELIVERY_IDS.next_value(), primary_key=True),
     # No foreign key: an execution goes at once, and its deliveries, which may be a million, in portions (``dropping``).
     Column("execution_id", BigInteger, nullable=False),
     Column("recipient", Text, nullable=False),
@@ -281,7 +301,8 @@ push_delivery = Table(
     # Only deliveries of channels that have receipts are in it, and those only while they wait for one.
     Index(None, "receipt_due", postgresql_where=text("receipt_due IS NOT NULL")),
     comment="One recipient of one execution",
-    postgresql_with={"fillfactor": 60},
+    # Each partition has a fillfactor of its own, of 60.
+    postgresql_partition_by="RANGE (id)",
 )
 
 push_lease = Table(
@@ -302,6 +323,16 @@ push_dropped = Table(
     Column("execution_id", BigInteger, primary_key=True, autoincrement=False),
     Column("deliveries", Integer, nullable=False, comment="How many it had"),
     Column("after_id", BigInteger, nullable=False, server_default="0", comment="Those up to this id are gone"),
+    Column("first_delivery", BigInteger, comment="As of push_execution"),
+    Column("last_delivery", BigInteger, comment="As of push_execution"),
+    Column(
+        "due",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=_NOW,
+        comment="When its deliveries are deleted, unless their partition has been dropped before",
+    ),
+    Index(None, "due", "execution_id"),
     comment="Executions that are gone, and whose deliveries are not yet",
 )
 
@@ -341,6 +372,7 @@ push_upkeep = Table(
     metadata,
     Column("what", String(16), primary_key=True),
     Column("position", BigInteger, nullable=False, server_default="0"),
+    Column("since", DateTime(timezone=True), comment="When it came there, where that counts"),
     comment="How far upkeep has got with what it goes through once",
 )
 

@@ -18,6 +18,7 @@ from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
 from push_provider.ledger import answers, dropping
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.shards import changed, left
+from push_provider.ledger.spans import Span
 from push_provider.ledger.standing import Standing
 from push_provider.ledger.tables import (
     DeliveryState,
@@ -127,7 +128,11 @@ def cancel(engine: Engine, code: str) -> int:
         before = lock(connection, code)
         cancelled = connection.execute(
             update(push_delivery)
-            .where(push_delivery.c.execution_id.in_(_under_way(code)), push_delivery.c.state == DeliveryState.PENDING)
+            .where(
+                push_delivery.c.execution_id.in_(_under_way(code)),
+                _span_of_open(connection, code).holds,
+                push_delivery.c.state == DeliveryState.PENDING,
+            )
             .values(state=DeliveryState.CANCELLED, updated_at=func.now())
         ).rowcount
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
@@ -176,6 +181,17 @@ def settled(connection: Connection, code: str, standing: Standing) -> TaskStatus
     if last is None:  # it has left the ledger, and what is known of it is the status that it left behind
         return TaskStatus.FAILED if standing.status == TaskStatus.FAILED else TaskStatus.FINISHED
     return TaskStatus.FINISHED if last == ExecutionState.SUCCEEDED else TaskStatus.FAILED
+
+
+def _span_of_open(connection: Connection, code: str) -> Span:
+    """The span of all deliveries of executions that are under way."""
+    columns = push_execution.c
+    first, last = columns.first_delivery, columns.last_delivery
+    query = select(func.min(first), func.max(last), func.count() - func.count(first)).where(
+        columns.task_code == code, columns.finished_at.is_(None), columns.total > 0
+    )
+    smallest, largest, unknown = connection.execute(query).one()
+    return Span() if unknown else Span.noted(smallest, largest)
 
 
 def _under_way(code: str) -> Select[Any]:

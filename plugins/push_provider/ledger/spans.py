@@ -1,0 +1,100 @@
+"""Between which ids the deliveries of an execution lie: partitions beyond are not even looked at.
+
+PostgreSQL leaves out partitions by ids alone, and by numbers that it is told when it plans. So whoever asks for
+deliveries of an execution looks up its span first, and names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, any_, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import array
+
+from push_provider.ledger.tables import push_delivery, push_execution
+
+_LAST = 2**63 - 1
+
+
+class Span(NamedTuple):
+    """No delivery has an id before the first or after the last."""
+
+    first: int = 0
+    last: int = _LAST
+
+    @classmethod
+    def noted(cls, first: int | None, last: int | None) -> Span:
+        """As an execution has it; without, its deliveries may be anywhere."""
+        return cls() if first is None or last is None else cls(first, last)
+
+    @property
+    def holds(self) -> ColumnElement[bool]:
+        """Whether a delivery lies in it."""
+        return push_delivery.c.id.between(self.first, self.last)
+
+
+def _of_the_execution_beside() -> ColumnElement[bool]:
+    delivery, execution = push_delivery.c, push_execution.c
+    first, last = func.coalesce(execution.first_delivery, 0), func.coalesce(execution.last_delivery, _LAST)
+    place = tuple_(delivery.execution_id, delivery.id)
+    return and_(
+        place >= tuple_(execution.id, first),
+        place <= tuple_(execution.id, last),
+        delivery.id >= first,
+        delivery.id <= any_(array([last])),
+    )
+
+
+OF_EXECUTION = _of_the_execution_beside()
+"""Whether a delivery is one of the execution beside it; partitions are chosen while a query runs.
+
+To be read in the order of the two columns. By pairs, as the index of executions and ids has them, and with the last id
+as an array of one: of what is simply between two ids that it does not know, the planner expects so few rows that it
+would read all of a million and sort them, rather than take the first hundred in the order in which each partition's
+index has them.
+"""
+
+
+def of(connection: Connection, execution: int) -> Span:
+    """The span of an execution; of one that is gone, that of all deliveries."""
+    query = select(push_execution.c.first_delivery, push_execution.c.last_delivery)
+    row = connection.execute(query.where(push_execution.c.id == execution)).first()
+    return Span.noted(*row) if row else Span()
+
+
+def values(ids: Sequence[int]) -> dict[str, Any]:
+    """Some deliveries, and between which ids they lie, as a statement takes them: ``ids``, ``first`` and ``last``."""
+    return {"ids": list(ids), "first": min(ids, default=0), "last": max(ids, default=0)}
+
+
+_NEXT = text("SELECT last_value + CAST(is_called AS int) FROM push_delivery_id_seq")
+
+
+def begin(connection: Connection) -> int:
+    """The smallest id that a delivery may have which is written from now on."""
+    return int(connection.execute(_NEXT).scalar_one())
+
+
+# As the sequence has it, and not as the deliveries themselves: there may be a million, and others draw ids meanwhile. A
+# span that is somewhat too large costs nothing, as it ends in the same partition all the same.
+_NOTE = text("""
+    UPDATE push_execution AS e SET total = e.total + n.count,
+        first_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
+                              THEN least(e.first_delivery, CAST(:since AS bigint)) END,
+        last_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
+                             THEN greatest(e.last_delivery, (
+                                 SELECT last_value - 1 + CAST(is_called AS int) FROM push_delivery_id_seq)) END
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS n (id, count) WHERE e.id = n.id
+""")
+
+
+def note(connection: Connection, since: int, counts: Mapping[int, int]) -> None:
+    """Note that deliveries were written: how many more executions have, and between which ids all of them lie.
+
+    Where it was not noted before, it cannot be now.
+
+    :param since: what :func:`begin` said before they were written.
+    :param counts: how many, of each execution.
+    """
+    connection.execute(_NOTE, {"since": since, "ids": list(counts), "counts": list(counts.values())})
