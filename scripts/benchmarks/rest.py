@@ -12,12 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import crowd
+from benchmarks import crowd, lists
 from benchmarks.stage import Stage, say, stage
 
 
@@ -117,33 +116,9 @@ def _platform(others: int, count: int, clients: int, latencies: int) -> None:
 def _lists() -> None:
     from sqlalchemy import create_engine
 
-    from push_provider.ledger import deliveries, executions, schema, stats, tasks
+    from push_provider.ledger import schema
     from sandbox.postgres import PostgresServer
 
-    now = datetime.now(UTC)
-    old = now - timedelta(days=19)
-    asked: list[tuple[str, Any, dict[str, Any]]] = [
-        ("tasks", tasks, {}),
-        ("tasks, by status", tasks, {"status": "failed"}),
-        ("tasks, by recipient", tasks, {"recipient": "r77@example.com"}),
-        ("tasks, by part of a recipient", tasks, {"search": "r77@exam"}),
-        ("tasks, by part of all", tasks, {"search": "example"}),
-        ("tasks, by part of the name", tasks, {"name": "no. 777"}),
-        ("tasks, by application", tasks, {"app": "app-3"}),
-        ("tasks, the delayed", tasks, {"delayed": True}),
-        ("executions", executions, {}),
-        ("executions, of a task with 200,000", executions, {"task": crowd.BUSY}),
-        ("executions, partial", executions, {"state": "partial"}),
-        ("executions, until 19 days ago", executions, {"begun_to": old}),
-        ("deliveries", deliveries, {}),
-        ("deliveries, of a task with 200,000 executions", deliveries, {"task": crowd.BUSY}),
-        ("deliveries, of an execution with 200,000", deliveries, {"task": crowd.BIG}),
-        ("deliveries, of a recipient with 50,000", deliveries, {"recipient": "monitor@example.com"}),
-        ("deliveries, until 19 days ago", deliveries, {"begun_to": old}),
-        *[(f"deliveries, {state}", deliveries, {"state": state}) for state in ("failed", "pending", "sending", "sent")],
-        ("deliveries, failed, of a task with 200,000", deliveries, {"task": crowd.BIG, "state": "failed"}),
-        ("deliveries, of half of the tasks", deliveries, {"codes": {f"crowd-{n}" for n in range(0, 10_000, 2)}}),
-    ]
     with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
         Path(folder).chmod(0o755)
         with PostgresServer(Path(folder) / "data") as server:
@@ -152,26 +127,7 @@ def _lists() -> None:
             schema.migrate(engine)
             say("Filling the ledger …")
             crowd.fill(engine, crowd.FULL)
-            full = f"{crowd.FULL.tasks:,} tasks and {crowd.FULL.deliveries:,} deliveries"
-            print(f"Lists of {full}, 100 rows, in the ledger:")
-            for name, module, filters in asked:
-                first, deep, total = (
-                    1000 * crowd.seconds(call)
-                    for call in (
-                        lambda m=module, f=filters: m.find(engine, limit=100, **f),
-                        lambda m=module, f=filters: m.find(engine, limit=100, offset=9_900, **f),
-                        lambda m=module, f=filters: m.count(engine, cap=10_001, **f),
-                    )
-                )
-                print(f"  {name:48} first page {first:5.1f} ms   page 100 {deep:5.1f} ms   total {total:5.1f} ms")
-            day = {"begun_from": now - timedelta(days=1), "begun_to": now}
-            print(f"  {'statistics of a day':48} {1000 * crowd.seconds(lambda: stats.hourly(engine, **day)):.1f} ms")
-            begun = time.perf_counter()
-            with deliveries.Stream(engine) as stream:
-                rows = sum(len(chunk) for chunk in stream)
-            print(
-                f"  {'all of them, as the CSV reads them':48} {rows / (time.perf_counter() - begun):,.0f} rows a second"
-            )
+            lists.tell(engine, crowd.FULL)
             engine.dispose()
 
 
