@@ -248,6 +248,26 @@ def test_what_kafka_adds_to_an_execution_in_the_next_is_its_too(desk: Desk) -> N
     assert desk.run(plan, *SENT, Result.SENT).total == 4
 
 
+def test_executions_of_one_batch_have_each_their_own_span(desk: Desk) -> None:
+    """Else whoever asks for the deliveries of one would read those of all."""
+    with desk.engine.begin() as connection:
+        since = spans.begin(connection)
+        row = tasks.locked(connection, desk.code, recipients=False)
+        numbers = [
+            planning.reserve(connection, row, freeze=lambda _: {}, variables={}, source="kafka", key=key)[0]
+            for key in ("one", "two", "three")
+        ]
+        deliveries.write(connection, [(number, f"{number}@example.com", {}) for number in numbers for _ in range(10)])
+        spans.note(connection, since, dict.fromkeys(numbers, 10))
+        ends = "SELECT first_delivery, last_delivery FROM push_execution WHERE id = ANY(:ids) ORDER BY id"
+        own = (
+            "SELECT min(id), max(id) FROM push_delivery WHERE execution_id = ANY(:ids) GROUP BY execution_id ORDER BY 1"
+        )
+        noted, true = (connection.execute(text(query), {"ids": numbers}).all() for query in (ends, own))
+    assert noted == true
+    assert {last - first for first, last in true} == {9}
+
+
 def test_an_execution_of_which_nobody_noted_where_it_lies_is_found(desk: Desk) -> None:
     """A process of the version before has planned it, after the tables were migrated."""
     plan = desk.plan()

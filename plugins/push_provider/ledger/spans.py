@@ -76,16 +76,23 @@ def begin(connection: Connection) -> int:
     return int(connection.execute(_NEXT).scalar_one())
 
 
-# As the sequence has it, and not as the deliveries themselves: there may be a million, and others draw ids meanwhile. A
-# span that is somewhat too large costs nothing, as it ends in the same partition all the same.
+# The ends alone are looked up: there may be a million in between. As a range, though it has one value: in this order
+# only the index of executions and ids gives them. What the sequence says would be quicker, and hold all executions of a
+# batch of messages: whoever then asks for the deliveries of one would read those of all.
 _NOTE = text("""
     UPDATE push_execution AS e SET total = e.total + n.count,
         first_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
-                              THEN least(e.first_delivery, CAST(:since AS bigint)) END,
+                              THEN least(e.first_delivery, n.first) END,
         last_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
-                             THEN greatest(e.last_delivery, (
-                                 SELECT last_value - 1 + CAST(is_called AS int) FROM push_delivery_id_seq)) END
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS n (id, count) WHERE e.id = n.id
+                             THEN greatest(e.last_delivery, n.last) END
+    FROM (
+        SELECT u.id, u.count,
+            (SELECT d.id FROM push_delivery AS d WHERE d.execution_id BETWEEN u.id AND u.id AND d.id >= :since
+             ORDER BY d.execution_id, d.id LIMIT 1) AS first,
+            (SELECT d.id FROM push_delivery AS d WHERE d.execution_id BETWEEN u.id AND u.id AND d.id >= :since
+             ORDER BY d.execution_id DESC, d.id DESC LIMIT 1) AS last
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS u (id, count)) AS n
+    WHERE e.id = n.id
 """)
 
 
