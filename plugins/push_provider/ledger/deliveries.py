@@ -192,8 +192,7 @@ class Stream:
         own = select(push_delivery).where(spans.OF_EXECUTION, *_own(self._wanted))
         if self._after is not None:
             own = own.where(or_(push_execution.c.id != first, push_delivery.c.id < self._after))
-        order = push_delivery.c.execution_id.desc(), push_delivery.c.id.desc()
-        each = own.order_by(*order).limit(_BATCH).lateral("each")
+        each = own.order_by(push_delivery.c.id.desc()).limit(_BATCH).lateral("each")
         found = connection.execute(
             select(*_chosen(each, _COLUMNS))
             .select_from(push_execution)
@@ -328,11 +327,10 @@ def _page(
         query = _joined(connection, wanted, *columns)
         order = (push_delivery.c.execution_id.desc(), push_delivery.c.id.desc())
         return query.order_by(*order) if ordered else query
-    # In order also where only their number counts: in this order the index of executions and ids alone gives them. Else
-    # the planner, who looks at the table now and then and takes deliveries of any execution to lie everywhere in it,
-    # reads all of the table, or of the primary key, to find some.
+    # In order also where only their number counts. Else the planner, who looks at the table now and then and takes
+    # deliveries of any execution to lie everywhere in it, reads all of a partition to find some.
     some = select(push_delivery).where(spans.OF_EXECUTION, *_own(wanted))
-    each = some.order_by(push_delivery.c.execution_id.desc(), push_delivery.c.id.desc()).limit(reach).lateral("each")
+    each = some.order_by(push_delivery.c.id.desc()).limit(reach).lateral("each")
     query = (
         executions.matching(_of_executions(wanted), *_chosen(each, columns))
         .join(each, true())

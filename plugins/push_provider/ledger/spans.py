@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, any_, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, any_, func, select, text
 from sqlalchemy.dialects.postgresql import array
 
 from push_provider.ledger.tables import push_delivery, push_execution
@@ -37,22 +37,15 @@ class Span(NamedTuple):
 def _of_the_execution_beside() -> ColumnElement[bool]:
     delivery, execution = push_delivery.c, push_execution.c
     first, last = func.coalesce(execution.first_delivery, 0), func.coalesce(execution.last_delivery, _LAST)
-    place = tuple_(delivery.execution_id, delivery.id)
-    return and_(
-        place >= tuple_(execution.id, first),
-        place <= tuple_(execution.id, last),
-        delivery.id >= first,
-        delivery.id <= any_(array([last])),
-    )
+    return and_(delivery.execution_id == execution.id, delivery.id >= first, delivery.id <= any_(array([last])))
 
 
 OF_EXECUTION = _of_the_execution_beside()
 """Whether a delivery is one of the execution beside it; partitions are chosen while a query runs.
 
-To be read in the order of the two columns. By pairs, as the index of executions and ids has them, and with the last id
-as an array of one: of what is simply between two ids that it does not know, the planner expects so few rows that it
-would read all of a million and sort them, rather than take the first hundred in the order in which each partition's
-index has them.
+To be read in the order of ids alone, in which two indexes of each partition have them, and with the last id as an array
+of one: of what is simply between two ids that it does not know, the planner expects so few rows that it would read all
+of a million and sort them, rather than take the first hundred as they come.
 """
 
 
