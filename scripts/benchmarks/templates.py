@@ -19,7 +19,7 @@ from benchmarks.stage import ROOT, say
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
 
-_ANYBODY = {"email": "anybody@bench.example", "sms": "+8613800138000"}
+_ANYBODY = {"email": "anybody@bench.example", "sms": "+8613800138000", "websocket": "anybody", "app": "anybody"}
 _OWN = dict.fromkeys(("amount", "currency", "dag", "name", "order", "run", "status"), "x") | {
     "url": "https://bench.example"
 }
