@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from push_provider.channels.reading import parse
+from push_provider.ledger import schema
 
 BIG, BUSY = "crowd-big", "crowd-busy"
 """A task with one execution to very many, and one with very many executions to one each."""
@@ -88,6 +91,23 @@ class Size(NamedTuple):
 
 FULL = Size(tasks=10_000, executions=6, each=10, big=200_000, busy=200_120)
 SMALL = Size(tasks=1_000, executions=6, each=10, big=20_000, busy=20_120)
+
+
+@contextmanager
+def ledger() -> Iterator[Engine]:
+    """An empty ledger on a PostgreSQL server of its own, with that server's own settings."""
+    from sandbox.postgres import PostgresServer
+
+    with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
+        Path(folder).chmod(0o755)
+        with PostgresServer(Path(folder) / "data") as server:
+            server.create_database("push")
+            engine = create_engine(server.url("push"))
+            schema.migrate(engine)
+            try:
+                yield engine
+            finally:
+                engine.dispose()
 
 
 def fill(engine: Engine, size: Size) -> None:

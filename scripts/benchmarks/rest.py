@@ -7,12 +7,10 @@ import collections
 import http.client
 import json
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -114,21 +112,10 @@ def _platform(others: int, count: int, clients: int, latencies: int) -> None:
 
 
 def _lists() -> None:
-    from sqlalchemy import create_engine
-
-    from push_provider.ledger import schema
-    from sandbox.postgres import PostgresServer
-
-    with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "data") as server:
-            server.create_database("push")
-            engine = create_engine(server.url("push"))
-            schema.migrate(engine)
-            say("Filling the ledger …")
-            crowd.fill(engine, crowd.FULL)
-            lists.tell(engine, crowd.FULL)
-            engine.dispose()
+    with crowd.ledger() as engine:
+        say("Filling the ledger …")
+        crowd.fill(engine, crowd.FULL)
+        lists.tell(engine, crowd.FULL)
 
 
 def main() -> None:

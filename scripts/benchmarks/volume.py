@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import crowd, lists
@@ -179,32 +177,23 @@ def main() -> None:
     parser.add_argument("--recipients", type=int, default=1_000_000, help="of the task that is planned")
     parser.add_argument("--sending", type=int, default=1_000_000, help="of the one that is sent while a partition goes")
     arguments = parser.parse_args()
-    from sqlalchemy import create_engine
-
-    from push_provider.ledger import known_addresses, schema
-    from sandbox.postgres import PostgresServer
+    from push_provider.ledger import known_addresses
 
     size = crowd.Size(tasks=arguments.tasks, executions=5, each=arguments.each, big=200_000, busy=200_000)
-    with tempfile.TemporaryDirectory(prefix="push-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with PostgresServer(Path(folder) / "data") as server:
-            server.create_database("push")
-            engine = create_engine(server.url("push"))
-            schema.migrate(engine)
-            say(f"Filling the ledger with {size.deliveries:,} deliveries …")
-            with _timed("filled"):
-                crowd.fill(engine, size)
-            with _timed("upkeep notes their addresses"):
-                while known_addresses.note(engine, 20_000):
-                    continue
-            lists.tell(engine, size)
-            _search(engine)
-            with _timed(f"a task with {arguments.recipients:,} recipients is defined"):
-                _apply(engine, MANY, arguments.recipients)
-            with _timed("an execution of it is planned"):
-                _plan(engine, MANY)
-            _drop(engine, arguments.sending)
-            engine.dispose()
+    with crowd.ledger() as engine:
+        say(f"Filling the ledger with {size.deliveries:,} deliveries …")
+        with _timed("filled"):
+            crowd.fill(engine, size)
+        with _timed("upkeep notes their addresses"):
+            while known_addresses.note(engine, 20_000):
+                continue
+        lists.tell(engine, size)
+        _search(engine)
+        with _timed(f"a task with {arguments.recipients:,} recipients is defined"):
+            _apply(engine, MANY, arguments.recipients)
+        with _timed("an execution of it is planned"):
+            _plan(engine, MANY)
+        _drop(engine, arguments.sending)
 
 
 if __name__ == "__main__":
