@@ -10,6 +10,20 @@ _NAMES = 1000
 """Callers after which those of whom nothing is left are forgotten."""
 
 
+def fading(kept: float, least: float) -> Callable[[float, float], float]:
+    """What is left of something had, as :class:`Spending` asks: each second so much of it, and nothing of very little.
+
+    :param kept: of all, a second later; 0 to 1.
+    :param least: as much or less is nothing.
+    """
+
+    def left(had: float, seconds: float) -> float:
+        rest = had * kept**seconds
+        return rest if rest > least else 0.0
+
+    return left
+
+
 class Spending:
     """Seconds by caller. Any thread may use it.
 

@@ -29,7 +29,7 @@ from push_provider.exceptions import (
 )
 from push_provider.rendering.processes import STEP, Gone, Said, Worker, WorkerFault
 from push_provider.rendering.worker import SLOW, Job
-from push_provider.spending import Spending
+from push_provider.spending import Spending, fading
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
@@ -155,11 +155,7 @@ def _unforgiven(spent: float, seconds: float) -> float:
     return max(0.0, spent - seconds * MINUTE / 60)
 
 
-def _remembered(had: float, seconds: float) -> float:
-    left = had * _KEPT**seconds
-    return left if left > _SHORT / 2 else 0.0
-
-
+_remembered = fading(_KEPT, _SHORT / 2)
 _spending = Spending(_unforgiven)
 _had = Spending(_remembered)
 """Who has had the workers at all: a budget forgives sooner than strangers who come again and again may be forgotten."""
@@ -291,9 +287,8 @@ class _Lane:
             raise
 
     def _next(self) -> Asker:
-        return min(
-            self._waiting, key=lambda asker: (self._busy[asker.name], _had.of(asker.name))
-        )  # of several the first
+        # Of several the first.
+        return min(self._waiting, key=lambda asker: (self._busy[asker.name], _had.of(asker.name)))
 
     def _open_to(self, asker: Asker) -> int:
         """How many workers may be busy, theirs included."""
