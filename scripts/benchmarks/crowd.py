@@ -19,14 +19,15 @@ BIG, BUSY = "crowd-big", "crowd-busy"
 """A task with one execution to very many, and one with very many executions to one each."""
 
 _TASKS = text("""
-    INSERT INTO push_task (code, name, channel, config, app, owner, spec, execution_type, executions, status,
-                           schedule_since, last_execution_at, shard, revision, created_at)
+    INSERT INTO push_task (code, name, channel, config, app, owner, spec, list_id, recipients, addresses,
+                           execution_type, executions, status, schedule_since, last_execution_at, shard, revision,
+                           created_at)
     SELECT code, 'Crowd no. ' || n, 'email', CASE n % 3 WHEN 0 THEN NULL ELSE 'account-' || n % 50 END,
            'app-' || n % 20, 'owner-' || n % 200,
            CAST(:spec AS jsonb) || jsonb_build_object(
-               'code', code, 'recipients', jsonb_build_array(jsonb_build_object('to', 'r' || n || '@example.com')),
-               'schedule', CASE n % 2 WHEN 0 THEN jsonb_build_object('kind', 'manual')
+               'code', code, 'schedule', CASE n % 2 WHEN 0 THEN jsonb_build_object('kind', 'manual')
                                       ELSE jsonb_build_object('kind', 'hourly', 'minute', n % 60) END),
+           nextval('push_recipient_list'), 1, 'r' || n || '@example.com',
            CASE n % 4 WHEN 0 THEN 'once' ELSE 'loop' END, 5,
            CASE n % 10 WHEN 0 THEN 'cancelled' WHEN 1 THEN 'failed' WHEN 2 THEN 'running' ELSE 'active' END,
            now() - interval '40 days', now() - n % 1000 * interval '1 hour', n % 256, n,
@@ -34,10 +35,15 @@ _TASKS = text("""
     FROM (SELECT n, CASE n WHEN 1 THEN CAST(:big AS text) WHEN 2 THEN :busy ELSE 'crowd-' || n END AS code
           FROM generate_series(1, :tasks) AS n) AS t
 """)
+_RECIPIENTS = text("""
+    INSERT INTO push_recipient (list_id, position, address) SELECT list_id, 1, addresses FROM push_task
+""")
+_SNAPSHOT = text("INSERT INTO push_snapshot (digest, task, templates) VALUES ('', '{}', '{}')")
 _EXECUTIONS = text("""
-    INSERT INTO push_execution (task_code, number, run_id, source, snapshot, state, total, sent, failed, unknown,
+    INSERT INTO push_execution (task_code, number, run_id, source, snapshot_id, state, total, sent, failed, unknown,
                                 created_at, started_at, finished_at)
-    SELECT code, number, 'run-' || number, CASE number % 5000 WHEN 7 THEN 'manual' ELSE 'rest' END, '{}',
+    SELECT code, number, 'run-' || number, CASE number % 5000 WHEN 7 THEN 'manual' ELSE 'rest' END,
+           (SELECT max(id) FROM push_snapshot),
            CASE WHEN begun > now() - interval '1 hour' THEN 'running'
            WHEN bad THEN 'partial' ELSE 'succeeded' END, total, total - CASE WHEN bad THEN 1 ELSE 0 END,
            CASE WHEN bad THEN 1 ELSE 0 END, 0, begun, begun,
@@ -127,11 +133,11 @@ def fill(engine: Engine, size: Size) -> None:
         "people": size.deliveries // 10,
     }
     with engine.begin() as connection:
-        for statement in (_TASKS, _EXECUTIONS, _DELIVERIES, _SPANS):
+        for statement in (_TASKS, _RECIPIENTS, _SNAPSHOT, _EXECUTIONS, _DELIVERIES, _SPANS):
             known = {name: value for name, value in values.items() if f":{name}" in statement.text}
             connection.execute(statement, known)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE push_task, push_execution, push_delivery"))
+        connection.execute(text("VACUUM ANALYZE push_task, push_recipient, push_execution, push_delivery"))
 
 
 @contextmanager

@@ -177,7 +177,7 @@ def test_two_redrives_at_once_are_one(server: ApiServer) -> None:
 def test_redrive_decides_about_what_is_in_doubt(server: ApiServer, unknown: bool | None, policy: str | None) -> None:
     begun = ended(server, ["failed", "unknown"])
     assert server.push("POST", f"/executions/{begun['execution']}/redrive", {"unknown": unknown}).status == 202
-    query = "SELECT snapshot -> 'task' ->> 'on_unknown' FROM push_execution WHERE id = :id"
+    query = "SELECT on_unknown FROM push_execution WHERE id = :id"
     assert server.rows(query, id=begun["execution"]) == [(policy,)]
 
 

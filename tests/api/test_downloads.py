@@ -185,7 +185,9 @@ def reading(server: ApiServer) -> int:
 def test_exports_that_nobody_reads_block_nobody_else_and_end_with_their_reader(server: ApiServer) -> None:
     code = server.create(known=True)
     server.rows(
-        "INSERT INTO push_execution (task_code, number, source, snapshot) VALUES (:code, 1, 'rest', '{}')",
+        """WITH planned AS (
+            INSERT INTO push_snapshot (digest, task, templates) VALUES ('', '{}', '{}') RETURNING id)
+        INSERT INTO push_execution (task_code, number, source, snapshot_id) SELECT :code, 1, 'rest', id FROM planned""",
         code=code,
     )
     server.rows(

@@ -107,6 +107,11 @@ class Desk:
         return tasks.get(self.engine, self.code)
 
     @property
+    def task(self) -> PushTask:
+        """With its recipients."""
+        return tasks.get_whole(self.engine, self.code).task()
+
+    @property
     def status(self) -> str:
         return self.row.status.value
 

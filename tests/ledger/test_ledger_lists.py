@@ -156,8 +156,8 @@ def test_rare_executions(crowded: Engine, name: str) -> None:
 
 
 _MORE_EXECUTIONS = text("""
-    INSERT INTO push_execution (task_code, number, source, snapshot, total)
-    SELECT 'crowd-3', n, 'kafka', '{}', 50000 FROM generate_series(10, 14) AS n
+    INSERT INTO push_execution (task_code, number, source, snapshot_id, total)
+    SELECT 'crowd-3', n, 'kafka', (SELECT max(id) FROM push_snapshot), 50000 FROM generate_series(10, 14) AS n
 """)
 _MORE_DELIVERIES = text("""
     INSERT INTO push_delivery (execution_id, recipient)
@@ -327,9 +327,9 @@ def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Eng
 
 
 _MANY_ADDRESSES = text("""
-    INSERT INTO push_task (code, name, channel, spec, execution_type, schedule_since, shard, revision)
-    SELECT 'crowd-addresses', 'Addresses', 'email', jsonb_build_object('schedule', CAST('{"kind": "manual"}' AS jsonb),
-           'recipients', jsonb_agg(jsonb_build_object('to', 'x' || n || '@many.example'))), 'loop', now(), 0, 0
+    INSERT INTO push_task (code, name, channel, spec, addresses, execution_type, schedule_since, shard, revision)
+    SELECT 'crowd-addresses', 'Addresses', 'email', jsonb_build_object('schedule', CAST('{"kind": "manual"}' AS jsonb)),
+           string_agg('x' || n || '@many.example', chr(10)), 'loop', now(), 0, 0
     FROM generate_series(1, 10000) AS n
 """)
 

@@ -34,6 +34,7 @@ from push_provider.ledger import (
     spans,
     suppressions,
     tasks,
+    writing,
 )
 from push_provider.ledger.engine import AS_WRITTEN
 from push_provider.ledger.tables import PARTITION_IDS, DeliveryState
@@ -107,13 +108,12 @@ def two_of_them(desk: Desk) -> Iterator[Plan]:
     code = desk.code
     with desk.engine.begin() as connection:
         since = spans.begin(connection)
-        row = tasks.locked(connection, code, recipients=False)
-        number, _ = planning.reserve(
-            connection, row, freeze=lambda _: {"message": "Good day"}, variables={}, source="manual", key="two"
-        )
-        count = deliveries.write(connection, [(number, f"a{n}@example.com", {}) for n in range(3)])
+        row = tasks.locked(connection, code)
+        read = planning.Frozen({"message": "Good day"}, None)
+        number, _ = planning.reserve(connection, row, read, variables={}, total=0, source="manual", key="two")
+        count = writing.write(connection, [(number, f"a{n}@example.com", {}) for n in range(3)])
         close(desk.engine)
-        count += deliveries.write(connection, [(number, f"b{n}@example.com", {}) for n in range(3)])
+        count += writing.write(connection, [(number, f"b{n}@example.com", {}) for n in range(3)])
         spans.note(connection, since, {number: count})
     yield desk.plan(key="two")
 
@@ -244,7 +244,7 @@ def test_what_kafka_adds_to_an_execution_in_the_next_is_its_too(desk: Desk) -> N
     close(desk.engine)
     with desk.engine.begin() as connection:
         since = spans.begin(connection)
-        spans.note(connection, since, {plan.id: deliveries.write(connection, [(plan.id, "late@example.com", {})])})
+        spans.note(connection, since, {plan.id: writing.write(connection, [(plan.id, "late@example.com", {})])})
     assert desk.run(plan, *SENT, Result.SENT).total == 4
 
 
@@ -252,12 +252,14 @@ def test_executions_of_one_batch_have_each_their_own_span(desk: Desk) -> None:
     """Else whoever asks for the deliveries of one would read those of all."""
     with desk.engine.begin() as connection:
         since = spans.begin(connection)
-        row = tasks.locked(connection, desk.code, recipients=False)
+        row = tasks.locked(connection, desk.code)
         numbers = [
-            planning.reserve(connection, row, freeze=lambda _: {}, variables={}, source="kafka", key=key)[0]
+            planning.reserve(
+                connection, row, planning.Frozen({}, None), variables={}, total=0, source="kafka", key=key
+            )[0]
             for key in ("one", "two", "three")
         ]
-        deliveries.write(connection, [(number, f"{number}@example.com", {}) for number in numbers for _ in range(10)])
+        writing.write(connection, [(number, f"{number}@example.com", {}) for number in numbers for _ in range(10)])
         spans.note(connection, since, dict.fromkeys(numbers, 10))
         ends = "SELECT first_delivery, last_delivery FROM push_execution WHERE id = ANY(:ids) ORDER BY id"
         own = (
@@ -339,10 +341,13 @@ def test_what_waits_in_vain_is_deleted(desk: Desk) -> None:
 def test_what_is_being_planned_is_waited_for(desk: Desk) -> None:
     """It lies in a partition that is closed meanwhile, and nobody sees it yet."""
     with desk.engine.begin() as connection:
-        plan = planning.plan_within(connection, desk.code, source="manual", freeze=lambda _: {"message": "Good day"})
+        planning.begin_within(
+            connection, desk.code, source="manual", key="slow", freeze=lambda _: {"message": "Good day"}
+        )
         close(desk.engine)
         assert drop(desk.engine) == []
     assert drop(desk.engine) == []
+    plan = desk.plan(key="slow")
     assert desk.run(plan, *SENT).sent == 3
 
 
@@ -441,10 +446,13 @@ def test_sending_goes_on_while_partitions_are_made_closed_and_dropped(desk: Desk
 
 PLACES = 6
 _PADDING = text("""
-    WITH made AS (
-        INSERT INTO push_execution (task_code, number, source, snapshot, state, total, sent, failed, created_at,
+    WITH planned AS (
+        INSERT INTO push_snapshot (digest, task, templates) VALUES (convert_to(CAST(:code AS text), 'UTF8'), '{}', '{}')
+        RETURNING id),
+    made AS (
+        INSERT INTO push_execution (task_code, number, source, snapshot_id, state, total, sent, failed, created_at,
                                     started_at, finished_at)
-        SELECT :code, :from + n, 'rest', '{}', 'partial', 20, 19, 1, now(), now(), now()
+        SELECT :code, :from + n, 'rest', (SELECT id FROM planned), 'partial', 20, 19, 1, now(), now(), now()
         FROM generate_series(1, 200) AS n RETURNING id)
     INSERT INTO push_delivery (execution_id, recipient, state)
     SELECT id, 'r' || n || '-' || id % 100 || '@example.com', CASE n WHEN 1 THEN 'failed' ELSE 'sent' END

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -19,10 +19,12 @@ from alembic.runtime.migration import MigrationContext
 from ledger_desk import Desk, push
 from sqlalchemy import Engine, create_engine, inspect, text
 
+from push_provider import written
 from push_provider.channels.base import Result
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger import (
     answers,
+    definitions,
     deliveries,
     dropping,
     executions,
@@ -201,6 +203,98 @@ def test_deliveries_become_a_partition_as_they_are_and_what_is_sent_goes_on(empt
     assert desk.deliveries(desk.plan())[0].id == drawn_last + 5
 
 
+_OLD_TASK = """
+    INSERT INTO push_task (code, name, channel, spec, execution_type, executions, status, schedule_since, shard,
+                           revision)
+    VALUES (:code, 'Old', 'email', CAST(:spec AS jsonb), 'loop', 3, 'active', now(), 1, 1)
+"""
+_OLD_EXECUTION = """
+    INSERT INTO push_execution (task_code, number, source, state, total, run_id, snapshot)
+    VALUES (:code, :number, 'rest', 'planned', 1, 'run-' || :number, CAST(:snapshot AS jsonb))
+"""
+_PEOPLE: dict[str, list[Any]] = {
+    "nobody": [],
+    "one": ["a@example.com"],
+    "twice": [{"to": "a@example.com", "variables": {"order": n, "price": "12.50"}} for n in (1, 2)],
+    "many": [f"p{n}@example.com" for n in range(3000, 0, -1)],
+}
+
+
+def test_recipients_become_rows_and_snapshots_one_of_each_and_back(empty: Engine) -> None:
+    config = schema._config()
+    manual = {"execution": {"type": "loop"}, "schedule": {"kind": "manual"}}
+    pushes = {code: push(code, recipients=people, **manual) for code, people in _PEOPLE.items()}
+    runs = {1: "2026-07-01T05:25:00+00:00", 2: None, 3: "2026-07-01T13:25:00.5+08:00"}
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0016")
+        for code, one in pushes.items():
+            connection.execute(text(_OLD_TASK), {"code": code, "spec": written.dumps(one.spec())})
+            for number, run_after in runs.items():
+                snapshot = {
+                    "task": {**one.spec(), "recipients": [], "on_unknown": "hold" if number == 3 else None},
+                    "templates": {"message": "Good day", "attachment": "QUJD" * 1000},
+                    "variables": {"n": number} if number > 1 else {},
+                    "error": "no file" if number == 2 else None,
+                    "run_after": run_after,
+                }
+                values = {"code": code, "number": number, "snapshot": written.dumps(snapshot)}
+                connection.execute(text(_OLD_EXECUTION), values)
+        tables = "SELECT to_jsonb(t) - 'updated_at' FROM {} AS t ORDER BY {}"
+        orders = {"push_task": "code", "push_execution": "id"}
+        before = {name: connection.scalars(text(tables.format(name, by))).all() for name, by in orders.items()}
+    for _ in range(2):
+        schema.migrate(empty)
+        for code, one in pushes.items():
+            assert tasks.get_whole(empty, code).task() == one
+            assert [item.recipients for item in task_lists.find(empty, name="Old", codes={code})] == [
+                len(_PEOPLE[code])
+            ]
+            applied = definitions.apply(empty, one, now=datetime.now(UTC), default_timezone="UTC", dry_run=True)
+            assert applied.action == "unchanged"
+        assert {item.code for item in task_lists.find(empty, recipient="a@example.com")} == {"one", "twice"}
+        assert {item.code for item in task_lists.find(empty, search="P2999@")} == {"many"}
+        plan = planning.of_run(empty, "one", "run-3", run_after=datetime(2026, 7, 1, 5, 25, 0, 500_000, UTC))
+        assert plan is not None
+        assert (plan.variables, plan.error, plan.task.on_unknown) == ({"n": 3}, None, "hold")
+        assert plan.templates == {"message": "Good day", "attachment": "QUJD" * 1000}
+        assert (
+            plan.task.model_copy(update={"on_unknown": None, "recipients": pushes["one"].recipients}) == pushes["one"]
+        )
+        unreadable = planning.of_run(empty, "one", "run-2")
+        assert unreadable is not None
+        assert unreadable.error == "no file"
+        with empty.begin() as connection:
+            # One of each task, and one of what a redrive had decided.
+            assert connection.execute(text("SELECT count(*) FROM push_snapshot")).scalar_one() == 8
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0016")
+            after = {name: connection.scalars(text(tables.format(name, by))).all() for name, by in orders.items()}
+            for execution in (*before["push_execution"], *after["push_execution"]):
+                moment = execution["snapshot"].pop("run_after")
+                execution["snapshot"]["run_after"] = moment and datetime.fromisoformat(moment)
+            assert after == before
+            before = {name: connection.scalars(text(tables.format(name, by))).all() for name, by in orders.items()}
+
+
+def test_what_was_left_to_a_run_is_written_by_a_downgrade(empty: Engine) -> None:
+    schema.migrate(empty)
+    manual = {"execution": {"type": "loop"}, "schedule": {"kind": "manual"}}
+    many = push("many", recipients=_PEOPLE["many"], **manual)
+    definitions.apply(empty, many, now=datetime.now(UTC), default_timezone="UTC")
+    with empty.begin() as connection:
+        begun = planning.begin_within(connection, "many", source="rest", freeze=lambda _: {"message": "Good day"})
+    config = schema._config()
+    with empty.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0016")
+        assert connection.execute(text("SELECT count(*) FROM push_delivery")).scalar_one() == 3000
+    schema.migrate(empty)
+    plan = planning.bind(empty, "many", begun.id, "run")
+    assert plan.total == deliveries.count(empty, cap=10_000, execution=plan.id) == 3000
+    assert deliveries.find(empty, limit=1, execution=plan.id)[0].recipient == "p1@example.com"
+
+
 def test_what_was_to_be_deleted_is_so_before_a_downgrade_and_the_rest_stays(empty: Engine) -> None:
     config = schema._config()
     with empty.begin() as connection:
@@ -259,9 +353,9 @@ def test_postgresql_sees_no_difference_either(empty: Engine, postgres: PostgresS
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid::regclass::text LIKE 'push\\_%'"
         " AND conrelid::regclass::text !~ '^push_delivery_[0-9]+$' AND conname NOT LIKE 'push_alembic%' UNION ALL"
         " SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN"
-        " ('push_task', 'push_shard', 'push_execution', 'push_delivery', 'push_answer', 'push_allowance',"
-        "  'push_message', 'push_rejected', 'push_lease', 'push_dropped', 'push_address',"
-        "  'push_suppression', 'push_upkeep') UNION ALL"
+        " ('push_task', 'push_recipient', 'push_list_left', 'push_shard', 'push_snapshot', 'push_execution',"
+        "  'push_delivery', 'push_answer', 'push_allowance', 'push_message', 'push_rejected', 'push_lease',"
+        "  'push_dropped', 'push_address', 'push_suppression', 'push_upkeep') UNION ALL"
         " SELECT relname, array_to_string(reloptions, ',') FROM pg_class"
         " WHERE relkind IN ('r', 'p', 'S') AND relname LIKE 'push%'"
         " AND relname !~ '^push_delivery_[0-9]+$' AND relname NOT LIKE 'push_alembic%' ORDER BY 1, 2"

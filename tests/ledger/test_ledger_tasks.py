@@ -35,7 +35,7 @@ def revision_of(desk: Desk) -> int:
 def test_a_task_is_created_then_unchanged_then_updated(desk: Desk) -> None:
     created = desk.apply()
     assert (created.action, created.row.status, created.row.executions) == ("created", "pending", 0)
-    assert created.row.task() == push(desk.code)
+    assert desk.task == push(desk.code)
     assert created.row.schedule_since == NOW
     first = revision_of(desk)
 
@@ -57,7 +57,7 @@ def test_what_an_earlier_version_wrote_is_the_same_task(desk: Desk) -> None:
         spec = {**desk.row.spec, **earlier}
         del spec["on_unknown"]  # a field that a later version has added
         connection.execute(update(push_task).where(mine).values(spec=spec))
-    assert desk.row.task() == push(desk.code)
+    assert desk.task == push(desk.code)
     assert desk.apply(now=LATER).action == "unchanged"
     assert desk.apply(now=LATER, name="Other").action == "updated"
     assert desk.row.spec.keys() == push(desk.code).spec().keys()
@@ -67,7 +67,7 @@ def test_numbers_are_kept_as_they_were_written(desk: Desk) -> None:
     said = {"price": written.number("12.50"), "rate": written.number("1e-05"), "n": 9007199254740993}
     desk.apply(variables=said, recipients=[{"to": "a@example.com", "variables": said}], execution=LOOP)
     shown = {"price": "12.50", "rate": "0.00001", "n": "9007199254740993"}
-    task = desk.row.task()
+    task = desk.task
     assert {name: str(value) for name, value in task.variables.items()} == shown
     own = desk.plan()
     told = desk.plan(trigger=parse_trigger({"recipients": task.recipients, "variables": said}, channel="email"))
@@ -223,7 +223,7 @@ def test_a_shards_tasks_come_without_what_no_dag_needs(ledger: Engine) -> None:
     applied = definitions.apply(ledger, push("a", **fields), now=NOW, default_timezone="UTC")
     revision, (row,) = shards.shard_tasks(ledger, shard_of("a"))
     assert revision == shards.revisions(ledger)[shard_of("a")][0]
-    assert set(applied.row.spec) - set(row.spec) == {"recipients", "content", "attachments", "variables"}
+    assert set(applied.row.spec) - set(row.spec) == {"content", "attachments", "variables"}
     assert (row.code, row.name, row.open, row.schedule_since, row.recipients) == ("a", "Ledger", True, NOW, 3)
     assert parse_stored(row.spec).schedule == push("a", **fields).schedule
 

@@ -57,7 +57,7 @@ def change_task(request: Request, caller: CallerDep, asker: AskerDep, code: Code
     engine = get_engine()
     for _ in range(_CHANGES):
         # Templates are looked at before the task is locked, so it may be another one by then.
-        change = _Change(caller, code, patch, tasks.get(engine, code).spec)
+        change = _Change(caller, code, patch, tasks.get_whole(engine, code).spec)
         if faults := workers.faults(change.task, asker):
             raise InvalidTask(faults)
         try:

@@ -120,14 +120,18 @@ def task_created(request: Request, row: TaskRow, task: PushTask) -> TaskAnswer:
     return TaskAnswer(**_standing(request, row, task.schedule, False), recipients=len(task.recipients))
 
 
-def task_detail(request: Request, row: TaskRow, task: PushTask | None, paused: bool) -> TaskDetail:
-    """A task by itself.
+def task_standing(request: Request, row: TaskRow, task: PushTask | None, paused: bool) -> TaskAnswer:
+    """Where a task stands.
 
-    :param task: None if this version cannot read what another one stored.
+    :param task: without recipients; None if this version cannot read what another one stored.
     """
-    spec = row.spec
-    values = _standing(request, row, task.schedule if task else None, paused)
-    return TaskDetail(**values, recipients=len(spec["recipients"]), task=dict(spec))
+    return TaskAnswer(**_standing(request, row, task.schedule if task else None, paused), recipients=row.recipients)
+
+
+def task_detail(request: Request, row: TaskRow, task: PushTask | None, paused: bool) -> TaskDetail:
+    """A task by itself, with its recipients; parameters as :func:`task_standing` has them."""
+    standing = _standing(request, row, task.schedule if task else None, paused)
+    return TaskDetail(**standing, recipients=row.recipients, task=dict(row.spec))
 
 
 def _standing(request: Request, row: TaskItem | TaskRow, when: Any, paused: bool) -> dict[str, Any]:

@@ -98,6 +98,5 @@ def _task(caller: Any, document: dict[str, Any]) -> PushTask:
     if not isinstance(code, str) or not openapi.matches(CODE_PATTERN, code):
         raise invalid(FieldError("code", "must be the code of a push task"))
     caller.require_read(code)
-    row = tasks.get(get_engine(), code)
-    # Of its recipients, who are many, one at most gets the message.
-    return row._replace(spec={**row.spec, "recipients": row.spec["recipients"][:1]}).task()
+    # Of its recipients, who may be many, one at most gets the message.
+    return tasks.get_whole(get_engine(), code, most=1).task()

@@ -189,6 +189,6 @@ def _require(caller: Caller, order: Order) -> None:
 
 def _spec(code: str) -> dict[str, Any] | None:
     try:
-        return dict(tasks.get(get_engine(), code, recipients=False).spec)
+        return dict(tasks.get(get_engine(), code).spec)
     except UnknownTask:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from push_provider.api import audit, openapi
@@ -15,14 +15,15 @@ from push_provider.api.models import (
     WAITING,
     Answer,
     Status,
+    TaskAnswer,
     TaskDetail,
     TaskPage,
     task_answer,
-    task_detail,
+    task_standing,
 )
 from push_provider.api.paging import RangeDep, page
 from push_provider.api.parameters import Code, Flag, Moment, Text
-from push_provider.api.task_answers import detail_of, exactly, stored
+from push_provider.api.task_answers import detail_of, stored
 from push_provider.api.waiting import when_known
 from push_provider.ledger import retiring, task_lists, tasks
 from push_provider.ledger.engine import get_engine
@@ -111,7 +112,7 @@ def list_tasks(
 def get_task(request: Request, caller: CallerDep, code: Code) -> Any:
     """One push task, where it stands, and the task itself."""
     caller.require_read(code)
-    return detail_of(request, tasks.get(get_engine(), code))
+    return detail_of(request, tasks.get_whole(get_engine(), code))
 
 
 @router.delete("/tasks/{code}", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
@@ -132,11 +133,9 @@ def delete_task(
         runs.forget(session, code)
 
 
-@router.post(
-    "/tasks/{code}/pause", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
-)
+@router.post("/tasks/{code}/pause", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 @needs(Right.EDIT)
-async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
+async def pause_task(request: Request, caller: CallerDep, code: Code) -> TaskAnswer:
     """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on.
 
     One that is retired becomes a DAG again.
@@ -144,11 +143,9 @@ async def pause_task(request: Request, caller: CallerDep, code: Code) -> Any:
     return await _pause(request, caller, code, paused=True)
 
 
-@router.post(
-    "/tasks/{code}/resume", response_model=TaskDetail, responses=openapi.errors(401, 403, 404, 409, 422, 429, 503)
-)
+@router.post("/tasks/{code}/resume", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 @needs(Right.EDIT, Right.RUN)
-async def resume_task(request: Request, caller: CallerDep, code: Code) -> Any:
+async def resume_task(request: Request, caller: CallerDep, code: Code) -> TaskAnswer:
     """Let a paused push task go on. Of the times that passed meanwhile, `missed` says what is sent.
 
     One that is retired becomes a DAG again.
@@ -169,15 +166,15 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
 
 
-async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> Response:
+async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -> TaskAnswer:
     await run_in_threadpool(_ask_to_pause, caller, code, paused=paused)
     await run_in_threadpool(retiring.revive, get_engine(), code)
 
-    def pause() -> Response:
+    def pause() -> TaskAnswer:
         row = tasks.get(get_engine(), code)
         with sessions() as session:
             runs.pause(session, code, paused=paused)
-        return exactly(task_detail(request, row, stored(row), paused))
+        return task_standing(request, row, stored(row), paused)
 
     return await when_known(code, pause)
 

@@ -112,7 +112,7 @@ class _Beginning:
         return self.started
 
     def _planned(self) -> Started:
-        row = tasks.get(self._starter.engine, self._code, recipients=False)
+        row = tasks.get(self._starter.engine, self._code)
         if self._trigger is None:
             self._trigger = _read(self._document, row.channel)
         try:

@@ -131,7 +131,7 @@ def show(args: Namespace) -> None:
     from push_provider.ledger import tasks
     from push_provider.ledger.engine import get_engine
 
-    row = tasks.get(get_engine(), args.code)
+    row = tasks.get_whole(get_engine(), args.code)
     facts = {
         "dag_id": dag_id(row.code),
         "status": row.status.value,
@@ -170,7 +170,7 @@ def trigger(args: Namespace) -> None:
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
-    row = tasks.get(engine, args.code, recipients=False)
+    row = tasks.get(engine, args.code)
     asked = _asked(args, row.channel)
     try:
         started = Starter(engine, _server_runs(), "cli").begin(args.code, asked, key=args.key)

@@ -52,6 +52,6 @@ def begin(
         given["recipients"] = [recipients] if isinstance(recipients, str) else list(recipients)
     if variables is not None:
         given["variables"] = dict(variables)
-    channel = tasks.get(engine, code, recipients=False).channel
+    channel = tasks.get(engine, code).channel
     trigger = parse_trigger(given, channel=channel, where=f"push task {code!r}")
     return Starter(engine, TaskRuns() if in_task else None, SOURCE, triggered_by).begin(code, trigger, key=key)

@@ -138,7 +138,7 @@ class Starter(NamedTuple):
             answer = answers.reserve(connection, ask) if ask else None
             if answer:
                 return _started(answer)
-            plan = planning.plan_within(
+            begun = planning.begin_within(
                 connection,
                 code,
                 source=self.source,
@@ -147,7 +147,7 @@ class Starter(NamedTuple):
                 key=key,
                 triggered_by=self.user,
             )
-            started = Started(plan.id, plan.number, plan.total, run_id_of(self.source, plan.id), plan.new)
+            started = Started(begun.id, begun.number, begun.total, run_id_of(self.source, begun.id), begun.new)
             if ask:
                 answers.keep(connection, ask, _answer(code, started))
             return started

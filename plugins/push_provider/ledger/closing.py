@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from push_provider.ledger import executions, spans, tasks
+from push_provider.ledger import executions, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
 
@@ -87,6 +87,7 @@ def _finish(
     ).one()
     if closed.finished_at is not None:
         final, error = True, closed.error
+    writing.write_left(connection, [execution])  # its run did not come to it
     error = storable(error) if error else None
     cancelled = standing.status == TaskStatus.CANCELLED
     if cancelled:

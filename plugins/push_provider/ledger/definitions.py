@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule, written
 from push_provider.channels.reading import parse_stored
+from push_provider.contract.recipients import Recipient
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, TaskExists
-from push_provider.ledger import tasks
+from push_provider.ledger import recipients, tasks
 from push_provider.ledger.engine import explained, transaction
 from push_provider.ledger.shards import changed
 from push_provider.ledger.standing import Standing, closed
@@ -70,11 +71,12 @@ def put(
     :param open_limit: as for :func:`change`.
     """
     before = None
-    if _insert(connection, task, now=now, default_timezone=default_timezone):
+    digest = recipients.digest_of(task.recipients)
+    if _insert(connection, task, digest, now=now, default_timezone=default_timezone):
         action = Action.CREATED
     else:
         before = tasks.locked(connection, task.code)
-        action = _update(connection, before, task, now=now, default_timezone=default_timezone)
+        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone)
     row = tasks.locked(connection, task.code)
     _check_open(connection, before, row, open_limit)
     return Applied(action, row)
@@ -92,12 +94,13 @@ def create(
     """
     if open_limit:
         _make_room(connection, task.app, open_limit)
-    if not _insert(connection, task, now=now, default_timezone=default_timezone):
+    digest = recipients.digest_of(task.recipients)
+    if not _insert(connection, task, digest, now=now, default_timezone=default_timezone):
         raise TaskExists(
             f"There is a push task {task.code!r} already. Change it with PATCH, take another code, or leave the "
             "code out to get a new one."
         )
-    return tasks.locked(connection, task.code, recipients=False)
+    return tasks.locked(connection, task.code)
 
 
 def change(
@@ -116,15 +119,17 @@ def change(
 
     :param open_limit: as for :func:`create`, of a task that becomes open, or another application's.
     :raises LimitReached: the application has as many open tasks as it may.
-    :param edit: makes the new task of the present one's spec; what it raises is passed on.
+    :param edit: makes the new task of the present one's spec, which has its recipients; what it raises is passed on.
     :raises UnknownTask: there is none of this code.
     :raises InvalidTask: the schedule cannot fire.
     :raises TaskClosed: the task is cancelled.
     """
     with explained(), engine.connect() as connection, connection.begin() as begun:
         before = tasks.locked(connection, code)
-        action = _update(connection, before, edit(before.spec), now=now, default_timezone=default_timezone)
-        row = tasks.locked(connection, code, recipients=False)
+        task = edit(tasks.whole(connection, before).spec)
+        digest = recipients.digest_of(task.recipients)
+        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone)
+        row = tasks.locked(connection, code)
         _check_open(connection, before, row, open_limit)
         if action != Action.UNCHANGED:
             changed(connection, code)
@@ -170,33 +175,43 @@ def _values(task: PushTask) -> dict[str, Any]:
         "config": task.config,
         "app": task.app,
         "owner": task.owner,
-        "spec": task.spec(),
+        "spec": task.model_copy(update={"recipients": []}).spec(),
         "execution_type": task.execution.type,
         "max_executions": task.execution.limit,
     }
 
 
-def _insert(connection: Connection, task: PushTask, *, now: datetime, default_timezone: str) -> bool:
+def _insert(connection: Connection, task: PushTask, digest: bytes, *, now: datetime, default_timezone: str) -> bool:
+    listed = recipients.draw(connection, task.recipients, digest)
+    values = {**_values(task), **listed._asdict(), "schedule_since": now, "shard": shard_of(task.code), "revision": 0}
     # Two at once: the second waits here for the first, and then finds it.
     created = connection.execute(
-        upsert(push_task)
-        .values(code=task.code, schedule_since=now, shard=shard_of(task.code), revision=0, **_values(task))
-        .on_conflict_do_nothing()
-        .returning(push_task.c.code)
+        upsert(push_task).values(code=task.code, **values).on_conflict_do_nothing().returning(push_task.c.code)
     ).first()
     if created:
         schedule.check_new(task, now, default_timezone)
+        recipients.write(connection, listed.list_id, task.recipients)
     return created is not None
 
 
 def _update(
-    connection: Connection, before: tasks.TaskRow, task: PushTask, *, now: datetime, default_timezone: str
+    connection: Connection,
+    before: tasks.TaskRow,
+    task: PushTask,
+    digest: bytes,
+    *,
+    now: datetime,
+    default_timezone: str,
 ) -> Action:
-    """Update a locked task."""
+    """Update a locked task.
+
+    :param digest: of the new task's recipients.
+    """
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
     values = _values(task)
-    if _is_same(before.spec, values["spec"]):
+    same_recipients = _has(connection, before, task, digest)
+    if same_recipients and _is_same(before.spec, values["spec"]):
         return Action.UNCHANGED
     if before.spec.get("schedule") != values["spec"]["schedule"]:
         schedule.check_new(task, now, default_timezone)
@@ -207,8 +222,24 @@ def _update(
     values["retired_at"] = None  # whoever changes a task that was done with means it
     after = Standing(before.status, before.executions, values["max_executions"])
     values["status"] = tasks.settled(connection, task.code, after)
+    if not same_recipients:
+        recipients.leave(connection, before.list_id)
+        listed = recipients.draw(connection, task.recipients, digest)
+        recipients.write(connection, listed.list_id, task.recipients)
+        values |= listed._asdict()
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
     return Action.UPDATED
+
+
+def _has(connection: Connection, before: tasks.TaskRow, task: PushTask, digest: bytes) -> bool:
+    """Whether a task has these recipients already.
+
+    :param digest: theirs. An earlier version noted none.
+    """
+    if before.list_digest is not None or before.recipients != len(task.recipients):
+        return before.list_digest == digest
+    had = [Recipient.model_construct(**one) for one in recipients.read(connection, before.list_id)]
+    return recipients.digest_of(had) == digest
 
 
 def _is_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

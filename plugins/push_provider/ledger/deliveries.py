@@ -1,9 +1,9 @@
-"""Deliveries in the ledger, as they are written, and as lists show them."""
+"""Deliveries in the ledger, as lists show them."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -22,14 +22,11 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     true,
     tuple_,
     union_all,
 )
-from sqlalchemy.exc import OperationalError
 
-from push_provider import written
 from push_provider.ledger import executions, known_addresses, spans
 from push_provider.ledger.engine import array_of, transaction
 from push_provider.ledger.tables import DeliveryState, push_delivery, push_execution
@@ -37,44 +34,6 @@ from push_provider.ledger.tables import DeliveryState, push_delivery, push_execu
 _NOTABLE = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED})
 """States that the column ``notable`` repeats."""
 _BATCH = 1000
-_COPY = "COPY push_delivery (execution_id, recipient, variables) FROM STDIN"
-
-
-_COPY_OWN = text("""
-    INSERT INTO push_delivery (execution_id, recipient, variables)
-    SELECT :execution, r.value ->> 'to',
-        CAST(:variables AS jsonb) || coalesce(r.value -> 'variables', CAST('{}' AS jsonb))
-    FROM push_task, jsonb_array_elements(spec -> 'recipients') WITH ORDINALITY AS r
-    WHERE code = :code ORDER BY r.ordinality
-""")
-"""A task's own recipients become deliveries without leaving the database."""
-
-
-def copy_own(connection: Connection, execution: int, code: str, variables: Mapping[str, Any] | None = None) -> int:
-    """Write a delivery for each of the task's own recipients; returns how many.
-
-    :param variables: for all of them; a recipient's own win.
-    """
-    given = {"execution": execution, "code": code, "variables": written.dumps(variables or {})}
-    return connection.execute(_COPY_OWN, given).rowcount
-
-
-def write(connection: Connection, rows: Iterable[tuple[int, str, Mapping[str, Any]]]) -> int:
-    """Write deliveries: execution, recipient and variables of each; returns how many."""
-    import psycopg
-
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    count = 0
-    try:
-        with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for execution, recipient, variables in rows:
-                copy.write_row((execution, recipient, written.dumps(variables) if variables else "{}"))
-                count += 1
-    except psycopg.OperationalError as error:
-        # SQLAlchemy knows no COPY; to the caller a lost connection is the same here as in any statement.
-        raise OperationalError(_COPY, None, error) from error
-    return count
 
 
 class DeliveryRow(NamedTuple):

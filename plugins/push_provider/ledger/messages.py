@@ -18,11 +18,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
-from push_provider.ledger import definitions, deliveries, planning, shards, spans, tasks
+from push_provider.ledger import definitions, planning, shards, spans, tasks, writing
 from push_provider.ledger.definitions import Action
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.orders import SOURCE, Bounds, Define, Message, Order, Refused, Start, Taken
-from push_provider.ledger.tables import push_message, push_rejected, push_task
+from push_provider.ledger.tables import push_message, push_rejected
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class _Batch:
         if self._keys:
             self._connection.execute(_TAKE, {"keys": self._keys})
         if self._rows:
-            self.deliveries += deliveries.write(self._connection, self._rows)
+            self.deliveries += writing.write(self._connection, self._rows)
         if self._totals:
             spans.note(self._connection, self._since, self._totals)
 
@@ -236,7 +236,7 @@ class _Batch:
         if applied.action != Action.UNCHANGED:
             self.changed.add(order.code)
             task.open = None  # what it sends is what the task was
-        task.row = applied.row._replace(spec={k: v for k, v in applied.row.spec.items() if k != "recipients"})
+        task.row = applied.row
 
     def _start(self, order: Start, task: _Task) -> None:
         row = task.row
@@ -245,18 +245,18 @@ class _Batch:
         self._bounds.check_app(order.message, row.app)
         trigger = parse_trigger(order.said, channel=row.channel)
         own = trigger.recipients is None
-        count = self._own(order.code) if trigger.recipients is None else len(trigger.recipients)
+        count = row.recipients if trigger.recipients is None else len(trigger.recipients)
         if not count:
             raise InvalidTask([FieldError("recipients", _NOBODY_OWN if own else _NOBODY)])
         self._count(order.message, count, own=own)
         # What a message says is for its own recipients, not for those of others that join the same execution.
         weight = count * len(json.dumps(trigger.variables)) if trigger.variables else 0
         if weight > _MERGED_LIMIT:
-            self._deliver(order.code, self._begin(row, trigger.variables), trigger, {})
+            self._deliver(row, self._begin(row, trigger.variables), trigger, {})
             return
         if task.open is None:
             task.open = self._begin(row, {})
-        self._deliver(order.code, task.open, trigger, trigger.variables)
+        self._deliver(row, task.open, trigger, trigger.variables)
 
     def _count(self, message: Message, count: int, *, own: bool) -> None:
         place = (message.topic, message.partition, message.offset)
@@ -268,23 +268,23 @@ class _Batch:
             )
         self.of_message[place] += count
 
-    def _own(self, code: str) -> int:
-        """How many recipients of its own a task has."""
-        count = func.jsonb_array_length(push_task.c.spec["recipients"])
-        return int(self._connection.execute(select(count).where(push_task.c.code == code)).scalar_one())
-
     def _begin(self, row: TaskRow, variables: Mapping[str, Any]) -> int:
         execution, number = planning.reserve(
-            self._connection, row, source=SOURCE, freeze=self._freeze, variables=variables
+            self._connection,
+            row,
+            planning.frozen(self._freeze, row),
+            total=0,
+            source=SOURCE,
+            variables=variables,
         )
         self.begun += 1
         if number == row.max_executions:
             self.changed.add(row.code)  # its DAG loses its schedule
         return execution
 
-    def _deliver(self, code: str, execution: int, trigger: Trigger, variables: Mapping[str, Any]) -> None:
+    def _deliver(self, row: TaskRow, execution: int, trigger: Trigger, variables: Mapping[str, Any]) -> None:
         if trigger.recipients is None:
-            count = deliveries.copy_own(self._connection, execution, code, variables)
+            count = writing.copy_list(self._connection, execution, row.list_id, variables)
             self.deliveries += count
         else:
             count = len(trigger.recipients)
@@ -310,11 +310,10 @@ _TAKE = text("INSERT INTO push_message (key) SELECT unnest(CAST(:keys AS uuid[])
 
 _JOINABLE = text(f"""
     SELECT DISTINCT ON (e.task_code) e.task_code, e.id
-    FROM push_execution AS e JOIN push_task AS t ON t.code = e.task_code
+    FROM push_execution AS e JOIN push_task AS t ON t.code = e.task_code JOIN push_snapshot AS s ON s.id = e.snapshot_id
     WHERE e.task_code = ANY(:codes) AND e.finished_at IS NULL AND e.state = 'planned' AND e.source = '{SOURCE}'
         AND e.created_at > now() - interval '{_JOIN_MINUTES} minutes'
-        AND e.snapshot -> 'variables' = CAST('{{}}' AS jsonb) AND e.snapshot -> 'error' = CAST('null' AS jsonb)
-        AND e.snapshot -> 'task' = t.spec || CAST('{{"recipients": []}}' AS jsonb)
+        AND e.variables = CAST('{{}}' AS jsonb) AND e.unreadable IS NULL AND s.task = t.spec
     ORDER BY e.task_code, e.id DESC
 """)  # noqa: S608  (constants of ours)
 

@@ -10,16 +10,19 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Required, TypedDict, Unpack
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, or_, select, tuple_, update
 
 from push_provider.channels.reading import parse_stored
 from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
-from push_provider.ledger import closing, deliveries, dropping, shards, spans, tasks
+from push_provider.ledger import closing, dropping, shards, snapshots, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
-from push_provider.ledger.tables import ExecutionState, push_execution
+from push_provider.ledger.tables import ExecutionState, push_execution, push_snapshot
 
 _MADE_ANEW = "Its run was deleted, and another one was made under the same id"
+_AT_ONCE = 1000
+"""Own recipients whose deliveries are written when an execution begins, in some milliseconds; those of more are left to
+its run, and whoever begins it is not kept waiting."""
 
 
 class Plan(NamedTuple):
@@ -58,6 +61,26 @@ class Origin(TypedDict, total=False):
     scheduled_for: datetime | None
 
 
+class Frozen(NamedTuple):
+    """The template sources of a task by name, or why they could not be read."""
+
+    templates: Mapping[str, str]
+    error: str | None
+
+
+def frozen(freeze: Callable[[PushTask], Mapping[str, str]], row: tasks.TaskRow) -> Frozen:
+    """Read the templates of a task.
+
+    :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`). If they cannot be
+        read an execution begins all the same, so that its failure is on record.
+    :raises InvalidTask: another version wrote the task and this one cannot read it.
+    """
+    try:
+        return Frozen(dict(freeze(row.task())), None)
+    except ContentError as fault:
+        return Frozen({}, storable(str(fault)))
+
+
 def plan(
     engine: Engine,
     code: str,
@@ -70,8 +93,7 @@ def plan(
 
     An execution counts from here on, whatever becomes of it.
 
-    :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`). If they
-        cannot be read the execution begins all the same, so that its failure is on record.
+    :param freeze: as :func:`frozen` has it.
     :param trigger: recipients and variables of this execution; left out, the task's own.
     :param origin: as :class:`Origin` has it.
     :raises UnknownTask: there is no such task.
@@ -80,80 +102,113 @@ def plan(
     :raises NothingToRedrive: the run is so old that its execution may have left the ledger.
     """
     with transaction(engine) as connection:
-        return plan_within(connection, code, freeze=freeze, trigger=trigger, **origin)
+        begun = begin_within(connection, code, freeze=freeze, trigger=trigger, **origin)
+        row = _planned(connection, push_execution.c.id == begun.id)
+    assert row is not None
+    return _whole(engine, row, new=begun.new)
 
 
-def plan_within(
+class Begun(NamedTuple):
+    """An execution that has begun, as :class:`Plan` has it."""
+
+    id: int
+    number: int
+    total: int
+    new: bool
+
+
+def begin_within(
     connection: Connection,
     code: str,
     *,
     freeze: Callable[[PushTask], Mapping[str, str]],
     trigger: Trigger | None = None,
     **origin: Unpack[Origin],
-) -> Plan:
-    """The same as :func:`plan`, as a part of a transaction."""
+) -> Begun:
+    """The same as :func:`plan`, as a part of a transaction, which is not held up by many recipients.
+
+    If the task's own are more than a few, their deliveries are written by whoever asks for the :class:`Plan`.
+    """
     trigger = trigger or Trigger()
+    # Files are read while nobody waits for the task.
+    seen = tasks.found(connection, code)
+    read = frozen(freeze, seen)
     # From here to the commit no other execution of this task begins.
-    row = tasks.locked(connection, code, recipients=False)
+    row = tasks.locked(connection, code)
     existing = _existing(connection, code, origin.get("run_id"), origin.get("key"))
     if existing:
-        return _plan(existing, new=False)
+        return Begun(existing.id, existing.number, existing.total, new=False)
     run_after = origin.get("run_after")
     if run_after is not None and origin["source"] != "backfill":  # whose runs are of times long past
         dropping.require_kept(connection, code, run_after)
-    inserted, number = reserve(connection, row, freeze=freeze, variables=trigger.variables, **origin)
-    since = spans.begin(connection)
-    if trigger.recipients is None:
-        total = deliveries.copy_own(connection, inserted, code)
-    else:
-        total = deliveries.write(connection, ((inserted, one.to, one.variables) for one in trigger.recipients))
+    if row.spec != seen.spec:
+        read = frozen(freeze, row)
+    given = trigger.recipients
+    later = given is None and row.recipients > _AT_ONCE
+    total = row.recipients if given is None else len(given)
+    inserted, number = reserve(
+        connection,
+        row,
+        read,
+        variables=trigger.variables,
+        total=total if later else 0,
+        list_id=row.list_id if later else None,
+        **origin,
+    )
     if not total:  # and with this error nothing of the above has happened
         raise InvalidTask(
             [FieldError("recipients", f"push task {code!r} has none of its own; name at least one in the trigger")]
         )
-    spans.note(connection, since, {inserted: total})
-    planned = connection.execute(select(*_PLAN_COLUMNS).where(push_execution.c.id == inserted)).one()
+    if not later:
+        since = spans.begin(connection)
+        if given is None:
+            writing.copy_list(connection, inserted, row.list_id)
+        else:
+            writing.write(connection, ((inserted, one.to, one.variables) for one in given))
+        spans.note(connection, since, {inserted: total})
     if number == row.max_executions:
         shards.changed(connection, code)  # its DAG loses its schedule
-    return _plan(planned, new=True)
+    return Begun(inserted, number, total, new=True)
 
 
 def reserve(
     connection: Connection,
     row: tasks.TaskRow,
+    read: Frozen,
     *,
-    freeze: Callable[[PushTask], Mapping[str, str]],
     variables: Mapping[str, Any],
+    total: int,
+    list_id: int | None = None,
     **origin: Unpack[Origin],
 ) -> tuple[int, int]:
     """Count an execution of a locked task and write it down, without deliveries; parameters as :func:`plan` has them.
 
-    :param row: the task, without its recipients.
+    :param read: the task's templates.
     :param variables: the trigger's.
+    :param total: how many deliveries it is to have of ``list_id``.
+    :param list_id: the list of recipients of whom they are written later.
     :returns: its id, and its number in the task.
     :raises TaskClosed: the task is cancelled, or all its executions have begun. Nothing has changed then.
-    :raises InvalidTask: another version wrote the task and this one cannot read it. Nothing has changed then.
     """
-    task = row.task()
     number = tasks.count_execution(connection, row)
     run_id, run_after = origin.get("run_id"), origin.get("run_after")
     _forget_refusal(connection, row.code, run_id, run_after)
-    try:
-        templates, error = dict(freeze(task)), None
-    except ContentError as fault:
-        templates, error = {}, storable(str(fault))
-    snapshot = _snapshot(row, templates=templates, variables=variables, error=error, run_after=run_after)
     inserted = connection.execute(
         insert(push_execution)
         .values(
             task_code=row.code,
             number=number,
             run_id=run_id,
+            run_after=run_after,
             source=origin["source"],
             triggered_by=origin.get("triggered_by"),
             idempotency_key=origin.get("key"),
-            snapshot=snapshot,
-            error=error,
+            snapshot_id=snapshots.keep(connection, row.spec, read.templates),
+            variables=dict(variables),
+            unreadable=read.error,
+            error=read.error,
+            total=total,
+            list_id=list_id,
             scheduled_for=origin.get("scheduled_for"),
         )
         .returning(push_execution.c.id)
@@ -180,9 +235,9 @@ def refuse(
     :raises UnknownTask: there is no such task.
     """
     with transaction(engine) as connection:
-        row = tasks.locked(connection, code, recipients=False)
+        row = tasks.locked(connection, code)
         known = _existing(connection, code, run_id, None)
-        if known and not _is_earlier(known.snapshot.get("run_after"), run_after):
+        if known and not _is_earlier(known.run_after, run_after):
             return
         _of_run(connection, code, run_id, run_after)
         _forget_refusal(connection, code, run_id, run_after)
@@ -191,9 +246,11 @@ def refuse(
             insert(push_execution).values(
                 task_code=code,
                 run_id=run_id,
+                run_after=run_after,
                 source=source,
                 triggered_by=triggered_by,
-                snapshot=_snapshot(row, templates={}, variables={}, error=words, run_after=run_after),
+                snapshot_id=snapshots.keep(connection, row.spec, {}),
+                unreadable=words,
                 error=words,
                 state=ExecutionState.FAILED,
                 scheduled_for=scheduled_for,
@@ -207,7 +264,7 @@ def _forget_refusal(connection: Connection, code: str, run_id: str | None, run_a
     if run_id is None:
         return
     refused = connection.execute(
-        select(push_execution.c.id, _RUN_AFTER).where(
+        select(push_execution.c.id, push_execution.c.run_after).where(
             push_execution.c.task_code == code, push_execution.c.run_id == run_id, push_execution.c.number.is_(None)
         )
     ).first()
@@ -230,8 +287,9 @@ def without_execution(
     :param runs: each with its push task, its id, and when it runs after, by which runs of one id are told apart.
     """
     pairs = [(code, run_id) for code, run_id, _ in runs]
-    query = select(push_execution.c.task_code, push_execution.c.run_id, _RUN_AFTER).where(
-        tuple_(push_execution.c.task_code, push_execution.c.run_id).in_(pairs)
+    columns = push_execution.c
+    query = select(columns.task_code, columns.run_id, columns.run_after).where(
+        tuple_(columns.task_code, columns.run_id).in_(pairs)
     )
     with transaction(engine) as connection:
         known = {(row.task_code, row.run_id): row.run_after for row in connection.execute(query)}
@@ -258,22 +316,19 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
                 f"conf.execution: run {run_id!r} of push task {code!r} has execution {bound.id} and cannot "
                 f"take {execution}; begin it in a run of its own"
             )
-        row = connection.execute(
-            update(push_execution)
-            .where(
-                push_execution.c.id == execution,
-                push_execution.c.task_code == code,
-                or_(push_execution.c.run_id.is_(None), push_execution.c.run_id == run_id),
-            )
-            .values(run_id=run_id)
-            .returning(*_PLAN_COLUMNS)
-        ).first()
+        found = (
+            push_execution.c.id == execution,
+            push_execution.c.task_code == code,
+            or_(push_execution.c.run_id.is_(None), push_execution.c.run_id == run_id),
+        )
+        connection.execute(update(push_execution).where(*found).values(run_id=run_id))
+        row = _planned(connection, *found)
     if row is None:
         raise UnknownExecution(
             f"conf.execution: push task {code!r} has no execution {execution} that waits for a run; "
             "leave conf.execution out to begin a new one"
         )
-    return _plan(row, new=False)
+    return _whole(engine, row, new=False)
 
 
 def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None = None) -> Plan | None:
@@ -287,50 +342,38 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
     with transaction(engine) as connection:
         tasks.lock(connection, code)
         row = _of_run(connection, code, run_id, run_after)
-        return _plan(row, new=False) if row else None
+    return _whole(engine, row, new=False) if row else None
 
 
 def _of_run(connection: Connection, code: str, run_id: str, run_after: datetime | None) -> Row[Any] | None:
     row = _existing(connection, code, run_id, None)
-    if row is None or _is_same_run(row.snapshot.get("run_after"), run_after):
-        return row
+    if row is None:
+        return None
+    if _is_same_run(row.run_after, run_after):
+        return _planned(connection, push_execution.c.id == row.id)
     closing.close_within(connection, row.id, _MADE_ANEW)
     connection.execute(update(push_execution).where(push_execution.c.id == row.id).values(run_id=None))
     return None
 
 
-_RUN_AFTER = push_execution.c.snapshot["run_after"].astext.label("run_after")
-
-
-def _is_same_run(before: str | None, run_after: datetime | None) -> bool:
+def _is_same_run(before: datetime | None, run_after: datetime | None) -> bool:
     """Whether two runs of one id are the same; of one of which it is not known when it runs after it is taken for it.
 
-    :param before: the one's, as a snapshot has it.
+    :param before: the one's.
     :param run_after: the other's.
     """
-    return before is None or run_after is None or datetime.fromisoformat(before) == run_after
+    return before is None or run_after is None or before == run_after
 
 
-def _is_earlier(before: str | None, run_after: datetime | None) -> bool:
+def _is_earlier(before: datetime | None, run_after: datetime | None) -> bool:
     """Whether the one of two runs of one id was there before the other; parameters as :func:`_is_same_run` has them."""
-    return before is not None and run_after is not None and datetime.fromisoformat(before) < run_after
+    return before is not None and run_after is not None and before < run_after
 
 
 def has_key(engine: Engine, code: str, key: str) -> bool:
     """Whether an execution of the task has begun under this idempotency key."""
     with transaction(engine) as connection:
         return _existing(connection, code, None, key) is not None
-
-
-_PLAN_COLUMNS = [
-    push_execution.c.id,
-    push_execution.c.token,
-    push_execution.c.number,
-    push_execution.c.snapshot,
-    push_execution.c.source,
-    push_execution.c.total,
-    push_execution.c.scheduled_for,
-]
 
 
 def _existing(connection: Connection, code: str, run_id: str | None, key: str | None) -> Row[Any] | None:
@@ -341,39 +384,52 @@ def _existing(connection: Connection, code: str, run_id: str | None, key: str | 
         same.append(push_execution.c.idempotency_key == key)
     if not same:
         return None
+    columns = [push_execution.c[name] for name in ("id", "number", "total", "run_after")]
     planned = (push_execution.c.task_code == code, push_execution.c.number.is_not(None))
-    return connection.execute(select(*_PLAN_COLUMNS).where(*planned, or_(*same))).first()
+    return connection.execute(select(*columns).where(*planned, or_(*same))).first()
 
 
-def _snapshot(
-    row: tasks.TaskRow,
-    *,
-    templates: Mapping[str, str],
-    variables: Mapping[str, Any],
-    error: str | None,
-    run_after: datetime | None,
-) -> dict[str, Any]:
-    return {
-        "task": {**row.spec, "recipients": []},
-        "templates": templates,
-        "variables": dict(variables),
-        # Not in the column ``error`` alone: a try that fails for a reason of its own writes over that.
-        "error": error,
-        "run_after": run_after.isoformat() if run_after else None,
-    }
+_PLANNED: Select[Any] = select(
+    *[
+        push_execution.c[name]
+        for name in (
+            "id",
+            "token",
+            "number",
+            "source",
+            "total",
+            "scheduled_for",
+            "variables",
+            "unreadable",
+            "on_unknown",
+            "list_id",
+        )
+    ],
+    push_snapshot.c.task,
+    push_snapshot.c.templates,
+).join(push_snapshot, push_snapshot.c.id == push_execution.c.snapshot_id)
 
 
-def _plan(row: Row[Any], *, new: bool) -> Plan:
+def _planned(connection: Connection, *which: ColumnElement[bool]) -> Row[Any] | None:
+    return connection.execute(_PLANNED.where(*which)).first()
+
+
+def _whole(engine: Engine, row: Row[Any], *, new: bool) -> Plan:
+    """The plan of an execution, whose deliveries are written."""
+    if row.list_id is not None:
+        with transaction(engine) as connection:
+            writing.write_left(connection, [row.id])
+    task = row.task if row.on_unknown is None else {**row.task, "on_unknown": row.on_unknown}
     return Plan(
         id=row.id,
         token=row.token.replace("-", ""),
         number=row.number,
-        task=parse_stored(row.snapshot["task"]),
-        templates=row.snapshot["templates"],
-        variables=row.snapshot["variables"],
+        task=parse_stored(task),
+        templates=row.templates,
+        variables=row.variables,
         source=row.source,
         total=row.total,
         scheduled_for=row.scheduled_for,
-        error=row.snapshot["error"],
+        error=row.unreadable,
         new=new,
     )

@@ -57,10 +57,10 @@ _CLAIM_DUE = text("""
         receipt_due = CASE WHEN e.id IS NOT NULL THEN CAST(:now AS timestamptz) + make_interval(
             secs => (CAST(:waits AS integer[]))[least(d.receipt_checks + 1, cardinality(CAST(:waits AS integer[])))]
         ) END
-    FROM due LEFT JOIN push_execution AS e ON e.id = due.execution_id
+    FROM due LEFT JOIN (push_execution AS e JOIN push_snapshot AS s ON s.id = e.snapshot_id) ON e.id = due.execution_id
     WHERE d.id = due.id
-    RETURNING e.task_code, e.id AS execution, e.snapshot -> 'task' ->> 'channel' AS channel,
-              coalesce(d.config, e.snapshot -> 'task' ->> 'config') AS config,
+    RETURNING e.task_code, e.id AS execution, s.task ->> 'channel' AS channel,
+              coalesce(d.config, s.task ->> 'config') AS config,
               replace(CAST(e.token AS text), '-', '') AS token,
               d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown
 """)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, cast, func, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, Engine, func, select, text, update
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
@@ -211,11 +210,7 @@ def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> 
             )
         if unknown is not None:
             policy = "resend" if unknown else "hold"
-            connection.execute(
-                update(push_execution)
-                .where(push_execution.c.id == execution)
-                .values(snapshot=func.jsonb_set(push_execution.c.snapshot, ["task", "on_unknown"], cast(policy, JSONB)))
-            )
+            connection.execute(update(push_execution).where(push_execution.c.id == execution).values(on_unknown=policy))
     return row
 
 

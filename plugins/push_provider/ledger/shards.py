@@ -130,7 +130,7 @@ def shard_tasks(engine: Engine, shard: int, code: str | None = None) -> tuple[in
 
     :param code: also of one that is retired: it may be a run's that somebody cleared just before.
     """
-    slim = push_task.c.spec.op("-")("recipients").op("-")("content").op("-")("attachments").op("-")("variables")
+    slim = push_task.c.spec.op("-")("content").op("-")("attachments").op("-")("variables")
     query = (
         select(
             push_task.c.code,

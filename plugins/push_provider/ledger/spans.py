@@ -72,21 +72,21 @@ def begin(connection: Connection) -> int:
 # The ends alone are looked up: there may be a million in between. As a range, though it has one value: in this order
 # only the index of executions and ids gives them. What the sequence says would be quicker, and hold all executions of a
 # batch of messages: whoever then asks for the deliveries of one would read those of all.
-_NOTE = text("""
+_END = """
+    (SELECT d.id FROM push_delivery AS d WHERE d.execution_id BETWEEN {0} AND {0} AND d.id >= :since
+     ORDER BY d.execution_id{1}, d.id{1} LIMIT 1)
+"""
+_NOTE = text(f"""
     UPDATE push_execution AS e SET total = e.total + n.count,
         first_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
                               THEN least(e.first_delivery, n.first) END,
         last_delivery = CASE WHEN e.total = 0 OR e.first_delivery IS NOT NULL
                              THEN greatest(e.last_delivery, n.last) END
     FROM (
-        SELECT u.id, u.count,
-            (SELECT d.id FROM push_delivery AS d WHERE d.execution_id BETWEEN u.id AND u.id AND d.id >= :since
-             ORDER BY d.execution_id, d.id LIMIT 1) AS first,
-            (SELECT d.id FROM push_delivery AS d WHERE d.execution_id BETWEEN u.id AND u.id AND d.id >= :since
-             ORDER BY d.execution_id DESC, d.id DESC LIMIT 1) AS last
+        SELECT u.id, u.count, {_END.format("u.id", "")} AS first, {_END.format("u.id", " DESC")} AS last
         FROM unnest(CAST(:ids AS bigint[]), CAST(:counts AS int[])) AS u (id, count)) AS n
     WHERE e.id = n.id
-""")
+""")  # noqa: S608  (constants of ours)
 
 
 def note(connection: Connection, since: int, counts: Mapping[int, int]) -> None:
@@ -98,3 +98,19 @@ def note(connection: Connection, since: int, counts: Mapping[int, int]) -> None:
     :param counts: how many, of each execution.
     """
     connection.execute(_NOTE, {"since": since, "ids": list(counts), "counts": list(counts.values())})
+
+
+_NOTE_LEFT = text(f"""
+    UPDATE push_execution SET list_id = NULL, first_delivery = {_END.format(":execution", "")},
+        last_delivery = {_END.format(":execution", " DESC")}
+    WHERE id = :execution
+""")  # noqa: S608  (constants of ours)
+
+
+def note_left(connection: Connection, since: int, execution: int) -> None:
+    """The same for an execution that had its number of deliveries already, and none of them.
+
+    By one statement: were its row changed twice in a transaction, PostgreSQL would look up its push task anew, and so
+    hold it (``RI_FKey_fk_upd_check_required``).
+    """
+    connection.execute(_NOTE_LEFT, {"since": since, "execution": execution})

@@ -111,10 +111,8 @@ _NOW = text("now()")
 revision = Sequence("push_revision", metadata=metadata)
 """Numbers every change of a push task that its DAG must follow."""
 
-# Written as PostgreSQL shows it, as below. Of the recipients' list the addresses alone are left, a line each.
-_SEARCHED = """lower((((((((code)::text || chr(10)) || name) || chr(10)) || COALESCE(config, ''::text)) || chr(10)) ||
-    btrim(replace((jsonb_path_query_array(spec, '$."recipients"[*]."to"'::jsonpath))::text, '", "'::text, chr(10)),
-    '["]'::text)))"""
+# Written as PostgreSQL shows it, as below.
+_SEARCHED = "lower(((((code)::text || chr(10)) || name) || chr(10)) || COALESCE(config, ''::text))"
 
 push_task = Table(
     "push_task",
@@ -142,11 +140,15 @@ push_task = Table(
     Column("revision", BigInteger, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    # What lists show of a spec, kept apart from it: a page of tasks need not read a million recipients.
+    # The spec has none in it: they may be a million, and who reads a task seldom wants them.
+    Column("list_id", BigInteger, comment="Its own recipients, in push_recipient; null: it has none"),
+    Column("list_digest", LargeBinary, comment="SHA-256 of what is in that list"),
+    Column("recipients", Integer, nullable=False, server_default="0"),
+    Column("addresses", Text, comment="Of its own recipients, a line each"),
+    # What lists show of a spec.
     Column("schedule", JSONB, Computed("spec -> 'schedule'", persisted=True)),
     Column("subject", Text, Computed("spec ->> 'subject'", persisted=True)),
-    Column("recipients", Integer, Computed("jsonb_array_length(spec -> 'recipients')", persisted=True)),
-    # What a search for part of a word looks through. It changes as rarely as the spec does.
+    # What a search for part of a word looks through, beside the addresses. It changes as rarely as the spec does.
     Column("searched", Text, Computed(_SEARCHED, persisted=True)),
     _one_of("status", TaskStatus),
     CheckConstraint("executions <= max_executions", name="executions_within_limit"),
@@ -160,13 +162,8 @@ push_task = Table(
     Index(None, "app"),
     Index(None, "owner"),
     Index(None, "config"),
+    Index(None, "list_id"),
     # Without a list of what is new: it would be read from end to end by each search.
-    Index(
-        "push_task_addresses_ix",
-        text('jsonb_path_query_array(spec, \'$."recipients"[*]."to"\'::jsonpath)'),
-        postgresql_using="gin",
-        postgresql_with={"fastupdate": "off"},
-    ),
     Index(
         None,
         "searched",
@@ -176,6 +173,36 @@ push_task = Table(
     ),
     comment="One push task; spec is the contract as JSON",
 )
+# Of all addresses of a task at once, which are a few thousand trigrams however many they are: with an index of each by
+# itself, a million recipients took most of a minute.
+Index(
+    "push_task_addresses_ix",
+    func.lower(push_task.c.addresses).label("addresses"),
+    postgresql_using="gin",
+    postgresql_ops={"addresses": "gin_trgm_ops"},
+    postgresql_with={"fastupdate": "off"},
+)
+
+recipient_list = Sequence("push_recipient_list", metadata=metadata)
+"""Numbers the lists of recipients."""
+
+push_recipient = Table(
+    "push_recipient",
+    metadata,
+    Column("list_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("address", Text, nullable=False),
+    Column("variables", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Index(None, "address", "list_id"),
+    comment="One recipient of a list, which never changes",
+)
+
+push_list_left = Table(
+    "push_list_left",
+    metadata,
+    Column("list_id", BigInteger, primary_key=True, autoincrement=False),
+    comment="Lists that no push task has any more, and whose recipients are still there",
+)
 
 push_shard = Table(
     "push_shard",
@@ -184,6 +211,17 @@ push_shard = Table(
     Column("revision", BigInteger, nullable=False),
     Column("built_revision", BigInteger, nullable=False, server_default="0"),
     comment="Newest revision of each DAG file's tasks, and the one that the DAG processor last built",
+)
+
+push_snapshot = Table(
+    "push_snapshot",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256 of the rest"),
+    Column("task", JSONB, nullable=False, comment="Without its recipients"),
+    Column("templates", JSONB, nullable=False, comment="The sources, by name"),
+    UniqueConstraint("digest"),
+    comment="What executions were planned with, once, however many have it",
 )
 
 push_execution = Table(
@@ -201,7 +239,13 @@ push_execution = Table(
     Column("triggered_by", Text),
     Column("idempotency_key", Text),
     Column("token", UUID(as_uuid=False), nullable=False, server_default=text("gen_random_uuid()")),
-    Column("snapshot", JSONB, nullable=False, comment="Task, templates and trigger as they were when planned"),
+    Column("snapshot_id", ForeignKey("push_snapshot.id"), nullable=False),
+    Column("variables", JSONB, nullable=False, server_default=text("'{}'::jsonb"), comment="The trigger's"),
+    # Not in ``error``: a try that fails for a reason of its own writes over that.
+    Column("unreadable", Text, comment="Why its templates could not be read; null: they are"),
+    Column("run_after", DateTime(timezone=True), comment="As its DAG run has it"),
+    Column("on_unknown", String(8), comment="What was decided for it; null: as the task has it"),
+    Column("list_id", BigInteger, comment="Whose recipients are to become its deliveries; null: they have"),
     Column("state", String(16), nullable=False, server_default=ExecutionState.PLANNED.value),
     Column("error", Text),
     Column("total", Integer, nullable=False, server_default="0"),
@@ -224,6 +268,8 @@ push_execution = Table(
     UniqueConstraint("task_code", "number"),
     UniqueConstraint("task_code", "run_id"),
     UniqueConstraint("task_code", "idempotency_key"),
+    Index(None, "snapshot_id"),
+    Index(None, "list_id", postgresql_where=text("list_id IS NOT NULL")),
     Index(None, "task_code", "finished_at"),  # which are under way, among a hundred thousand that are not
     Index(None, "created_at", "id"),
     Index(None, "task_code", "created_at", "id"),

@@ -7,17 +7,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, all_, and_, any_, cast, func, literal_column, not_, or_, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, Engine, Select, all_, and_, any_, exists, func, not_, or_, select
 
 from push_provider.ledger.engine import array_of, transaction
 from push_provider.ledger.standing import Standing
-from push_provider.ledger.tables import TaskStatus, push_task
-
-_ADDRESSES: ColumnElement[Any] = literal_column(
-    """jsonb_path_query_array(push_task.spec, '$."recipients"[*]."to"'::jsonpath)""", JSONB
-)
-"""As the index ``push_task_addresses_ix`` has it."""
+from push_provider.ledger.tables import TaskStatus, push_recipient, push_task
 
 
 class TaskItem(NamedTuple):
@@ -130,12 +124,14 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
     if wanted.sender is not None:
         clauses.append(_sent_through(wanted.sender, wanted.default_of))
     if wanted.recipient is not None:
-        clauses.append(_ADDRESSES.op("@>")(cast([wanted.recipient], JSONB)))
+        whose = (push_recipient.c.list_id == push_task.c.list_id, push_recipient.c.address == wanted.recipient)
+        clauses.append(exists().where(*whose))
     if wanted.name is not None:
         clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
     if wanted.search is not None:
-        # The index knows no column but this one; what is searched for is made small by what made that small.
-        found = push_task.c.searched.like(func.lower(_part(wanted.search)), escape="/")
+        # As the indexes have them; what is searched for is made small by what made those small.
+        places = (push_task.c.searched, func.lower(push_task.c.addresses))
+        found = or_(*[place.like(func.lower(_part(wanted.search)), escape="/") for place in places])
         by_sender = wanted.search_senders or wanted.search_default_of
         clauses.append(
             or_(found, _sent_through(wanted.search_senders, wanted.search_default_of)) if by_sender else found

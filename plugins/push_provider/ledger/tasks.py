@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, func, or_, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
-from push_provider.ledger import answers, dropping
+from push_provider.ledger import answers, dropping, recipients, writing
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.shards import changed, left
 from push_provider.ledger.spans import Span
@@ -44,6 +44,10 @@ class TaskRow(NamedTuple):
     app: str | None
     owner: str | None
     spec: Mapping[str, Any]
+    """Without its recipients, unless they were asked for."""
+    recipients: int
+    list_id: int | None
+    list_digest: bytes | None
     execution_type: str
     max_executions: int | None
     executions: int
@@ -83,14 +87,33 @@ def _row(row: Row[Any]) -> TaskRow:
     return TaskRow._make(row)._replace(status=TaskStatus(row.status))
 
 
-def get(engine: Engine, code: str, *, recipients: bool = True) -> TaskRow:
-    """One push task.
+def get(engine: Engine, code: str) -> TaskRow:
+    """One push task, without its recipients.
 
-    :param recipients: with them; there may be many.
     :raises UnknownTask: there is none of this code.
     """
     with transaction(engine) as connection:
-        return _one(connection, code, _query(push_task.c.code == code, recipients=recipients))
+        return found(connection, code)
+
+
+def get_whole(engine: Engine, code: str, *, most: int | None = None) -> TaskRow:
+    """One push task, and its recipients in its spec.
+
+    :param most: only the first so many.
+    :raises UnknownTask: there is none of this code.
+    """
+    with transaction(engine) as connection:
+        return whole(connection, found(connection, code), most=most)
+
+
+def whole(connection: Connection, row: TaskRow, *, most: int | None = None) -> TaskRow:
+    """A push task with its recipients in its spec; parameters as :func:`get_whole` has them."""
+    return row._replace(spec={**row.spec, "recipients": recipients.read(connection, row.list_id, most=most)})
+
+
+def found(connection: Connection, code: str) -> TaskRow:
+    """The same as :func:`get`, as a part of a transaction."""
+    return _one(connection, code, select(*_COLUMNS).where(push_task.c.code == code))
 
 
 def delete(engine: Engine, code: str, *, purge: bool) -> None:
@@ -111,7 +134,8 @@ def delete(engine: Engine, code: str, *, purge: bool) -> None:
                 "it to stop it and keep the log, or delete it with purge=true."
             )
         dropping.drop_task(connection, code)
-        connection.execute(sql_delete(push_task).where(push_task.c.code == code))
+        gone = connection.execute(sql_delete(push_task).where(push_task.c.code == code).returning(push_task.c.list_id))
+        recipients.leave(connection, gone.scalar_one())
         answers.forget(connection, code)
         left(connection, shard_of(code))
 
@@ -126,6 +150,7 @@ def cancel(engine: Engine, code: str) -> int:
     """
     with transaction(engine) as connection:
         before = lock(connection, code)
+        writing.write_left(connection, connection.scalars(_under_way(code).where(writing.UNWRITTEN)).all())
         cancelled = connection.execute(
             update(push_delivery)
             .where(
@@ -214,28 +239,21 @@ def lock(connection: Connection, code: str) -> Standing:
     return Standing(TaskStatus(row.status), row.executions, row.max_executions)
 
 
-def locked(connection: Connection, code: str, *, recipients: bool = True) -> TaskRow:
-    """The same as :func:`lock`, and the task.
+def locked(connection: Connection, code: str) -> TaskRow:
+    """The same as :func:`lock`, and the task, without its recipients.
 
-    :param recipients: with them; there may be many, and who plans leaves them in the database.
     :raises UnknownTask: there is none of this code.
     """
-    return _one(connection, code, _query(push_task.c.code == code, recipients=recipients).with_for_update())
+    return _one(connection, code, select(*_COLUMNS).where(push_task.c.code == code).with_for_update())
 
 
 def locked_all(connection: Connection, codes: Sequence[str]) -> dict[str, TaskRow]:
-    """The same for many tasks, without their recipients; those that do not exist are left out.
+    """The same for many tasks; those that do not exist are left out.
 
     Each transaction that locks several tasks must have the right to alone: two could wait for each other.
     """
-    query = _query(push_task.c.code.in_(codes), recipients=False).order_by(push_task.c.code).with_for_update()
+    query = select(*_COLUMNS).where(push_task.c.code.in_(codes)).order_by(push_task.c.code).with_for_update()
     return {row.code: _row(row) for row in connection.execute(query)}
-
-
-def _query(which: ColumnElement[bool], *, recipients: bool) -> Select[Any]:
-    spec = push_task.c.spec if recipients else push_task.c.spec.op("-")("recipients")
-    columns = [spec.label("spec") if column is push_task.c.spec else column for column in _COLUMNS]
-    return select(*columns).where(which)
 
 
 def _one(connection: Connection, code: str, query: Select[Any]) -> TaskRow:

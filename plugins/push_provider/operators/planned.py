@@ -78,7 +78,7 @@ def _refuse_missed(context: Context, engine: Engine, code: str) -> None:
     from push_provider.ledger import executions, tasks
 
     run = context["dag_run"]
-    row = tasks.get(engine, code, recipients=False)
+    row = tasks.get(engine, code)
     task, zone = row.task(), settings.default_timezone()
     due, began, grace = run.logical_date, run.start_date, settings.missed_grace()
     if due is None or began is None:

@@ -32,14 +32,15 @@ def show(context: Context, engine: Engine, code: str, channel: str, log: Any) ->
     from push_provider.rendering.for_channel import message_for
 
     trigger = parse_trigger(without_blank_lines(context["dag_run"].conf), channel=channel, where="conf")
-    task = tasks.get(engine, code).task()
-    recipients = trigger.recipients or task.recipients
-    log.info("A test: push task %s would be sent to %s recipients; nothing is sent", code, len(recipients))
-    if recipients:
-        first = recipients[0]
+    row = tasks.get_whole(engine, code, most=1)
+    task = row.task()
+    count = len(trigger.recipients) if trigger.recipients else row.recipients
+    log.info("A test: push task %s would be sent to %s recipients; nothing is sent", code, count)
+    if count:
+        first = (trigger.recipients or task.recipients)[0]
         message = message_for(task, first.to, first.variables, variables=trigger.variables)
         for name, value in message.items():
             if value:
                 log.info("%s: %s", name, value)
     log.info("To send from a test, set AIRFLOW__PUSH__TEST_SENDS=True")
-    return {"test": True, "recipients": len(recipients)}
+    return {"test": True, "recipients": count}

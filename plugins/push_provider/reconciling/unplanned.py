@@ -107,7 +107,7 @@ class Unplanned:
 def _refuse(engine: Engine, run: run_ends.Run, error: str) -> bool:
     """Put a run on record; False if its push task is closed or gone, of which no execution would have begun."""
     try:
-        if not tasks.get(engine, run.code, recipients=False).open:
+        if not tasks.get(engine, run.code).open:
             return False
         planning.refuse(engine, run.code, error=error, **facts_of(run))
     except UnknownTask:

@@ -12,8 +12,10 @@ from push_provider.ledger import (
     known_addresses,
     message_ids,
     partitions,
+    recipients,
     rejected,
     retiring,
+    snapshots,
     suppressions,
 )
 from push_provider.upkeep.portions import Step
@@ -39,6 +41,8 @@ def steps(now: datetime | None = None) -> list[Step]:
     found.append(Step("deliveries gone through for their addresses", known_addresses.note, 1000))
     found.append(Step("deliveries dropped with their partition", partitions.drop_old, 2000))
     found.append(Step("deliveries deleted", dropping.clear, 5000))
+    found.append(Step("recipients deleted", recipients.clear, 5000))
+    found.append(Step("snapshots gone through", snapshots.forget, 1000))
     found.append(Step("looks at all partitions", partial(partitions.look, now=now), 1))
     found.append(Step("answers forgotten", answers.forget_old, 2000))
     if (kept := settings.rejected_days()) is not None:
