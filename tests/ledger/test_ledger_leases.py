@@ -158,6 +158,29 @@ def test_whoever_takes_it_over_waits_for_what_its_holder_is_writing(desk: Desk, 
         assert desk.states(plan) == ["sent", "sending", "pending"]
 
 
+def test_it_is_free_when_it_is_over_however_long_it_was_waited_for(desk: Desk, plan: Plan) -> None:
+    """Who takes it over has begun its transaction before that moment, and then waits for one of its holder."""
+    first, second = Lease(desk.engine, plan.id), Lease(desk.engine, plan.id)
+    take(first)
+    taken = threading.Event()
+    with desk.engine.begin() as connection:
+        connection.execute(text("SELECT FROM push_lease WHERE execution_id = :id FOR UPDATE"), {"id": plan.id})
+        thread = threading.Thread(target=lambda: (take(second), taken.set()))
+        thread.start()
+        waits = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%push_lease%'"
+        )
+        while not connection.execute(waits).scalar_one():
+            connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        over = "UPDATE push_lease SET until = clock_timestamp() WHERE execution_id = :id"
+        connection.execute(text(over), {"id": plan.id})
+    thread.join()
+    assert taken.is_set()
+    second.renew()
+    with pytest.raises(ExecutionTaken):
+        first.renew()
+
+
 def test_one_that_is_frozen_in_the_middle_of_writing_keeps_nobody_waiting(desk: Desk, plan: Plan) -> None:
     first = Lease(desk.engine, plan.id, seconds=0.5)
     take(first)

@@ -41,14 +41,15 @@ _LONGEST_TAKE = 40
 """The same of one that takes an execution: it may open a million deliveries again."""
 _TAKE = text("""
     INSERT INTO push_lease AS l (execution_id, holder, process, until)
-    VALUES (:execution, :holder, :process, now() + make_interval(secs => :seconds))
+    VALUES (:execution, :holder, :process, clock_timestamp() + make_interval(secs => :seconds))
     ON CONFLICT (execution_id) DO UPDATE
     SET holder = EXCLUDED.holder, process = EXCLUDED.process, until = EXCLUDED.until
-    WHERE l.until < now() OR l.holder = EXCLUDED.holder
+    WHERE l.until < clock_timestamp() OR l.holder = EXCLUDED.holder
     RETURNING set_config('idle_in_transaction_session_timeout', :idle, true),
               CASE WHEN current_setting('server_version_num')::int >= 170000
                    THEN set_config('transaction_timeout', :whole, true) END
 """)
+"""By the clock, and not by the moment at which the transaction began: it may have waited for one of a frozen holder."""
 _RENEW = text("""
     UPDATE push_lease AS l SET until = now() + make_interval(secs => :seconds)
     FROM push_execution AS e

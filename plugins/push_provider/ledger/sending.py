@@ -108,6 +108,7 @@ def held(
 
 def _take(lease: Lease, code: str, on_unknown: str, until: float) -> None:
     while True:
+        began = time.monotonic()
         try:
             with transaction(lease.engine) as connection:
                 cancelled = tasks.lock(connection, code).status == TaskStatus.CANCELLED
@@ -118,7 +119,7 @@ def _take(lease: Lease, code: str, on_unknown: str, until: float) -> None:
                 tasks.settle(connection, code)
             return lease.renew()
         except ExecutionBusy:
-            if time.monotonic() >= until:
+            if began >= until:  # the last try begins when the other's lease must be over, however long this one took
                 raise
             time.sleep(_LOOK)
 
