@@ -55,8 +55,8 @@ def fill(ledger: str, count: int) -> None:
     """Put finished push tasks into the ledger that nobody has to make DAGs of."""
     from push_provider.ledger.tables import shard_of
 
-    columns = "code, name, channel, spec, execution_type, max_executions, executions, status, schedule_since, shard"
-    statement = f"COPY push_task ({columns}, revision) FROM STDIN"
+    columns = "code, name, channel, spec, addresses, execution_type, max_executions, executions, status, schedule_since"
+    statement = f"COPY push_task ({columns}, shard, revision) FROM STDIN"
     with psycopg.connect(ledger) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
         for number in range(count):
             code = f"many-{number:05d}"
@@ -68,10 +68,11 @@ def fill(ledger: str, count: int) -> None:
                 "execution": {"type": "once"},
                 "subject": "Many",
                 "content": "x",
-                "recipients": [{"to": f"person-{number:05d}@example.com", "variables": {}}],
+                "recipients": [],
             }
             finished = ("once", 1, 1, "finished", "2026-01-01T00:00:00Z", shard_of(code), 1)
-            copy.write_row((code, spec["name"], "email", json.dumps(spec), *finished))
+            address = f"person-{number:05d}@example.com"
+            copy.write_row((code, spec["name"], "email", json.dumps(spec), address, *finished))
 
 
 def test_ten_thousand_push_tasks(platform: Any, opened: Opened) -> None:
