@@ -147,6 +147,8 @@ def _drop(engine: Engine, recipients: int) -> None:
     _apply(engine, SENT, recipients)
     execution = _begin(engine, SENT)
     _write(engine, execution)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CHECKPOINT"))  # of what was written by the million: a server does not send after that
     with Sender(engine, execution) as sender:
         begun = time.perf_counter()
         time.sleep(15)
@@ -160,7 +162,7 @@ def _drop(engine: Engine, recipients: int) -> None:
         tables = len(_tables(engine))
         while len(_tables(engine)) == tables:
             portion = time.perf_counter()
-            gone += partitions.drop_old(engine, 5000)
+            gone += partitions.drop_old(engine, 2000)
             time.sleep(time.perf_counter() - portion)
             if sender.through:
                 raise SystemExit("all was sent before the partition was gone: take more --sending")
