@@ -28,6 +28,14 @@ def is_forsaken(error: BaseException) -> bool:
     return sqlstate(error) in ("25006", "25P03", "25P04")
 
 
+def is_deadlock(error: BaseException | None) -> bool:
+    """Whether an error says that PostgreSQL broke a transaction off because it and another waited for each other.
+
+    The same again may succeed (40P01; PostgreSQL, appendix A).
+    """
+    return error is not None and sqlstate(error) == "40P01"
+
+
 def sqlstate(error: BaseException) -> str:
     """PostgreSQL's code of what is wrong (appendix A); empty if it has none."""
     return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")

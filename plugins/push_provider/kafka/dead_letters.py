@@ -22,11 +22,25 @@ _CHUNK = 100
 
 
 def forward(engine: Engine, connection: Connection) -> None:
-    """Forward what the topic has not got yet; what cannot be forwarded now is forwarded later."""
+    """Forward what the topic has not got yet; what cannot be forwarded now is forwarded later.
+
+    What another process is forwarding at this moment is waited for, and not forwarded once more.
+    """
+    try:
+        while _forward_some(engine, connection):
+            pass
+    except PushError as error:
+        log.warning("Rejected messages are forwarded later: %s", error)
+    except Exception as error:  # noqa: BLE001  (what comes in goes on being taken)
+        log.warning("Rejected messages are forwarded later: %s", _unforeseen.told(error, "A rejected message"))
+
+
+def _forward_some(engine: Engine, connection: Connection) -> bool:
+    """Forward a chunk; whether there was any."""
     from push_provider.ledger import rejected
 
-    try:
-        while waiting := rejected.to_forward(engine, _CHUNK):
+    with rejected.forwarding(engine, _CHUNK) as waiting:
+        if waiting:
             answers = producer.send(connection, [_letter(one, whole=True) for one in waiting])
             refused = [one for one, answer in zip(waiting, answers, strict=True) if not isinstance(answer, Place)]
             if refused:  # most likely too large for the topic: the reason and the place always fit
@@ -34,11 +48,7 @@ def forward(engine: Engine, connection: Connection) -> None:
                 for one, answer in zip(refused, answers, strict=True):
                     if not isinstance(answer, Place):
                         log.error("Rejected message %s cannot be forwarded to %s: %s", one.id, one.topic, answer)
-            rejected.forwarded(engine, [one.id for one in waiting])
-    except PushError as error:
-        log.warning("Rejected messages are forwarded later: %s", error)
-    except Exception as error:  # noqa: BLE001  (what comes in goes on being taken)
-        log.warning("Rejected messages are forwarded later: %s", _unforeseen.told(error, "A rejected message"))
+    return bool(waiting)
 
 
 def _letter(rejected: Forward, *, whole: bool) -> Outgoing:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, func, not_, select, update
+from sqlalchemy import Connection, Engine, func, not_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import schedule, written
@@ -142,6 +142,22 @@ def _check_open(connection: Connection, before: tasks.TaskRow | None, row: tasks
     """Hold the limit for a task that has just become open, or another application's."""
     if limit and row.open and not (before is not None and before.open and before.app == row.app):
         _make_room(connection, row.app, limit, own=1)
+
+
+_LOCK_COUNTS = text("""
+    SELECT pg_advisory_xact_lock(:lock, app) FROM (
+        SELECT DISTINCT hashtext(app) AS app FROM unnest(CAST(:apps AS text[])) AS app ORDER BY 1) AS counts
+""")
+
+
+def lock_counts(connection: Connection, apps: Collection[str | None]) -> None:
+    """Have the counts of open tasks of several applications hold until the transaction ends.
+
+    Whoever is to call :func:`create` and :func:`put` for more than one calls this first, so that no two wait for each
+    other.
+    """
+    if apps:
+        connection.execute(_LOCK_COUNTS, {"lock": _APP_LOCK, "apps": [app or "" for app in apps]})
 
 
 def _make_room(connection: Connection, app: str | None, limit: int, *, own: int = 0) -> None:

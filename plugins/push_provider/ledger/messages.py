@@ -9,18 +9,27 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, Engine, func, select, text
 
 from push_provider.channels.reading import parse_trigger
-from push_provider.exceptions import FieldError, InvalidTask, LimitReached, PermanentError, UnknownTask
-from push_provider.ledger import definitions, planning, shards, spans, tasks, writing
-from push_provider.ledger.definitions import Action
-from push_provider.ledger.engine import storable, transaction
+from push_provider.databases import is_deadlock
+from push_provider.exceptions import (
+    FieldError,
+    InvalidTask,
+    LedgerUnavailable,
+    LimitReached,
+    PermanentError,
+    TaskExists,
+    UnknownTask,
+)
+from push_provider.ledger import definitions, message_locks, planning, shards, spans, writing
+from push_provider.ledger import rejected as rejections
+from push_provider.ledger.definitions import Action, Applied
+from push_provider.ledger.engine import transaction
 from push_provider.ledger.orders import SOURCE, Bounds, Define, Message, Order, Refused, Start, Taken
 from push_provider.ledger.tables import push_message, push_rejected
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
@@ -33,7 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LOCK = 0x7075_6D73  # "pums": one batch at a time
+_TRIES = 5
+"""Of a transaction that PostgreSQL broke off because it and others waited for each other."""
 _MERGED_LIMIT = 1024 * 1024
 """Characters of variables that one message may write into deliveries; with more it has an execution of its own."""
 _JOIN_MINUTES = 10
@@ -55,6 +65,7 @@ def take(
     """Take a batch of messages, all or none, unless one of them raises an error that nobody thought of.
 
     Such a one is found by halving the batch, and rejected alone, with the last line of the error's traceback.
+    Several batches may be taken at once (:mod:`~push_provider.ledger.message_locks`).
 
     :param freeze: gives a task's template sources by name (:func:`push_provider.rendering.freeze`).
     :param now: the present moment, for the schedules of injected tasks.
@@ -67,8 +78,9 @@ def take(
     """
     unforeseen = Unforeseen(log)
     taken = Taken(0, 0, 0, 0, [])
-    waiting: list[Sequence[Order]] = [orders]
+    waiting: list[Sequence[Order]] = message_locks.parts(orders)[::-1]
     counted: Counter[tuple[str, int, int]] = Counter()
+    tries = _TRIES
     while waiting:
         part = waiting.pop()
         try:
@@ -84,6 +96,11 @@ def take(
                 counted=counted,
             )
         except Exception as error:
+            if isinstance(error, LedgerUnavailable) and is_deadlock(error.__cause__) and tries > 1:
+                log.warning("%s messages are tried again: somebody else waited for them, too", len(part))
+                tries -= 1
+                waiting.append(part)
+                continue
             if concerns_all(error) or not part or (len(part) == 1 and isinstance(part[0], Refused)):
                 raise
             if len(part) > 1:
@@ -94,8 +111,10 @@ def take(
             waiting.append([unforeseen_refusal(part[0].message, part[0].code, error, unforeseen)])
         else:
             taken = taken.and_then(more)
+            tries = _TRIES
             if left:
                 waiting.append(left)
+            if waiting:
                 between()
     return taken
 
@@ -128,17 +147,17 @@ def _take(
     :param counted: recipients that each message has brought so far; the new numbers come back.
     """
     with transaction(engine) as connection:
-        # One batch at a time: whoever locks several tasks could wait for another who does.
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        locked = message_locks.lock(connection, orders)
+        # Only now: what others have taken meanwhile is seen, and from here on they take none of these.
         fresh = _fresh(connection, orders, replay=replay is not None)
         batch = _Batch(connection, freeze, now, default_timezone, bounds, counted)
-        batch.take(fresh)
+        batch.take(fresh, locked)
         batch.write()
         rejected = batch.rejected
         if rejected:
-            _reject(connection, rejected, forward_to)
+            rejections.keep(connection, rejected, forward_to)
         if replay is not None and not batch.left and all(refused.message.position != replay for refused in rejected):
-            _settle(connection, replay)
+            rejections.settle(connection, replay)
         # Last: from here on others wait.
         shards.all_changed(connection, batch.changed)
     repeated = len(orders) - len(fresh)
@@ -181,7 +200,9 @@ class _Batch:
         self._totals: Counter[int] = Counter()
         self._since = spans.begin(connection)
 
-    def take(self, orders: Iterable[Order]) -> None:
+    def take(self, orders: Collection[Order], locked: Mapping[str, TaskRow]) -> None:
+        """Take orders, whose push tasks are locked, those that there are."""
+        self._limits = message_locks.lock_counts(self._connection, orders, self._bounds)
         of_task: dict[str, list[Start | Define]] = {}
         for order in orders:
             if isinstance(order, Refused):
@@ -191,10 +212,9 @@ class _Batch:
         if not of_task:
             return
         codes = sorted(of_task)
-        rows = tasks.locked_all(self._connection, codes)
         open_ones = _joinable(self._connection, codes)
         for code in codes:
-            task = _Task(rows.get(code), open_ones.get(code))
+            task = _Task(locked.get(code), open_ones.get(code))
             before = self._written
             for number, order in enumerate(of_task[code]):
                 if self._written >= _MOST or self._written - before >= _MOST_OF_TASK:
@@ -205,6 +225,9 @@ class _Batch:
                         self._define(order, task)
                     else:
                         self._start(order, task)
+                except TaskExists:  # somebody was faster; in the next transaction it is locked in its turn
+                    self.left += of_task[code][number:]
+                    break
                 except PermanentError as error:
                     self.rejected.append(Refused(order.message, code, str(error)))
                 else:
@@ -227,11 +250,13 @@ class _Batch:
     def _define(self, order: Define, task: _Task) -> None:
         if task.row is not None:
             self._bounds.check_app(order.message, task.row.app)
-        limit = self._bounds.open_limit(order.task.app)
+        limit = self._limits[order.task.app]
+        given: dict[str, Any] = {"now": self._now, "default_timezone": self._zone, "open_limit": limit}
         with self._connection.begin_nested():
-            applied = definitions.put(
-                self._connection, order.task, now=self._now, default_timezone=self._zone, open_limit=limit
-            )
+            if task.row is None:
+                applied = Applied(Action.CREATED, definitions.create(self._connection, order.task, **given))
+            else:
+                applied = definitions.put(self._connection, order.task, **given)
         self.defined += 1
         if applied.action != Action.UNCHANGED:
             self.changed.add(order.code)
@@ -343,35 +368,3 @@ def _fresh(connection: Connection, orders: Sequence[Order], *, replay: bool) -> 
             taken.add(order.key)
         fresh.append(order)
     return fresh
-
-
-def _reject(connection: Connection, rejected: Sequence[Refused], forward_to: str | None) -> None:
-    statement = upsert(push_rejected)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[push_rejected.c.position], set_={"reason": statement.excluded.reason}
-        ),
-        [
-            {
-                "position": message.position,
-                "topic": message.topic,
-                "partition": message.partition,
-                "offset": message.offset,
-                "element": message.element,
-                "sent_at": message.sent_at,
-                "task_code": storable(code)[:200] if code else None,
-                "value": message.value,
-                "reason": storable(reason)[:2000],
-                "forward_to": forward_to,
-            }
-            for message, code, reason in rejected
-        ],
-    )
-
-
-def _settle(connection: Connection, position: UUID) -> None:
-    connection.execute(
-        update(push_rejected)
-        .where(push_rejected.c.position == position, push_rejected.c.replayed_at.is_(None))
-        .values(replayed_at=func.now())
-    )

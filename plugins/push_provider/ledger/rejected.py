@@ -1,20 +1,24 @@
-"""Rejected messages in the ledger: look up, forward to a dead-letter topic, and forget when they are old."""
+"""Rejected messages in the ledger: keep, look up, forward to a dead-letter topic, and forget when they are old."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, any_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, any_, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import UnknownMessage
-from push_provider.ledger.engine import array_of, transaction
-from push_provider.ledger.orders import Message
+from push_provider.ledger.engine import array_of, storable, transaction
+from push_provider.ledger.orders import Message, Refused
 from push_provider.ledger.tables import push_rejected
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+_LOCK = 0x7075_6D66  # "pumf": one forwards at a time
 
 
 class RejectedRow(NamedTuple):
@@ -127,8 +131,13 @@ def reason(engine: Engine, position: UUID) -> str | None:
         return connection.execute(query).scalar()
 
 
-def to_forward(engine: Engine, limit: int) -> list[Forward]:
-    """Up to ``limit`` rejected messages that the dead-letter topic has not got yet, oldest first."""
+@contextmanager
+def forwarding(engine: Engine, limit: int) -> Iterator[list[Forward]]:
+    """Up to ``limit`` rejected messages that the dead-letter topic has not got yet, oldest first.
+
+    They are this caller's alone: whoever asks meanwhile waits for the end of the block, and gets others. At its end it
+    is noted that the topic has them; after an error, or if the process dies, they come again.
+    """
     query = (
         select(push_rejected.c.id, push_rejected.c.forward_to, push_rejected.c.reason, *_MESSAGE)
         .where(push_rejected.c.forward_to.is_not(None), push_rejected.c.forwarded_at.is_(None))
@@ -136,16 +145,50 @@ def to_forward(engine: Engine, limit: int) -> list[Forward]:
         .limit(limit)
     )
     with transaction(engine) as connection:
-        rows = connection.execute(query).all()
-    return [Forward(row[0], row[1], row[2], Message(*row[3:])) for row in rows]
+        # Not of the rows: whoever replays one of them would wait for the broker, and keep its push task locked.
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        found = [Forward(row[0], row[1], row[2], Message(*row[3:])) for row in connection.execute(query)]
+        yield found
+        if found:
+            these = push_rejected.c.id == func.any([one.id for one in found])
+            connection.execute(update(push_rejected).where(these).values(forwarded_at=func.now()))
 
 
-def forwarded(engine: Engine, ids: Sequence[int]) -> None:
-    """Note that the dead-letter topic has these."""
-    with transaction(engine) as connection:
-        connection.execute(
-            update(push_rejected).where(push_rejected.c.id == func.any(list(ids))).values(forwarded_at=func.now())
-        )
+def keep(connection: Connection, rejected: Sequence[Refused], forward_to: str | None) -> None:
+    """Keep rejected messages; of one that is known already, the new reason.
+
+    :param forward_to: the topic that they are to be forwarded to.
+    """
+    statement = upsert(push_rejected)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[push_rejected.c.position], set_={"reason": statement.excluded.reason}
+        ),
+        [
+            {
+                "position": message.position,
+                "topic": message.topic,
+                "partition": message.partition,
+                "offset": message.offset,
+                "element": message.element,
+                "sent_at": message.sent_at,
+                "task_code": storable(code)[:200] if code else None,
+                "value": message.value,
+                "reason": storable(reason)[:2000],
+                "forward_to": forward_to,
+            }
+            for message, code, reason in rejected
+        ],
+    )
+
+
+def settle(connection: Connection, position: UUID) -> None:
+    """Note that a replay took a rejected message after all."""
+    connection.execute(
+        update(push_rejected)
+        .where(push_rejected.c.position == position, push_rejected.c.replayed_at.is_(None))
+        .values(replayed_at=func.now())
+    )
 
 
 _TRIM = text("""

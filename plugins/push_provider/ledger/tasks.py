@@ -250,7 +250,8 @@ def locked(connection: Connection, code: str) -> TaskRow:
 def locked_all(connection: Connection, codes: Sequence[str]) -> dict[str, TaskRow]:
     """The same for many tasks; those that do not exist are left out.
 
-    Each transaction that locks several tasks must have the right to alone: two could wait for each other.
+    In the order of their codes: each transaction that locks several tasks must do so once, and in this order, or two
+    could wait for each other.
     """
     query = select(*_COLUMNS).where(push_task.c.code.in_(codes)).order_by(push_task.c.code).with_for_update()
     return {row.code: _row(row) for row in connection.execute(query)}

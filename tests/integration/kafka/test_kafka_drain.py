@@ -334,6 +334,13 @@ def test_tasks_of_every_channel_are_injected(ledger: Engine, fields: dict[str, A
     assert tasks.get(ledger, "new").channel == fields["channel"]
 
 
+def waiting_for_their_topic(ledger: Engine) -> int:
+    """How many rejected messages the dead-letter topic has not got yet."""
+    with ledger.connect() as connection:
+        query = "SELECT count(*) FROM push_rejected WHERE forward_to IS NOT NULL AND forwarded_at IS NULL"
+        return int(connection.execute(sql(query)).scalar_one())
+
+
 def test_good_messages_arrive_between_bad_ones(
     ledger: Engine,
     supervisor: Supervisor,
@@ -386,7 +393,7 @@ def test_good_messages_arrive_between_bad_ones(
         assert headers["push-topic"].decode() == topic.name
         if isinstance(value, bytes) and len(value) < 100:
             assert letter.value() == value
-    assert rejected.to_forward(ledger, 10) == []
+    assert waiting_for_their_topic(ledger) == 0
 
 
 def test_what_is_too_large_for_the_dead_letter_topic_does_not_hold_the_others_up(
@@ -420,7 +427,7 @@ def test_the_dead_letter_topic_gets_later_what_it_could_not_get_now(
     dead = type(topic)(broker)
     monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
     admission.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
-    assert len(rejected.to_forward(ledger, 10)) == 1
+    assert waiting_for_their_topic(ledger) == 1
     run(ledger, connect(topic))
     assert [letter.value() for letter in dead.values(1)] == [b"{"]
 
