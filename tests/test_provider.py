@@ -189,7 +189,7 @@ def test_a_described_default_is_the_default() -> None:
     for name in ("retention_days", "rejected_days", "message_id_days"):
         kept = getattr(settings, name)()
         assert (kept.days if kept else 0) == float(OPTIONS[name]["default"])
-    names = "kafka_conn_id kafka_topics kafka_batch_size kafka_linger dead_letter_topic"
+    names = "kafka_conn_id kafka_topics kafka_batch_size kafka_drains kafka_linger dead_letter_topic"
     for name in (*names.split(), "service_pool", "marketing_pool", "marketing_slots"):
         default = OPTIONS[name]["default"]
         assert getattr(settings, name)() == type(getattr(settings, name)())(default), name

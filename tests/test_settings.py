@@ -181,11 +181,19 @@ def test_rules_of_topics_that_are_none(monkeypatch: pytest.MonkeyPatch, value: s
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "１", "9999999999"])
-@pytest.mark.parametrize("key", ["kafka_batch_size", "marketing_slots"])
+@pytest.mark.parametrize("key", ["kafka_batch_size", "kafka_drains", "marketing_slots"])
 def test_a_number_that_is_no_count_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, value: str) -> None:
     option(monkeypatch, key, value)
     with pytest.raises(ConfigurationError, match=rf"\[push\] {key} is .*whole number"):
         getattr(settings, key)()
+
+
+def test_there_is_an_end_to_the_number_of_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    option(monkeypatch, "kafka_drains", "64")
+    assert settings.kafka_drains() == 64
+    option(monkeypatch, "kafka_drains", "65")
+    with pytest.raises(ConfigurationError, match=r"\[push\] kafka_drains is 65; it takes a whole number from 1 to 64"):
+        settings.kafka_drains()
 
 
 @pytest.mark.parametrize("value", ["-1", "3601", "nan", "soon"])

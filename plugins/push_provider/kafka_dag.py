@@ -11,7 +11,14 @@ from push_provider.sensors.kafka import PushKafkaSensor
 
 
 def push_kafka() -> DAG:
-    """Build the DAG and hand it to Airflow: always one run, of an hour, that waits for messages and takes them in."""
+    """Build the DAG and hand it to Airflow: always one run, of an hour, that waits for messages and takes them in.
+
+    Its tasks, as many as ``[push] kafka_drains`` says, share the partitions. ``@continuous`` has one run at a time; and
+    tasks of their own, where a mapped one would do, come and go within a run when the option has changed.
+
+    :raises ConfigurationError: the option is no number.
+    """
+    drains = settings.kafka_drains()
     dag = DAG(
         dag_id="push_kafka",
         dag_display_name="Push: Kafka",
@@ -19,6 +26,7 @@ def push_kafka() -> DAG:
         schedule="@continuous",
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         max_active_runs=1,
+        max_active_tasks=drains,
         catchup=False,
         tags=["push:system"],
         doc_md=_DOC,
@@ -31,7 +39,9 @@ def push_kafka() -> DAG:
         },
     )
     with dag:
-        PushKafkaSensor(task_id="listen")
+        for number in range(drains):
+            name = f"listen_{number + 1}" if number else "listen"
+            PushKafkaSensor(task_id=name, drain=number, drains=drains)
     return dag
 
 

@@ -234,6 +234,13 @@ def _kafka_options() -> dict[str, Any]:
             default="5000",
             example="1000",
         ),
+        "kafka_drains": _option(
+            "How many tasks take messages in at the same time, up to 64; each reads partitions of its own, so more "
+            "than there are partitions are of no use.",
+            kind="integer",
+            default="1",
+            example="4",
+        ),
         "kafka_linger": _option(
             "Seconds that a worker waits for more messages before it leaves the waiting to the triggerer.",
             kind="float",

@@ -253,6 +253,20 @@ def kafka_batch_size() -> int:
     return _count("kafka_batch_size", 5000)
 
 
+def kafka_drains() -> int:
+    """How many tasks take messages in at the same time, each those of partitions of its own.
+
+    :raises ConfigurationError: it is not a whole number from 1 to 64.
+    """
+    drains = _count("kafka_drains", 1)
+    if drains > _MOST_DRAINS:
+        raise ConfigurationError(f"[push] kafka_drains is {drains}; it takes a whole number from 1 to {_MOST_DRAINS}")
+    return drains
+
+
+_MOST_DRAINS = 64
+
+
 def kafka_linger() -> float:
     """Seconds that a worker waits for more messages before it leaves the waiting to the triggerer.
 

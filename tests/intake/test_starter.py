@@ -86,6 +86,20 @@ def test_only_those_of_some_tasks(starter: Starter, airflow: Airflow) -> None:
     assert make_waiting(starter.engine, airflow, ("rest",), codes=[]) == ([], 0)
 
 
+def test_several_who_make_runs_at_once_share_them(starter: Starter, airflow: Airflow) -> None:
+    """Each begins with its own push tasks, in each the oldest first, and makes none that another has made."""
+    planned = starter._replace(runs=None)
+    a1, b1, a2, b2 = (planned.begin(code, Trigger()).execution for code in ("a", "b", "a", "b"))
+
+    def another_makes_one(_code: str) -> None:
+        executions.note_run(starter.engine, a1, "made by another")
+
+    airflow.says = another_makes_one
+    made = make_waiting(starter.engine, airflow, ("rest",), first=lambda code: code == "b")
+    assert [one.id for one in made.runs] == [execution for _, _, execution, _ in airflow.runs] == [b1, b2, a2]
+    assert made.waiting == 0
+
+
 def test_where_airflow_cannot_be_asked_somebody_else_makes_the_run(starter: Starter, airflow: Airflow) -> None:
     begun = starter._replace(runs=None).begin("a", Trigger())
     assert airflow.asked == 0

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from push_provider.kafka_dag import push_kafka
+
 DAGS = Path(__file__).parents[2] / "dags"
 
 
@@ -26,6 +28,18 @@ def test_airflow_finds_one_dag_that_always_has_one_run() -> None:
     # A run that failed would be followed by the next at once.
     assert sensor.retries >= 10_000
     assert sensor.retry_delay >= timedelta(seconds=5)
+
+
+def test_it_has_as_many_tasks_as_there_are_to_be_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a share of its own, and all may run at the same time."""
+    (sensor,) = push_kafka().tasks
+    assert (sensor.task_id, sensor.drain, sensor.drains) == ("listen", 0, 1)
+    monkeypatch.setenv("AIRFLOW__PUSH__KAFKA_DRAINS", "20")
+    dag = push_kafka()
+    assert [task.task_id for task in dag.tasks][:3] == ["listen", "listen_2", "listen_3"]
+    assert [(task.drain, task.drains) for task in dag.tasks] == [(number, 20) for number in range(20)]
+    assert not any(task.downstream_task_ids for task in dag.tasks)
+    assert (dag.max_active_runs, dag.max_active_tasks) == (1, 20)
 
 
 def test_reading_it_costs_little() -> None:

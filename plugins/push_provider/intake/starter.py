@@ -8,7 +8,7 @@ to time. The run's id follows from the execution's, so nobody can make a second 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -161,19 +161,27 @@ def make_waiting(
     codes: Collection[str] | None = None,
     age: timedelta | None = None,
     limit: int | None = None,
+    first: Callable[[str], bool] | None = None,
 ) -> Made:
-    """Make the runs of executions of these sources that have none.
+    """Make the runs of executions of these sources that have none, oldest first.
 
     A process that dies between making a run and noting it makes it again, and Airflow says that it is there.
 
     :param codes: only of executions of these push tasks.
     :param age: only of executions that have waited for so long.
     :param limit: of at most so many.
+    :param first: where several processes do this at once: with which push tasks this one begins. What another has made
+        meanwhile it leaves out, rather than have Airflow say so.
     """
     made: list[Waiting] = []
     waiting = 0
     not_now: set[str] = set()
-    for one in executions.waiting(engine, sources=sources, codes=codes, age=age, limit=limit):
+    found = executions.waiting(engine, sources=sources, codes=codes, age=age, limit=limit)
+    if first is not None:  # in the order of their ids, still, within each push task
+        found.sort(key=lambda one: not first(one.task_code))
+    for one in found:
+        if first is not None and executions.bound_run(engine, one.id) is not None:
+            continue
         if one.task_code in not_now:  # it would hear the same as the other of its DAG
             waiting += 1
             continue

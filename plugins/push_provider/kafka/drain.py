@@ -16,6 +16,7 @@ from push_provider.intake.task_runs import TaskRuns
 from push_provider.kafka import admission, dead_letters, messages
 from push_provider.kafka.connection import Topics
 from push_provider.kafka.reader import Reader
+from push_provider.kafka.shares import Share
 from push_provider.ledger.orders import SOURCE
 from push_provider.visible import visible
 
@@ -48,11 +49,15 @@ class Drained(NamedTuple):
     """Executions that wait for their DAG run."""
 
 
-def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
+def drain(engine: Engine, connection: Connection, *, until: float, share: Share = Share()) -> Drained:  # noqa: B008  (it never changes)
     """Empty the topics; only in a task.
+
+    Several may be at it, each with its share. Two with the same one, such as one that was given up and lives on, take
+    no message twice, and pass none over: each commits what it has read on from a place that was committed.
 
     :param connection: of the broker.
     :param until: moment of the monotonic clock after which no further batch is begun.
+    :param share: which of their partitions; left out, all.
     :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds, there is another partition
         to read, or none yet, or the scheduler wants to end.
     :raises BrokerUnavailable: the broker cannot be used just now. What was taken is taken.
@@ -60,10 +65,10 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
     :raises ConfigurationError: the connection or an option has to be changed.
     """
     limit, linger = settings.kafka_batch_size(), settings.kafka_linger()
-    runs = _Runs(engine)
+    runs = _Runs(engine, share)
     total = Drained(0, 0, 0, 0, 0, 0, runs.make())
     dead_letters.forward(engine, connection)
-    with Reader(connection, Topics(settings.kafka_topics())) as reader:
+    with Reader(connection, Topics(settings.kafka_topics()), share) as reader:
         reader.open()
 
         def enough() -> bool:
@@ -98,13 +103,15 @@ def drain(engine: Engine, connection: Connection, *, until: float) -> Drained:
 class _Runs:
     """Makes the DAG runs of executions that messages have begun."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, share: Share) -> None:
         self._engine = engine
+        # Each drain makes the runs of all, as it may be the only one that is awake just now.
+        self._first = share.begins_with if share.of > 1 else None
         self._made_at = 0.0
 
     def make(self) -> int:
         """Make them; returns how many still wait."""
-        waiting = make_waiting(self._engine, TaskRuns(), (SOURCE,)).waiting
+        waiting = make_waiting(self._engine, TaskRuns(), (SOURCE,), first=self._first).waiting
         self._made_at = time.monotonic()
         return waiting
 

@@ -1,6 +1,6 @@
 """Reads the topics, from where the group has committed, and commits.
 
-It joins no group: a join takes seconds, and there is one reader. Partitions are taken by name.
+It joins no group: a join takes seconds, and each reader knows which partitions are its own. They are taken by name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
 from push_provider.kafka import connection as kafka
+from push_provider.kafka.shares import Share
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -38,14 +39,22 @@ class Reader:
 
     :param connection: the Airflow connection.
     :param topics: which topics.
+    :param share: which of their partitions; left out, all.
     :param settings: of librdkafka, that win over the connection's.
     """
 
-    def __init__(self, connection: Connection, topics: kafka.Topics, **settings: Any) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        topics: kafka.Topics,
+        share: Share = Share(),  # noqa: B008  (it never changes)
+        **settings: Any,
+    ) -> None:
         from confluent_kafka import Consumer, KafkaException
 
         self._conn_id = connection.conn_id
         self._topics = topics
+        self._share = share
         self._complaint = "no answer"
         config = {**kafka.consumer_config(connection, self._complain), **settings}
         self._reset = str(config["auto.offset.reset"])
@@ -53,6 +62,8 @@ class Reader:
             self._consumer = Consumer(config)
         except (KafkaException, ValueError, TypeError) as error:
             kafka.refuse(self._conn_id, error)
+        self._known: frozenset[tuple[str, int]] = frozenset()
+        """All that there were when it was looked last, those of other shares as well."""
         self._partitions: set[tuple[str, int]] = set()
         self._at_end: set[tuple[str, int]] = set()
         self._next: dict[tuple[str, int], int] = {}
@@ -80,12 +91,17 @@ class Reader:
         return frozenset(self._partitions)
 
     @property
+    def others(self) -> bool:
+        """Whether there are partitions that this one does not read."""
+        return bool(self._known - self._partitions)
+
+    @property
     def at_end(self) -> bool:
         """Whether all there is has been read."""
         return self._at_end >= self._partitions
 
     def find(self) -> frozenset[tuple[str, int]]:
-        """The partitions that there are now, of all the topics that are meant.
+        """The partitions that there are now, of all the topics that are meant, whosever share they are.
 
         :raises BrokerUnavailable: it cannot be asked just now.
         """
@@ -96,9 +112,10 @@ class Reader:
         except KafkaException as error:
             self._refuse(error)
         self._looked = time.monotonic()
-        return frozenset(
+        self._known = frozenset(
             (name, partition) for name in self._topics.among(known) for partition in known[name].partitions
         )
+        return self._known
 
     def is_outdated(self, every: float) -> bool:
         """Whether there are other partitions now than those that are read; may be asked all the time.
@@ -106,13 +123,16 @@ class Reader:
         :param every: seconds between two looks; in between the answer is no.
         :raises BrokerUnavailable: it cannot be asked just now.
         """
-        return time.monotonic() - self._looked > every and self.find() != self._partitions
+        if time.monotonic() - self._looked <= every:
+            return False
+        return {place for place in self.find() if self._share.holds(*place)} != self._partitions
 
     def open(self) -> None:
-        """Go to where the group has committed, in every partition.
+        """Go to where the group has committed, in every partition of this share.
 
         A group that has not committed yet begins where the connection's ``auto.offset.reset`` says (``earliest`` if
-        it says nothing), and a partition that was added to a topic at its beginning.
+        it says nothing), and a partition that was added to a topic at its beginning. Where ``latest`` is, the first
+        share says for all: the others do not read a new topic before it has.
 
         :raises BrokerUnavailable: the broker cannot be asked just now.
         :raises ConfigurationError: nothing is committed, and ``auto.offset.reset`` is ``error``.
@@ -122,21 +142,23 @@ class Reader:
         self._partitions = set()
         self._at_end.clear()
         self._next.clear()
-        found = self.find()
-        places = [TopicPartition(topic, partition) for topic, partition in sorted(found)]
+        places = [TopicPartition(topic, partition) for topic, partition in sorted(self.find())]
         if not places:
             return
         try:
             places = _patient(self._consumer.committed, places, timeout=_REQUEST_SECONDS)
             self._committed = {(place.topic, place.partition): place.offset for place in places}
+            # Of all shares: the one partition of this share may be a new one of an old topic.
             old = {place.topic for place in places if place.offset >= 0}
-            pinned = []
+            own, pinned = [], []
             for place in places:
                 if place.offset >= 0:
-                    continue
-                if place.topic in old or self._reset in ("earliest", "smallest", "beginning"):
+                    pass
+                elif place.topic in old or self._reset in ("earliest", "smallest", "beginning"):
                     place.offset = OFFSET_BEGINNING
                 elif self._reset in ("latest", "largest", "end"):
+                    if self._share.number:
+                        continue
                     # Committed at once: what comes from here on is read, even if nobody waits for it yet.
                     _, place.offset = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
                     pinned.append(place)
@@ -145,12 +167,14 @@ class Reader:
                         f"Connection {self._conn_id!r}: nothing is committed for {place.topic} [{place.partition}], "
                         "and auto.offset.reset is 'error'; set it to earliest or latest"
                     )
+                if self._share.holds(place.topic, place.partition):
+                    own.append(place)
             if pinned:
                 _patient(self._consumer.commit, offsets=pinned, asynchronous=False)
-            self._consumer.assign(places)
+            self._consumer.assign(own)
         except KafkaException as error:
             self._refuse(error)
-        self._partitions = set(found)
+        self._partitions = {(place.topic, place.partition) for place in own}
 
     def await_message(self, seconds: float) -> bool:
         """Wait for a message; it is not taken from the others that a later reader reads."""

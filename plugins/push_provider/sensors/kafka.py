@@ -25,10 +25,18 @@ class PushKafkaSensor(BaseOperator):
 
     The broker, the topics and the size of a batch are options of ``[push]``. A broker that is away, and a connection
     that does not exist, are waited for.
+
+    :param drain: which of several that share the partitions, from 0.
+    :param drains: how many there are.
     """
 
     template_fields: Sequence[str] = ()
     ui_color = "#ede7f6"
+
+    def __init__(self, *, drain: int = 0, drains: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.drain = drain
+        self.drains = drains
 
     def execute(self, context: Context) -> dict[str, int]:
         """Empty the topics, then wait for more, until the run has been going for an hour.
@@ -39,6 +47,7 @@ class PushKafkaSensor(BaseOperator):
         from push_provider import settings
         from push_provider.kafka import connection as kafka
         from push_provider.kafka.drain import drain
+        from push_provider.kafka.shares import Share
         from push_provider.ledger.engine import get_engine
 
         left = self._seconds_left(context)
@@ -48,7 +57,8 @@ class PushKafkaSensor(BaseOperator):
             self.log.warning("%s", kafka.missing(conn_id))
             return self._wait(left, _LOOK_SECONDS)
         try:
-            drained = drain(get_engine(), connection, until=time.monotonic() + left)
+            share = Share(self.drain, self.drains)
+            drained = drain(get_engine(), connection, until=time.monotonic() + left, share=share)
         except BrokerUnavailable as away:
             self.log.warning("%s. Waiting until it is back.", away)
             return self._wait(left, _LOOK_SECONDS)
@@ -76,7 +86,13 @@ class PushKafkaSensor(BaseOperator):
         seconds = max(min(left, seconds), 1.0)
         self.defer(
             # Its arguments are stored in clear: the connection's secrets stay where they are.
-            trigger=PushKafkaTrigger(conn_id=settings.kafka_conn_id(), topics=settings.kafka_topics(), seconds=seconds),
+            trigger=PushKafkaTrigger(
+                conn_id=settings.kafka_conn_id(),
+                topics=settings.kafka_topics(),
+                seconds=seconds,
+                drain=self.drain,
+                drains=self.drains,
+            ),
             method_name="resume",
         )
         raise AssertionError("defer does not return")

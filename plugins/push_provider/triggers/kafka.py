@@ -17,6 +17,8 @@ from push_provider.unforeseen import traceback_of
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from push_provider.kafka.shares import Share
+
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 30.0
@@ -38,18 +40,23 @@ class PushKafkaTrigger(BaseTrigger):
     :param conn_id: the connection.
     :param topics: topics as ``[push] kafka_topics`` has them.
     :param seconds: how long to wait at most.
+    :param drain: for which of several that share the partitions, from 0.
+    :param drains: how many there are.
     """
 
-    def __init__(self, *, conn_id: str, topics: str, seconds: float) -> None:
+    def __init__(self, *, conn_id: str, topics: str, seconds: float, drain: int = 0, drains: int = 1) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.topics = topics
         self.seconds = seconds
+        self.drain = drain
+        self.drains = drains
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments, as Airflow stores them."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {"conn_id": self.conn_id, "topics": self.topics, "seconds": self.seconds}
+        names = ("conn_id", "topics", "seconds", "drain", "drains")
+        return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait; yields one event, whose payload says ``why``."""
@@ -57,6 +64,7 @@ class PushKafkaTrigger(BaseTrigger):
 
     async def _wait(self) -> str:
         from push_provider.kafka import connection as kafka
+        from push_provider.kafka.shares import Share
 
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.seconds
@@ -78,7 +86,7 @@ class PushKafkaTrigger(BaseTrigger):
                     if told:
                         return "there is a connection now"
                     known = connection.extra
-                    watch = _Watch(connection, self.topics, loop)
+                    watch = _Watch(connection, self.topics, Share(self.drain, self.drains), loop)
                 elif connection.extra != known:
                     return "the connection has changed"
                 with_time = asyncio.wait_for(asyncio.shield(watch.seen), min(left, _LOOK_SECONDS))
@@ -95,10 +103,11 @@ class PushKafkaTrigger(BaseTrigger):
 class _Watch:
     """A thread that waits at the end of the topics: librdkafka's calls block, and Airflow's own threads are few."""
 
-    def __init__(self, connection: Connection, topics: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: Connection, topics: str, share: Share, loop: asyncio.AbstractEventLoop) -> None:
         self.seen: asyncio.Future[str] = loop.create_future()
         self._connection = connection
         self._topics = topics
+        self._share = share
         self._loop = loop
         self._stopped = threading.Event()
         # With the context, in which Airflow notes whose log a line belongs to.
@@ -132,12 +141,14 @@ class _Watch:
         from push_provider.kafka.connection import Topics
         from push_provider.kafka.reader import Reader
 
-        with Reader(self._connection, Topics(self._topics), **_ONE_MESSAGE) as reader:
+        with Reader(self._connection, Topics(self._topics), self._share, **_ONE_MESSAGE) as reader:
             reader.open()
             if told:
                 log.info("Kafka (connection %r) is back", self._connection.conn_id)
             partitions = reader.partitions
-            if not partitions:
+            if reader.others and not partitions:
+                log.info("There are fewer partitions of %s than drains, and none for this one", self._topics)
+            elif not partitions:
                 log.info("There is no topic %s yet; waiting for it", self._topics)
             while not self._stopped.is_set():
                 if partitions:
@@ -145,7 +156,7 @@ class _Watch:
                         return "there are messages"
                 else:
                     self._stopped.wait(_POLL_SECONDS)
-                if reader.is_outdated(_LOOK_SECONDS if partitions else 2.0):
+                if reader.is_outdated(_LOOK_SECONDS if partitions or reader.others else 2.0):
                     return "the topics have changed"
         return None
 

@@ -19,6 +19,8 @@ from kafka_broker import ApacheKafka, Topic
 
 from push_provider.exceptions import TransientError
 from push_provider.kafka import reader
+from push_provider.kafka.shares import Share
+from push_provider.ledger import rejected
 from push_provider.sensors.kafka import PushKafkaSensor
 from push_provider.triggers import kafka as module
 from push_provider.triggers.kafka import PushKafkaTrigger
@@ -27,11 +29,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def wait(topics: str, seconds: float = 20, meanwhile: Callable[[], None] | None = None, after: float = 0.5) -> str:
+def wait(
+    topics: str,
+    seconds: float = 20,
+    meanwhile: Callable[[], None] | None = None,
+    after: float = 0.5,
+    share: Share = Share(),  # noqa: B008  (it never changes)
+) -> str:
     """Run the trigger, do something after a while, and say why it fired."""
 
     async def run() -> str:
-        trigger = PushKafkaTrigger(conn_id="kafka_default", topics=topics, seconds=seconds)
+        trigger = PushKafkaTrigger(
+            conn_id="kafka_default", topics=topics, seconds=seconds, drain=share.number, drains=share.of
+        )
         path, arguments = trigger.serialize()
         assert path == "push_provider.triggers.kafka.PushKafkaTrigger"
         events = PushKafkaTrigger(**arguments).run()
@@ -98,6 +108,44 @@ def test_waiting_takes_nothing(topic: Topic, connect: Callable[..., Any]) -> Non
     with reader.Reader(connection, reader.kafka.Topics(topic.name)) as one:
         one.open()
         assert len(one.read(10, 1000, wait=0)) == 1
+
+
+def test_a_message_wakes_the_one_whose_partition_it_is_in(topic: Topic, connect: Callable[..., Any]) -> None:
+    connect(topic)
+    topic.send({"n": 1}, partition=2)
+    shares = [Share(number, 2) for number in range(2)]
+    for share in shares:
+        own = share.holds(topic.name, 2)
+        assert wait(topic.name, seconds=20 if own else 1, share=share) == (
+            "there are messages" if own else "it is time to look"
+        )
+
+
+def test_one_that_was_stored_by_an_earlier_version_waits_for_all() -> None:
+    trigger = PushKafkaTrigger(conn_id="kafka_default", topics="t", seconds=20)
+    assert (trigger.drain, trigger.drains) == (0, 1)
+
+
+@pytest.mark.usefixtures("often")
+def test_who_has_no_partition_is_woken_by_a_new_one(
+    apache: ApacheKafka, connect: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    from confluent_kafka.admin import NewPartitions
+
+    caplog.set_level(logging.INFO)
+    topic = Topic(apache, 1)
+    connect(topic)
+    idle = next(share for share in (Share(0, 2), Share(1, 2)) if not share.holds(topic.name, 0))
+    topic.send({"n": 1})
+    assert wait(topic.name, seconds=1.5, share=idle) == "it is time to look"
+    assert "There are fewer partitions" in caplog.text
+    admin = apache.admin()
+
+    def grow() -> None:
+        for made in admin.create_partitions([NewPartitions(topic.name, 2)]).values():
+            made.result(10)
+
+    assert wait(topic.name, meanwhile=grow, share=idle) == "the topics have changed"
 
 
 @pytest.mark.usefixtures("often")
@@ -210,9 +258,23 @@ def test_it_drains_and_then_waits(
     topic.send({"task": "nobody"})
     trigger = deferred(sensor)
     assert (trigger.conn_id, trigger.topics, trigger.seconds) == ("kafka_default", topic.name, 300)
+    assert (trigger.drain, trigger.drains) == (0, 1)
     # What is stored of it holds no secret.
     assert topic.broker.address not in json.dumps(trigger.serialize())
     assert wait(topic.name, seconds=1) == "it is time to look"
+
+
+def test_one_of_several_drains_its_share_and_waits_for_more_of_it(
+    ledger: Engine, topic: Topic, connect: Callable[..., Any]
+) -> None:
+    connect(topic)
+    for partition in range(4):
+        topic.send({"task": "nobody"}, partition=partition)
+    trigger = deferred(PushKafkaSensor(task_id="listen_2", drain=1, drains=2))
+    assert (trigger.drain, trigger.drains) == (1, 2)
+    rows = rejected.find(ledger)
+    assert len(rows) == 2
+    assert all(Share(1, 2).holds(row.topic, row.partition) for row in rows)
 
 
 def test_without_a_connection_it_waits_and_says_so(
