@@ -99,5 +99,5 @@ def test_after_a_thousand_deeds_all_tell_the_same_story(platform: Any) -> None:
 
 
 def _stored(platform: Any, code: str) -> dict[str, Any]:
-    ((spec,),) = platform.ledger("SELECT spec FROM push_task WHERE code = %s", code)
-    return {**spec, "code": code}
+    task: dict[str, Any] = platform.call(f"/push/v1/tasks/{code}")[1]["task"]
+    return task
