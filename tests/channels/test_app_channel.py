@@ -412,7 +412,7 @@ def messages(*numbers: int, size: int = 1) -> list[Message]:
 
 def test_a_call_has_the_same_token_whoever_else_is_pending() -> None:
     some = [[one.id for one in batch] for batch in batches(messages(*range(150, 420)))]
-    rest = [[one.id for one in batch] for batch in batches(messages(*range(300, 400), 7))]
+    rest = [[one.id for one in batch] for batch in batches(messages(7, *range(300, 400)))]
     assert [len(batch) for batch in some] == [50, 100, 100, 20]
     assert rest == [[7], some[2]]
     token = idempotent_token(JOB.token, rest[1])

@@ -64,6 +64,20 @@ def test_a_recipient_that_nobody_thought_of_fails_alone(aliyun: Any, monkeypatch
     assert outcomes[1].text == "ZeroDivisionError: division by zero"
 
 
+def test_messages_are_made_while_others_are_on_their_way(aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    render = Parameters.render
+    seen = []
+
+    def slow(self: Parameters, to: str, variables: Any) -> dict[str, str]:
+        if to == "13800000250":
+            seen.append(aliyun.calls)
+        return render(self, to, variables)
+
+    monkeypatch.setattr(Parameters, "render", slow)
+    assert results(send(aliyun, people(300))) == [SENT] * 300
+    assert seen[0]["SendBatchSms"] >= 1
+
+
 def own(to: str, number: int = 1, **variables: Any) -> Delivery:
     return Delivery(number, to, {"name": "n", "order": "o", **variables})
 

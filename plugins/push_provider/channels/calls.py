@@ -138,8 +138,11 @@ class CallingSender(Sender):
     def known(self) -> list[Outcome]:
         """What is known of the chunk that is being sent."""
         # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
-        left = tuple(self._left) if self._calls.stopping else ()
-        return [*self._outcomes, *not_begun(left)]
+        left = dict.fromkeys(self._left.copy()) if self._calls.stopping else {}
+        outcomes = tuple(self._outcomes)
+        for one in outcomes:  # of which some were left a moment ago
+            left.pop(one.id, None)
+        return [*outcomes, *not_begun(left)]
 
     def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
         """Make no more calls."""
@@ -153,9 +156,13 @@ class CallingSender(Sender):
             why = str(error)[:500]
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             why = self._unforeseen.told(error, f"Delivery {delivery.id}")
-        self._left.pop(delivery.id, None)
-        self._outcomes.append(Outcome(delivery.id, Result.FAILED, None, "content", why))
+        self._settle(Outcome(delivery.id, Result.FAILED, None, "content", why))
         return None
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Note the outcome of somebody of whom no call is made."""
+        self._left.pop(outcome.id, None)
+        self._outcomes.append(outcome)
 
 
 class BatchSender(CallingSender):
@@ -172,7 +179,10 @@ class BatchSender(CallingSender):
         self._pool = ThreadPoolExecutor(threads, name)
 
     def _deliver_all(self, batches: Iterator[Sequence[Numbered]]) -> list[Outcome]:
-        """Send the messages of a chunk that has begun, and conclude it; all of its outcomes."""
+        """Send the messages of a chunk that has begun, and conclude it; all of its outcomes.
+
+        :param batches: of each call, made while those before are answered.
+        """
         # The first call alone: wrong keys must not be tried several times at once.
         if not self._calls.proven and (first := next(batches, None)):
             self._deliver(first)

@@ -8,7 +8,7 @@ Aliyun knows for 15 minutes that it was there before: what nobody can tell is tr
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.channels.app.aliyun_client import BATCH
@@ -48,15 +48,17 @@ class Message(NamedTuple):
     size: int
 
 
-def batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
+def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """Messages a call.
 
     Which are together depends on their numbers alone, not on who else is pending: a later try of a call then has the
     same token, unless some of it have their outcome.
+
+    :param messages: in the order of their numbers.
     """
     batch: list[Message] = []
     size = 0
-    for message in sorted(messages):
+    for message in messages:
         if batch and (message.id // BATCH != batch[0].id // BATCH or size + message.size > BATCH_BYTES):
             yield batch
             batch, size = [], 0

@@ -62,10 +62,9 @@ class AliyunSender(BatchSender):
         self._left = {}
         self._calls.begin()
         now = self._clock()
-        made = (self._made(one, partial(self._message, one, now)) for one in deliveries)
-        messages = [message for message in made if message is not None]
-        self._left = dict.fromkeys(message.id for message in messages)
-        return self._deliver_all(batches(messages))
+        self._left = dict.fromkeys(delivery.id for delivery in deliveries)
+        made = (self._made(one, partial(self._message, one, now)) for one in sorted(deliveries))
+        return self._deliver_all(batches(message for message in made if message is not None))
 
     def _message(self, delivery: Delivery, now: datetime) -> Message:
         """What is to be pushed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -148,34 +148,31 @@ class SmsSender(BatchSender):
         :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row; nothing was sent.
         """
         self._outcomes = []
-        messages = self._messages(deliveries)
-        self._left = dict.fromkeys(message.id for message in messages)
+        self._left = {}
         self._calls.begin()
-        return self._deliver_all(_batches(messages))
+        self._left = dict.fromkeys(delivery.id for delivery in deliveries)
+        return self._deliver_all(_batches(self._messages(deliveries)))
 
-    def _messages(self, deliveries: Sequence[Delivery]) -> list[Message]:
-        """What is to be sent; who cannot be sent anything has their outcome."""
-        outcomes, messages = self._outcomes, []
+    def _messages(self, deliveries: Sequence[Delivery]) -> Iterator[Message]:
+        """What is to be sent, made while what came before is on its way; who can be sent nothing has their outcome."""
         numbers = self._numbers
         for delivery in deliveries:
             if not _NUMBER.fullmatch(delivery.to):
                 text = f"{delivery.to!r} is no mobile number"
-                outcomes.append(Outcome(delivery.id, Result.FAILED, None, "number", text))
+                self._settle(Outcome(delivery.id, Result.FAILED, None, "number", text))
                 continue
             if not numbers.takes(delivery.to):
                 text = numbers.refusal(delivery.to)[:500]
-                outcomes.append(Outcome(delivery.id, numbers.otherwise, None, "number", text, numbers.retry_after))
+                self._settle(Outcome(delivery.id, numbers.otherwise, None, "number", text, numbers.retry_after))
                 continue
             parameters = self._made(delivery, partial(self._content.render, delivery.to, delivery.variables))
-            if parameters is None:
-                continue
-            messages.append(Message(delivery.id, numbers.dialled(delivery.to), parameters))
-        return messages
+            if parameters is not None:
+                yield Message(delivery.id, numbers.dialled(delivery.to), parameters)
 
 
-def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
+def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """Messages a call: as many as it takes, no number twice, and ids that one OutId can hold."""
-    waiting = list(messages)
+    waiting = messages
     while waiting:
         batch: dict[str, Message] = {}
         left: list[Message] = []
@@ -188,5 +185,6 @@ def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
                 yield list(batch.values())
                 batch = {}
             batch[message.to] = message
-        yield list(batch.values())
+        if batch:
+            yield list(batch.values())
         waiting = left
