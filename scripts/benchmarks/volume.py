@@ -63,7 +63,7 @@ def _write(engine: Engine, execution: int) -> None:
     from push_provider.ledger import writing
 
     with engine.begin() as connection:
-        writing.write_left(connection, [execution])
+        writing.write_left(connection, execution)
 
 
 def _search(engine: Engine) -> None:

@@ -188,16 +188,23 @@ def test_whoever_was_meant_gets_it_though_the_task_has_others_now(desk: Desk) ->
     assert sum(clear(desk)) == MANY
 
 
-def test_who_is_cancelled_before_the_run_is_on_record(desk: Desk) -> None:
+@pytest.mark.parametrize("who", ["the run", "upkeep"])
+def test_who_is_cancelled_before_the_run_is_on_record(desk: Desk, who: str) -> None:
+    """At once in number, and by their addresses when the run begins all the same, or else upkeep finds them."""
     begun = begin(desk)
     assert tasks.cancel(desk.engine, desk.code) == MANY
     row = executions.get(desk.engine, begun.id)
     assert (row.state, row.total, row.cancelled) == ("cancelled", MANY, MANY)
+    assert count(desk) == 0
+    assert clear(desk) == []
+    if who == "upkeep":
+        assert [writing.write_cancelled(desk.engine, 1) for _ in range(2)] == [1, 0]
+    plan = planning.bind(desk.engine, desk.code, begun.id, "run-1")
     with desk.engine.connect() as connection:
         states = connection.execute(text("SELECT state, count(*) FROM push_delivery GROUP BY 1")).all()
     assert states == [("cancelled", MANY)]
-    plan = planning.bind(desk.engine, desk.code, begun.id, "run-1")  # which begins all the same
     assert desk.claim(plan) == []
+    assert tasks.cancel(desk.engine, desk.code) == 0
 
 
 def test_an_execution_without_a_run_fails_with_all_its_deliveries_and_is_sent_again(desk: Desk) -> None:
@@ -216,13 +223,15 @@ def test_the_run_and_who_cancels_write_them_once(desk: Desk) -> None:
     begun = begin(desk)
     results: list[int] = []
     with desk.engine.begin() as connection:
-        writing.write_left(connection, [begun.id])
+        assert writing.write_left(connection, begun.id)
         thread = threading.Thread(target=lambda: results.append(tasks.cancel(desk.engine, desk.code)))
         thread.start()
         await_waiting(desk.engine, lambda: bool(results))
         assert results == []
     thread.join()
     assert (results, count(desk)) == ([MANY], MANY)
+    with desk.engine.connect() as connection:
+        assert connection.scalars(text("SELECT DISTINCT state FROM push_delivery")).all() == ["cancelled"]
 
 
 def await_waiting(engine: Engine, over: Callable[[], bool]) -> None:
@@ -239,7 +248,7 @@ def await_waiting(engine: Engine, over: Callable[[], bool]) -> None:
 def test_others_of_the_task_begin_while_many_are_written(desk: Desk) -> None:
     begun = begin(desk)
     with desk.engine.begin() as connection:
-        writing.write_left(connection, [begun.id])
+        assert writing.write_left(connection, begun.id)
         assert begin(desk).number == 2  # nobody waits
     assert count(desk) == MANY
 
@@ -252,7 +261,7 @@ def test_a_run_that_plans_by_itself_has_its_deliveries(desk: Desk) -> None:
 def test_a_run_that_fails_while_they_are_written_writes_them_the_next_time(desk: Desk) -> None:
     begun = begin(desk)
     with desk.engine.connect() as connection:  # and rolled back
-        writing.write_left(connection, [begun.id])
+        assert writing.write_left(connection, begun.id)
     assert (count(desk), executions.get(desk.engine, begun.id).total) == (0, MANY)
     assert planning.bind(desk.engine, desk.code, begun.id, "run-1").total == MANY
     assert count(desk) == MANY
@@ -264,10 +273,12 @@ def test_the_same_key_again_gives_the_first_and_writes_none(desk: Desk) -> None:
     assert count(desk) == 0
 
 
-def test_an_execution_that_leaves_the_ledger_has_written_them(desk: Desk) -> None:
-    begun = begin(desk)
+def test_an_execution_that_leaves_the_ledger_without_having_written_them_leaves_nothing(desk: Desk) -> None:
+    begin(desk)
     tasks.cancel(desk.engine, desk.code)
     later = NOW + timedelta(days=10_000)
     assert dropping.drop_old(desk.engine, 10, before=later) == 1
-    assert dropping.clear(desk.engine, 10_000) == MANY
-    assert begun.total == MANY
+    assert dropping.clear(desk.engine, 10_000) == 0
+    assert (count(desk, "push_dropped"), count(desk)) == (0, 0)
+    tasks.delete(desk.engine, desk.code, purge=True)
+    assert sum(clear(desk)) == MANY

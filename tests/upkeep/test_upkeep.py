@@ -152,5 +152,6 @@ def test_its_log_says_what_it_did(ledger: Engine, capsys: pytest.CaptureFixture[
     keep()
     said = capsys.readouterr().out
     assert "0 partitions made, 0 partitions closed" in said
-    assert "0 deliveries dropped with their partition, 2 deliveries deleted, 2 recipients deleted" in said
+    assert "0 deliveries dropped with their partition, 2 deliveries deleted" in said
+    assert "2 recipients deleted" in said
     assert "1 looks at all partitions" in said

@@ -87,7 +87,7 @@ def _finish(
     ).one()
     if closed.finished_at is not None:
         final, error = True, closed.error
-    writing.write_left(connection, [execution])  # its run did not come to it
+    writing.write_left(connection, execution)  # its run did not come to it
     error = storable(error) if error else None
     cancelled = standing.status == TaskStatus.CANCELLED
     if cancelled:

@@ -418,7 +418,7 @@ def _whole(engine: Engine, row: Row[Any], *, new: bool) -> Plan:
     """The plan of an execution, whose deliveries are written."""
     if row.list_id is not None:
         with transaction(engine) as connection:
-            writing.write_left(connection, [row.id])
+            writing.write_left(connection, row.id)
     task = row.task if row.on_unknown is None else {**row.task, "on_unknown": row.on_unknown}
     return Plan(
         id=row.id,

@@ -15,7 +15,7 @@ from sqlalchemy import delete as sql_delete
 
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
-from push_provider.ledger import answers, dropping, recipients, writing
+from push_provider.ledger import answers, dropping, recipients
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.shards import changed, left
 from push_provider.ledger.spans import Span
@@ -150,7 +150,10 @@ def cancel(engine: Engine, code: str) -> int:
     """
     with transaction(engine) as connection:
         before = lock(connection, code)
-        writing.write_left(connection, connection.scalars(_under_way(code).where(writing.UNWRITTEN)).all())
+        # A run that is writing their deliveries at this moment is waited for. What none has written yet, is later.
+        planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
+        left = select(push_execution.c.total, push_execution.c.list_id).where(*planned).with_for_update(key_share=True)
+        unwritten = sum(row.total for row in connection.execute(left) if row.list_id is not None)
         cancelled = connection.execute(
             update(push_delivery)
             .where(
@@ -163,7 +166,7 @@ def cancel(engine: Engine, code: str) -> int:
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
-            .where(push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
+            .where(*planned)
             .values(state=ExecutionState.CANCELLED, cancelled=push_execution.c.total, finished_at=func.now())
         )
         if before.status != TaskStatus.CANCELLED:
@@ -173,7 +176,7 @@ def cancel(engine: Engine, code: str) -> int:
                 .values(status=TaskStatus.CANCELLED, updated_at=func.now())
             )
             changed(connection, code)
-    return cancelled
+    return int(cancelled + unwritten)
 
 
 def settle(connection: Connection, code: str) -> TaskStatus:
