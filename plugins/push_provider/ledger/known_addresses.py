@@ -12,17 +12,15 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import FieldError, InvalidTask
+from push_provider.ledger import walks
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.tables import push_address, push_upkeep
+from push_provider.ledger.tables import push_address
 
 MOST = 1000
 """Addresses that a search may find."""
 _WHAT = "addresses"
-_BEGIN = upsert(push_upkeep).values(what=_WHAT).on_conflict_do_nothing()
-_POSITION = text("SELECT position FROM push_upkeep WHERE what = :what FOR UPDATE SKIP LOCKED")
 # As far as the first that is younger: ids are drawn before they are committed, and what is planned at this moment may
 # stand in between.
 _NOTE = text("""
@@ -35,7 +33,6 @@ _NOTE = text("""
         ON CONFLICT DO NOTHING)
     SELECT max(id) AS last, count(*) AS deliveries FROM part WHERE old
 """)
-_GO_ON = text("UPDATE push_upkeep SET position = :last WHERE what = :what")
 
 
 def note(engine: Engine, limit: int) -> int:
@@ -44,13 +41,12 @@ def note(engine: Engine, limit: int) -> int:
     :returns: how many were gone through; 0 when none is left, or others are at it.
     """
     with transaction(engine) as connection:
-        connection.execute(_BEGIN)
-        after = connection.execute(_POSITION, {"what": _WHAT}).scalar()
+        after = walks.locked(connection, _WHAT)
         if after is None:
             return 0
         row = connection.execute(_NOTE, {"after": after, "limit": limit}).one()
         if row.last is not None:
-            connection.execute(_GO_ON, {"what": _WHAT, "last": row.last})
+            walks.go_on(connection, _WHAT, row.last)
     return int(row.deliveries)
 
 
@@ -85,12 +81,12 @@ def matching(connection: Connection, part: str) -> Found:
     """
     pattern = f"%{re.sub('([/%_])', _ESCAPED, part)}%"
     # The position first: what upkeep goes through in between is looked through, and known.
-    position = connection.execute(select(push_upkeep.c.position).where(push_upkeep.c.what == _WHAT)).scalar()
+    position = walks.seen(connection, _WHAT)
     like = func.lower(push_address.c.address).like(func.lower(pattern), escape="/")
     found = list(connection.scalars(select(push_address.c.address).where(like).limit(MOST + 1)))
     if len(found) > MOST:
         raise InvalidTask([FieldError("search", f"is part of more than {MOST} addresses; name more of the one")])
-    return Found(pattern, found, position or 0)
+    return Found(pattern, found, position)
 
 
 _ESCAPED = r"/\1"

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider import written
+from push_provider.ledger import walks
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.tables import push_snapshot, push_upkeep
+from push_provider.ledger.tables import push_snapshot
 
 _WHAT = "snapshots"
 
@@ -48,8 +49,6 @@ def _digest(task: Mapping[str, Any], templates: Mapping[str, str]) -> bytes:
     return digest.digest()
 
 
-_BEGIN = upsert(push_upkeep).values(what=_WHAT).on_conflict_do_nothing()
-_POSITION = text("SELECT position FROM push_upkeep WHERE what = :what FOR UPDATE SKIP LOCKED")
 _UNUSED = text("""
     WITH part AS (SELECT id FROM push_snapshot WHERE id > :after ORDER BY id LIMIT :limit),
     unused AS (
@@ -64,7 +63,6 @@ _FORGET = text("""
     DELETE FROM push_snapshot AS s WHERE id = ANY(:ids)
         AND NOT EXISTS (SELECT FROM push_execution AS e WHERE e.snapshot_id = s.id)
 """)
-_GO_ON = text("UPDATE push_upkeep SET position = :last WHERE what = :what")
 
 
 def forget(engine: Engine, limit: int) -> int:
@@ -73,11 +71,10 @@ def forget(engine: Engine, limit: int) -> int:
     :returns: how many were gone through; 0 when all have been, and the next call begins anew, or others are at it.
     """
     with transaction(engine) as connection:
-        connection.execute(_BEGIN)
-        after = connection.execute(_POSITION, {"what": _WHAT}).scalar()
+        after = walks.locked(connection, _WHAT)
         if after is None:
             return 0
         row = connection.execute(_UNUSED, {"after": after, "limit": limit}).one()
         connection.execute(_FORGET, {"ids": row.unused})
-        connection.execute(_GO_ON, {"what": _WHAT, "last": row.last or 0})
+        walks.go_on(connection, _WHAT, row.last or 0)
     return int(row.seen)
