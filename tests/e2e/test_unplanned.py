@@ -74,6 +74,20 @@ def test_a_queued_run_that_is_marked(platform: Any, state: str) -> None:
     assert platform.mails(to="nobody@example.com") == []
 
 
+def test_a_run_that_is_marked_as_its_process_comes(platform: Any) -> None:
+    """Of what nobody saw begin Airflow notes that it began when it was marked; the process has written its number."""
+    apply(platform, "unplanned-coming")
+    queued(platform, "unplanned-coming")
+    which = "dag_id = 'push__unplanned-coming' AND run_id = 'waits'"
+    ended = f"UPDATE {{}} SET state = 'success', {{}} end_date = now() WHERE {which}"
+    url = platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
+    with psycopg.connect(url) as metadata:
+        metadata.execute(ended.format("task_instance", "pid = 1, start_date = now(),"))
+        metadata.execute(ended.format("dag_run", ""))
+    assert recorded(platform, "unplanned-coming").startswith("The run has ended as success before anything of it")
+    platform.push("cancel", "unplanned-coming")
+
+
 def test_a_run_on_record_that_is_cleared_begins_after_all(platform: Any) -> None:
     apply(platform, "unplanned-cleared", recipients=["quick@example.com"])
     assert platform.call("/api/v2/dags/push__unplanned-cleared", {"is_paused": True}, "PATCH")[0] == 200

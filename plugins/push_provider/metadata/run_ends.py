@@ -214,7 +214,8 @@ def _counts(run_id: str, user: str | None) -> bool:
 def did_their_part(session: Session, some: Collection[Run]) -> set[tuple[str, str]]:
     """Those of some runs, by push task and run id, whose process has ended well, or said that nothing was to be sent.
 
-    A run that is marked before its process is there has none; Airflow calls its task skipped, too.
+    A run that is marked before its process is there has none; Airflow calls its task skipped, too. One that is marked
+    as its process comes has one, and ended at the moment at which it began: so ``TaskInstance.set_state`` has it.
     """
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select, tuple_
@@ -224,6 +225,7 @@ def did_their_part(session: Session, some: Collection[Run]) -> set[tuple[str, st
         TaskInstance.task_id == SEND_TASK_ID,
         TaskInstance.state.in_(("success", "skipped")),
         TaskInstance.pid.is_not(None),
+        TaskInstance.end_date > TaskInstance.start_date,
     )
     return {(dag.removeprefix(DAG_PREFIX), run_id) for dag, run_id in session.execute(query)}
 
