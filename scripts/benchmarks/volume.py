@@ -113,7 +113,7 @@ class Sender:
                 outcomes = [Outcome(one.id, Result.SENT, provider_id="x") for one in claimed]
                 claimed = sending.record_and_claim(lease, outcomes, _CHUNK, after=claimed[-1].id)
                 self.chunks.append((begun, time.perf_counter() - begun))
-                time.sleep(0.01)  # as who sends waits for answers
+                time.sleep(0.05)  # as who sends waits for answers
 
 
 def _told(what: str, taken: list[float]) -> None:
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--each", type=int, default=19, help="deliveries of each of five executions of each task")
     parser.add_argument("--recipients", type=int, default=1_000_000, help="of the task that is planned")
-    parser.add_argument("--sending", type=int, default=1_000_000, help="of the one that is sent while a partition goes")
+    parser.add_argument("--sending", type=int, default=3_000_000, help="of the one that is sent while a partition goes")
     arguments = parser.parse_args()
     from push_provider.ledger import known_addresses
 
