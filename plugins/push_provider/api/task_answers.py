@@ -23,10 +23,10 @@ def detail_of(request: Request, row: TaskRow) -> Response:
     """A push task by itself, as it stands."""
     with sessions() as session:
         paused = row.code in runs.paused_codes(session, [row.code])
-    return exactly(task_detail(request, row, stored(row), paused))
+    return _exactly(task_detail(request, row, stored(row), paused))
 
 
-def exactly(detail: TaskDetail) -> Response:
+def _exactly(detail: TaskDetail) -> Response:
     """The answer with the task's numbers as they were written, which pydantic would make plain floats of."""
     answer = {**detail.model_dump(mode="json", exclude={"task"}), "task": detail.task}
     return Response(written.dumps(answer), media_type=JSON_TYPE)

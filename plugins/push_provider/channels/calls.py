@@ -138,7 +138,7 @@ class CallingSender(Sender):
     def known(self) -> list[Outcome]:
         """What is known of the chunk that is being sent."""
         # Of what is left now, no call is made any more: each looks whether it may after it was taken from there.
-        left = dict.fromkeys(self._left.copy()) if self._calls.stopping else {}
+        left = self._left.copy() if self._calls.stopping else {}
         outcomes = tuple(self._outcomes)
         for one in outcomes:  # of which some were left a moment ago
             left.pop(one.id, None)

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from push_provider.databases import sqlstate
-from push_provider.ledger import known_addresses, spans
+from push_provider.ledger import known_addresses, spans, walks
 from push_provider.ledger.engine import explained, transaction
 from push_provider.ledger.tables import PARTITION_IDS
 
@@ -203,11 +203,11 @@ _LIVES = text("""
         SELECT FROM push_execution
         WHERE total > 0 AND int8range(first_delivery, last_delivery, '[]') && int8range(:first, :end))
 """)
+_DETACHING = "detached"
 _WALK = text("""
-    INSERT INTO push_upkeep (what, position) VALUES ('detached', 0)
+    INSERT INTO push_upkeep (what, position) VALUES (:what, 0)
     ON CONFLICT (what) DO UPDATE SET what = excluded.what RETURNING position
 """)
-_GO_ON = text("UPDATE push_upkeep SET position = :last WHERE what = 'detached'")
 # Those that somebody deletes at this moment find nothing, and go by themselves.
 _FORGET = text("""
     DELETE FROM push_dropped WHERE execution_id = ANY (ARRAY (
@@ -294,11 +294,11 @@ def _walk(engine: Engine, name: str, limit: int) -> int:
     """Forget addresses of some deliveries of a partition that was detached; returns how many were gone through."""
     query = text(f"SELECT id, recipient FROM {name} WHERE id > :after ORDER BY id LIMIT :limit")  # noqa: S608
     with engine.begin() as connection:
-        after = connection.execute(_WALK).scalar_one()
+        after = connection.execute(_WALK, {"what": _DETACHING}).scalar_one()
         rows = connection.execute(query, {"after": after, "limit": limit}).all()
         if rows:
             known_addresses.forget(connection, {row.recipient for row in rows})
-            connection.execute(_GO_ON, {"last": rows[-1].id})
+            walks.go_on(connection, _DETACHING, rows[-1].id)
     return len(rows)
 
 
@@ -306,7 +306,7 @@ def _drop(connection: Connection, name: str) -> int:
     """Drop a partition that was detached, and what is known of executions that lay in it; returns 1."""
     there = [one for one in partitions(connection) if not one.pending]
     connection.execute(text(f"DROP TABLE {name}"))
-    connection.execute(_GO_ON, {"last": 0})
+    walks.go_on(connection, _DETACHING, 0)
     bounds = {"firsts": [one.first for one in there], "ends": [one.end for one in there]}
     connection.execute(_FORGET, bounds)
     log.info("Partition %s is dropped: nothing of it was left", name)
