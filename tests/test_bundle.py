@@ -359,24 +359,7 @@ def test_a_worker_without_the_ledger_begins_with_an_empty_folder(folder: Path, m
     assert files(folder) == []
 
 
-# --- shards without a task ------------------------------------------------------------------------------
-
-
-def test_a_shard_that_all_tasks_have_left_has_no_file(
-    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], ledger: Engine
-) -> None:
-    apply("one", OTHER)
-    bundle.initialize()
-    build(ledger, "one", OTHER)
-    tasks.delete(ledger, "one", purge=False)
-    assert bundle.refresh_interval == 0
-    bundle.refresh()
-    assert files(folder) == names(OTHER)
-    assert bundle.refresh_interval == INTERVAL
-    apply("one")
-    assert bundle.refresh_interval == 0
-    bundle.refresh()
-    assert files(folder) == names("one", OTHER)
+# --- other files ----------------------------------------------------------------------------------------
 
 
 def test_files_that_are_no_shards_are_left_alone(

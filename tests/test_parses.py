@@ -13,7 +13,7 @@ import pytest
 from airflow import settings as airflow_settings
 from airflow.models.dag import DagModel  # noqa: TID251
 from airflow.models.dagbundle import DagBundleModel  # noqa: TID251
-from sqlalchemy import Engine, create_engine, insert
+from sqlalchemy import Engine, create_engine, delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -21,7 +21,7 @@ from push_provider import bundle as bundle_module
 from push_provider import parses
 from push_provider.bundle import PushTaskBundle
 from push_provider.channels.reading import parse
-from push_provider.ledger import definitions, shards
+from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import shard_of
 from push_provider.parses import Parse, shard_file
 
@@ -56,7 +56,7 @@ def store(
     with Session(airflow) as session, session.begin():
         row = session.get(DagModel, dag) or DagModel(dag_id=dag)
         row.bundle_name, row.relative_fileloc = bundle, shard_file(shard)
-        row.last_parsed_time, row.has_import_errors = moment, errors
+        row.last_parsed_time, row.has_import_errors, row.is_stale = moment, errors, False
         session.add(row)
 
 
@@ -145,6 +145,10 @@ class Desk:
         if stored:
             store(self.airflow, "push__one", began + timedelta(milliseconds=1), shard_of("one"))
 
+    def files(self) -> list[str]:
+        """The shard files."""
+        return sorted(file.name for file in self.folder.glob("*.py"))
+
     def is_built(self) -> bool:
         return shards.revisions(self.ledger)[shard_of("one")][1]
 
@@ -165,6 +169,47 @@ def desk(ledger: Engine, airflow: Engine, tmp_path: Path, monkeypatch: pytest.Mo
     desk.apply()
     assert desk.wants()
     return desk
+
+
+def let_go(airflow: Engine, *, paused: bool) -> None:
+    """What the reconciler does to a DAG that no push task is for."""
+    one = DagModel.dag_id == "push__one"
+    with airflow.begin() as connection:
+        connection.execute(update(DagModel).where(one).values(is_stale=True) if paused else delete(DagModel).where(one))
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_shard_that_all_tasks_have_left_has_a_file_until_its_dags_are_gone(desk: Desk, paused: bool) -> None:
+    desk.parse()
+    assert not desk.wants()
+    tasks.delete(desk.ledger, "one", purge=False)
+    # Else the DAG processor marks the DAG as stale, and dies if the DAG is deleted meanwhile.
+    assert not desk.wants()
+    assert desk.files() == [shard_file(shard_of("one"))]
+    let_go(desk.airflow, paused=paused)
+    assert desk.wants()
+    assert desk.files() == []
+    assert not desk.wants()
+    desk.apply()
+    assert desk.wants()
+    assert desk.files() == [shard_file(shard_of("one"))]
+
+
+def test_a_dag_of_another_bundle_holds_no_file(desk: Desk) -> None:
+    desk.parse(stored=False)
+    store(desk.airflow, "push__one", LATER, shard_of("one"), bundle="other")
+    tasks.delete(desk.ledger, "one", purge=False)
+    assert desk.wants()
+    assert desk.files() == []
+
+
+def test_files_stay_while_nobody_can_tell_what_airflow_has(desk: Desk) -> None:
+    desk.parse(stored=False)
+    tasks.delete(desk.ledger, "one", purge=False)
+    DagModel.__table__.drop(desk.airflow)
+    assert not desk.wants()
+    desk.bundle.refresh()
+    assert desk.files() == [shard_file(shard_of("one"))]
 
 
 def test_what_airflow_has_stored_is_built(desk: Desk) -> None:

@@ -1,7 +1,8 @@
 """The DAG files of all push tasks, as a bundle: Airflow's own way to supply DAG files.
 
 The folder holds one file for each shard that has a task: an import and a call, the same for ever. A change of a
-task touches its shard's file, and the DAG processor parses that file at once and leaves the others alone.
+task touches its shard's file, and the DAG processor parses that file at once and leaves the others alone. The file of
+a shard without a task goes when Airflow has none of its DAGs any more.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class PushTaskBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Touch the files of shards that changed since the last refresh, and remove those of shards without a task."""
+        """Touch the files of shards that changed since the last refresh, and remove those that are left."""
         # Parsers are forked from the DAG processor, which so has what they need; a task process has no use for it.
         from push_provider import dag_factory  # noqa: F401
 
@@ -164,9 +165,21 @@ class PushTaskBundle(BaseDagBundle):
         return [shard for shard, (revision, built) in shards.items() if not built and self._is_due(shard, revision)]
 
     def _left(self, shards: Collection[int]) -> list[Path]:
-        """The files of shards that hold no task any more."""
+        """The files of shards that hold no task any more, and of which Airflow has no DAG any more.
+
+        While it has one, it marks that as stale when the file is gone; and if the DAG is deleted just then, the DAG
+        processor dies of it (``StaleDataError`` in ``DagFileProcessorManager.deactivate_deleted_dags``).
+        """
         names = {shard_file(shard) for shard in shards}
-        return [file for file in self._folder.glob("shard_*.py") if file.name not in names]
+        left = {file.name: file for file in self._folder.glob("shard_*.py") if file.name not in names}
+        if not left:
+            return []
+        try:
+            held = parses.held(self.name, left)
+        except SQLAlchemyError as error:
+            log.warning("Files of shards without a push task stay for now: %s", type(error).__name__)
+            return []
+        return [file for name, file in left.items() if name not in held]
 
     def _is_due(self, shard: int, revision: int) -> bool:
         touch = self._touched.get(shard)

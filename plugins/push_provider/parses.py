@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +85,25 @@ def stored(bundle: str, parses: Mapping[int, Parse]) -> set[int]:
     with create_session(scoped=False) as session:
         counts = {row.file: row.stored for row in session.execute(query)}
     return {shard for shard, parse in parses.items() if counts.get(shard_file(shard), 0) >= parse.dags}
+
+
+def held(bundle: str, files: Collection[str]) -> set[str]:
+    """Those of some files of which Airflow has DAGs that are not stale; only where its database may be used.
+
+    :param bundle: name of the bundle.
+    :raises sqlalchemy.exc.SQLAlchemyError: Airflow's database cannot be used.
+    """
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import false, select
+
+    query = (
+        select(DagModel.relative_fileloc)
+        .where(DagModel.bundle_name == bundle, DagModel.relative_fileloc.in_(files), DagModel.is_stale == false())
+        .distinct()
+    )
+    with create_session(scoped=False) as session:
+        return {str(path) for path in session.scalars(query)}
 
 
 def _note_of(folder: Path, shard: int) -> Path:

@@ -152,6 +152,8 @@ class ApiServer:
                 assert time.monotonic() < deadline, f"the API server is not up; see {home / 'logs'}"
                 time.sleep(0.2)
             yield server
+            for program in programs:
+                program.check()  # else what fails for want of one of them does not say so
 
     def is_up(self) -> bool:
         try:
