@@ -37,7 +37,7 @@ def test_what_is_left_out() -> None:
     config = aliyun_config(sms())
     assert config == AliyunConfig(connection="account", access_key_id="LTAI5t", access_key_secret=SECRET)
     assert (config.region, config.endpoint, config.secure) == ("cn-hangzhou", None, True)
-    assert (config.max_connections, config.timeout) == (4, 10.0)
+    assert (config.max_connections, config.timeout) == (8, 10.0)
     assert SECRET not in repr(config)
 
 
