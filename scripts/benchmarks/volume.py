@@ -7,23 +7,35 @@ dropped, by the steps of upkeep, while an execution is claimed and recorded in t
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from queue import Empty
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import crowd, lists
 from benchmarks.stage import say
 
 if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
     from sqlalchemy import Engine
 
 MANY, SENT = "volume-million", "volume-sent"
 """A task with very many recipients of its own, and the one that is sent while a partition goes."""
 _CHUNK = 500
+_PEACE = 15.0
+"""Seconds."""
+_PHASES = (
+    "a chunk claimed and recorded, nothing else going on",
+    "while the executions are deleted",
+    "while a partition is detached",
+    "while its addresses are gone through",
+    "while it is dropped, and afterwards",
+)
 
 
 @contextmanager
@@ -74,64 +86,75 @@ def _search(engine: Engine) -> None:
         print(f"  {'deliveries, by part of an address: ' + part:58} {taken:8.1f} ms", flush=True)
 
 
+def _send(url: str, execution: int, chunks: Queue[tuple[float, float]]) -> None:
+    """Claim and record an execution, chunk by chunk; tells when each began, and how long it took."""
+    from sqlalchemy import create_engine
+
+    from push_provider.channels.base import Outcome, Result
+    from push_provider.ledger import sending
+
+    engine = create_engine(url)
+    with sending.held(engine, SENT, execution, on_unknown="resend") as lease:
+        claimed = sending.claim(lease, _CHUNK)
+        while claimed:
+            begun = time.perf_counter()
+            outcomes = [Outcome(one.id, Result.SENT, provider_id="x") for one in claimed]
+            claimed = sending.record_and_claim(lease, outcomes, _CHUNK, after=claimed[-1].id)
+            chunks.put((begun, time.perf_counter() - begun))
+            time.sleep(0.05)  # as who sends waits for answers
+
+
 class Sender:
-    """Claims and records an execution, chunk by chunk, in a thread."""
+    """Claims and records an execution in a process of its own, as Airflow's tasks do: upkeep is another."""
 
     def __init__(self, engine: Engine, execution: int) -> None:
-        self._engine = engine
-        self._execution = execution
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.chunks: list[tuple[float, float]] = []
-        """When each began, and how long it took."""
+        processes = multiprocessing.get_context("spawn")
+        self._queue: Queue[tuple[float, float]] = processes.Queue()
+        url = engine.url.render_as_string(hide_password=False)
+        self._process = processes.Process(target=_send, args=(url, execution, self._queue), daemon=True)
+        self._chunks: list[tuple[float, float]] = []
 
     def __enter__(self) -> Sender:
-        self._thread.start()
+        self._process.start()
+        self._chunks.append(self._queue.get(timeout=60))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self._process.kill()
+        self._process.join()
 
     @property
     def through(self) -> bool:
         """Whether all was sent."""
-        return not self._thread.is_alive()
+        return not self._process.is_alive()
 
-    def since(self, moment: float) -> list[float]:
-        """The milliseconds of chunks that began after a moment."""
-        return [1000 * taken for begun, taken in self.chunks if begun >= moment]
-
-    def _run(self) -> None:
-        from push_provider.channels.base import Outcome, Result
-        from push_provider.ledger import sending
-
-        with sending.held(self._engine, SENT, self._execution, on_unknown="resend") as lease:
-            claimed = sending.claim(lease, _CHUNK)
-            while claimed and not self._over.is_set():
-                begun = time.perf_counter()
-                outcomes = [Outcome(one.id, Result.SENT, provider_id="x") for one in claimed]
-                claimed = sending.record_and_claim(lease, outcomes, _CHUNK, after=claimed[-1].id)
-                self.chunks.append((begun, time.perf_counter() - begun))
-                time.sleep(0.05)  # as who sends waits for answers
+    def between(self, begin: float, end: float) -> list[float]:
+        """The milliseconds of the chunks that were under way at some moment of a time."""
+        with suppress(Empty):
+            while True:
+                self._chunks.append(self._queue.get_nowait())
+        return [1000 * taken for begun, taken in self._chunks if begun < end and begun + taken > begin]
 
 
-def _told(what: str, taken: list[float]) -> None:
+def _told(what: str, taken: list[float], seconds: float) -> None:
     ordered = sorted(taken)
     median, late = statistics.median(taken), ordered[len(ordered) * 99 // 100]
     spread = f"median {median:5.1f} ms   99th percentile {late:5.1f}   longest {ordered[-1]:5.1f} ms"
-    print(f"  {what:58} {spread}   of {len(taken):,} chunks", flush=True)
+    print(f"  {what:58} {spread}   of {len(taken):,} chunks in {seconds:.1f} s", flush=True)
 
 
-def _all(step: Callable[[Engine, int], int], engine: Engine, size: int) -> int:
+class _Portion(NamedTuple):
+    begun: float
+    done: int
+
+
+def _portions(step: Callable[[Engine, int], int], engine: Engine, size: int) -> Iterator[_Portion]:
     """A step of upkeep to its end, with the rests that upkeep takes."""
-    total = 0
-    while True:
+    done = 1
+    while done:
         begun = time.perf_counter()
         done = step(engine, size)
-        if not done:
-            return total
-        total += done
+        yield _Portion(begun, done)
         time.sleep(time.perf_counter() - begun)
 
 
@@ -144,40 +167,40 @@ def _drop(engine: Engine, recipients: int) -> None:
     partitions.make_ahead(engine)
     assert partitions.rotate(engine, now=now, age=None, most=100_000) == 1
     partitions.make_ahead(engine)
+    kept = _tables(engine)[1:]
     _apply(engine, SENT, recipients)
     execution = _begin(engine, SENT)
     _write(engine, execution)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("CHECKPOINT"))  # of what was written by the million: a server does not send after that
     with Sender(engine, execution) as sender:
-        begun = time.perf_counter()
-        time.sleep(15)
-        _told("a chunk claimed and recorded, nothing else going on", sender.since(begun))
-        begun = time.perf_counter()
+        moments = [time.perf_counter()]
+        time.sleep(_PEACE)
+        moments.append(time.perf_counter())
         with engine.begin() as connection:  # all that is old has left the log, as after retention_days
             connection.execute(text("DELETE FROM push_execution WHERE id <> :id"), {"id": execution})
-        _told("while the executions are deleted", sender.since(begun) or [0.0])
-        begun = time.perf_counter()
-        gone = 0
-        tables = len(_tables(engine))
-        while len(_tables(engine)) == tables:
-            portion = time.perf_counter()
-            gone += partitions.drop_old(engine, 2000)
-            time.sleep(time.perf_counter() - portion)
-            if sender.through:
-                raise SystemExit("all was sent before the partition was gone: take more --sending")
-        _told(f"while it is detached, {gone:,} gone through, dropped", sender.since(begun))
-        print(f"  {'… which took':58} {time.perf_counter() - begun:8.1f} s", flush=True)
-    _all(dropping.clear, engine, 5000)
+        portions = list(_portions(partitions.drop_old, engine, 2000))
+        # The first begins with the detachment, the last finds no more deliveries and drops the table.
+        moments += [portions[0].begun, portions[1].begun, portions[-1].begun]
+        time.sleep(_PEACE)
+        moments.append(time.perf_counter())
+        if sender.through:
+            raise SystemExit("all was sent before the partition was gone: take more --sending")
+        for what, begin, end in zip(_PHASES, moments[:-1], moments[1:], strict=True):
+            _told(what, sender.between(begin, end), end - begin)
+    print(f"  {'deliveries gone through':58} {sum(one.done for one in portions):8,}", flush=True)
+    if _tables(engine) != kept:
+        raise SystemExit("the partition was not dropped")
+    list(_portions(dropping.clear, engine, 5000))
 
 
 def _tables(engine: Engine) -> list[str]:
+    """The tables of all partitions, the oldest first."""
     from sqlalchemy import text
 
+    query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^push_delivery_' ORDER BY oid"
     with engine.connect() as connection:
-        return list(
-            connection.scalars(text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^push_delivery_'"))
-        )
+        return list(connection.scalars(text(query)))
 
 
 def main() -> None:
