@@ -53,18 +53,19 @@ if os.environ.get("CI"):
     settings.load_profile("gate")
 
 
-# --- two workers --------------------------------------------------------------------------------------------------
+# --- three workers ------------------------------------------------------------------------------------------------
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give each worker a file at a time, and one of them all tests of the one running platform."""
+    """Give each worker a file at a time, and a folder whose tests share a running platform as a whole."""
     from xdist.scheduler import LoadScopeScheduling
+
+    # Each has a platform of its own, so that other workers can run them meanwhile.
+    platforms = ("tests/e2e/page/", "tests/e2e/trouble/", "tests/e2e/")
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.partition("::")[0]
-            # The page's tests have a platform of their own, so that the other worker can run them meanwhile.
-            return next((scope for scope in ("tests/e2e/page", "tests/e2e") if path.startswith(f"{scope}/")), path)
+            return next((folder for folder in platforms if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
     return ByFile(config, log)
 

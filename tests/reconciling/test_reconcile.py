@@ -1,4 +1,4 @@
-"""When a pass is made, and by whom; what it does is tried on the running platform (tests/e2e/test_reconcile.py)."""
+"""When a pass is made, and by whom; tests/e2e/trouble/test_reconcile.py tries what it does on the running platform."""
 
 from __future__ import annotations
 
