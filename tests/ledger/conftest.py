@@ -21,7 +21,7 @@ from ledger_desk import Desk
 from push_provider.ledger.engine import AS_WRITTEN
 
 if TYPE_CHECKING:
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
     from sandbox.postgres import PostgresServer
 
 

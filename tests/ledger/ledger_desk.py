@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from push_provider.ledger.definitions import Applied
     from push_provider.ledger.deliveries import DeliveryRow
     from push_provider.ledger.executions import ExecutionRow
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
 LOOP: dict[str, Any] = {"type": "loop"}

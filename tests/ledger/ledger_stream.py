@@ -14,6 +14,7 @@ from push_provider.ledger import executions, messages, planning
 
 if TYPE_CHECKING:
     from push_provider.ledger.orders import Order, Taken
+    from push_provider.ledger.plans import Plan
 
 MANUAL: dict[str, Any] = {"schedule": {"kind": "manual"}, "execution": LOOP}
 
@@ -59,6 +60,6 @@ class Stream:
             query = "SELECT recipient, variables FROM push_delivery WHERE execution_id = :id ORDER BY id"
             return [tuple(row) for row in connection.execute(text(query), {"id": execution})]
 
-    def plan(self, execution: int) -> planning.Plan:
+    def plan(self, execution: int) -> Plan:
         """The execution, as the operator finds it."""
         return planning.bind(self.desk.engine, self.desk.code, execution, f"kafka__{execution}")

@@ -21,7 +21,7 @@ from push_provider.marks import ReceiptMark, message_id, read_receipt_mark, rece
 if TYPE_CHECKING:
     from ledger_desk import Desk
 
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 NOW = datetime(2026, 7, 1, 6, tzinfo=UTC)
 SENT, FAILED, RETRY, UNKNOWN = Result.SENT, Result.FAILED, Result.RETRY, Result.UNKNOWN

@@ -29,7 +29,7 @@ from push_provider.ledger.orders import Message, Start, Taken
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 SENT = (Result.SENT,) * 3
 

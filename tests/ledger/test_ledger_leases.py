@@ -18,7 +18,7 @@ from push_provider.channels.base import Result
 from push_provider.exceptions import ExecutionBusy, ExecutionTaken, LedgerUnavailable, UnknownExecution
 from push_provider.ledger import closing, sending
 from push_provider.ledger.leases import Lease
-from push_provider.ledger.planning import Plan
+from push_provider.ledger.plans import Plan
 
 if TYPE_CHECKING:
     from subprocess import Popen

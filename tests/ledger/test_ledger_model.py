@@ -27,7 +27,7 @@ from push_provider.ledger import closing, deliveries, executions, tasks
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 ENDED = ("succeeded", "partial", "failed", "cancelled")
 RECORDED = {Result.SENT: "sent", Result.FAILED: "failed", Result.RETRY: "pending", Result.UNKNOWN: "unknown"}

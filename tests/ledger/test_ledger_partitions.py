@@ -41,7 +41,7 @@ from push_provider.ledger.tables import PARTITION_IDS, DeliveryState
 from push_provider.marks import read_receipt_mark, receipt_mark
 
 if TYPE_CHECKING:
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
     from sandbox.postgres import PostgresServer
 
 NOW = datetime.now(UTC)

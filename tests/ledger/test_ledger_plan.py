@@ -18,7 +18,7 @@ from push_provider.channels.base import Result
 from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import ContentError, InvalidTask, TaskClosed, UnknownExecution, UnknownTask
 from push_provider.ledger import closing, executions, planning, sending, tasks
-from push_provider.ledger.planning import Plan
+from push_provider.ledger.plans import Plan
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask, Trigger

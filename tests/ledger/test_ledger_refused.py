@@ -10,7 +10,7 @@ from ledger_desk import LOOP, NOW
 
 from push_provider.channels.reading import parse_trigger
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import executions, planning
+from push_provider.ledger import executions, planning, run_ids
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,7 +71,7 @@ def test_a_run_made_anew_can_be_refused_after_an_execution(desk: Desk) -> None:
 def test_the_run_before_one_that_was_made_anew_leaves_that_its_execution(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     desk.plan(run_id="r", run_after=LATER)
-    assert planning.without_execution(desk.engine, [(desk.code, "r", NOW)]) == set()
+    assert run_ids.without_execution(desk.engine, [(desk.code, "r", NOW)]) == set()
     refuse(desk, "r", "deleted")
     assert on_record(desk) == [("r", 1, "planned", None)]
 
@@ -83,9 +83,9 @@ def test_runs_without_execution(desk: Desk) -> None:
     desk.plan(run_id="timeless")
     known = [(desk.code, run, NOW) for run in ("planned", "refused", "timeless")]
     unknown = [(desk.code, "planned", LATER), (desk.code, "other", NOW), ("other", "planned", NOW)]
-    assert planning.without_execution(desk.engine, [*known, *unknown]) == set(unknown)
-    assert planning.without_execution(desk.engine, [(desk.code, "planned", None)]) == set()
-    assert planning.without_execution(desk.engine, []) == set()
+    assert run_ids.without_execution(desk.engine, [*known, *unknown]) == set(unknown)
+    assert run_ids.without_execution(desk.engine, [(desk.code, "planned", None)]) == set()
+    assert run_ids.without_execution(desk.engine, []) == set()
 
 
 def test_a_run_of_an_unknown_task_cannot_be_refused(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from push_provider.exceptions import ExecutionBusy, UnknownExecution
 from push_provider.ledger import closing, deliveries, sending, tasks
 from push_provider.ledger.closing import Counts
 from push_provider.ledger.leases import Lease
-from push_provider.ledger.planning import Plan
+from push_provider.ledger.plans import Plan
 
 if TYPE_CHECKING:
     from subprocess import Popen

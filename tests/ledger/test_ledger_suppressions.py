@@ -16,7 +16,7 @@ from push_provider.exceptions import UnknownSuppression
 from push_provider.ledger import closing, definitions, sending, suppressions
 
 if TYPE_CHECKING:
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 SENT, FAILED = Result.SENT, Result.FAILED
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from push_provider.contract import run_id_of
 from push_provider.exceptions import DagNotReady, RunRefused
-from push_provider.ledger import answers, closing, executions, planning
+from push_provider.ledger import answers, closing, executions, planning, plans
 from push_provider.ledger.engine import transaction
 from push_provider.rendering import freeze
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
@@ -114,7 +114,7 @@ class Starter(NamedTuple):
         """
         started = self._again(ask) if ask else None
         if started is None:
-            if self.runs and not (key and planning.has_key(self.engine, code, key)):
+            if self.runs and not (key and plans.has_key(self.engine, code, key)):
                 self.runs.check(code)
             started = self._plan(code, trigger, key, ask)
         return started

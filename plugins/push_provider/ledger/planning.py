@@ -6,44 +6,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Required, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, func, insert, or_, update
 
-from push_provider.channels.reading import parse_stored
 from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
-from push_provider.ledger import closing, dropping, shards, snapshots, spans, tasks, writing
+from push_provider.ledger import closing, dropping, plans, run_ids, shards, snapshots, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
-from push_provider.ledger.tables import ExecutionState, push_execution, push_snapshot
+from push_provider.ledger.tables import ExecutionState, push_execution
+
+if TYPE_CHECKING:
+    from push_provider.ledger.plans import Plan
 
 _MADE_ANEW = "Its run was deleted, and another one was made under the same id"
 _AT_ONCE = 1000
 """Own recipients whose deliveries are written when an execution begins, in some milliseconds; those of more are left to
 its run, and whoever begins it is not kept waiting."""
-
-
-class Plan(NamedTuple):
-    """An execution as it was planned: what a retry tomorrow sends is what was meant today."""
-
-    id: int
-    token: str
-    """32 hex digits, unique in the whole world."""
-    number: int
-    task: PushTask
-    """Without its recipients: they are the deliveries."""
-    templates: Mapping[str, str]
-    variables: Mapping[str, Any]
-    """The trigger's."""
-    source: str
-    total: int
-    scheduled_for: datetime | None
-    error: str | None
-    """Why its templates could not be read, if they could not: nothing of it can be sent."""
-    new: bool
-    """False if the execution was there already: the same run, or the same key."""
 
 
 class Origin(TypedDict, total=False):
@@ -103,9 +84,9 @@ def plan(
     """
     with transaction(engine) as connection:
         begun = begin_within(connection, code, freeze=freeze, trigger=trigger, **origin)
-        row = _planned(connection, push_execution.c.id == begun.id)
+        row = plans.planned(connection, push_execution.c.id == begun.id)
     assert row is not None
-    return _whole(engine, row, new=begun.new)
+    return plans.whole(engine, row, new=begun.new)
 
 
 class Begun(NamedTuple):
@@ -135,7 +116,7 @@ def begin_within(
     read = frozen(freeze, seen)
     # From here to the commit no other execution of this task begins.
     row = tasks.locked(connection, code)
-    existing = _existing(connection, code, origin.get("run_id"), origin.get("key"))
+    existing = plans.existing(connection, code, origin.get("run_id"), origin.get("key"))
     if existing:
         return Begun(existing.id, existing.number, existing.total, new=False)
     run_after = origin.get("run_after")
@@ -192,7 +173,7 @@ def reserve(
     """
     number = tasks.count_execution(connection, row)
     run_id, run_after = origin.get("run_id"), origin.get("run_after")
-    _forget_refusal(connection, row.code, run_id, run_after)
+    run_ids.forget_refusal(connection, row.code, run_id, run_after)
     inserted = connection.execute(
         insert(push_execution)
         .values(
@@ -236,11 +217,11 @@ def refuse(
     """
     with transaction(engine) as connection:
         row = tasks.locked(connection, code)
-        known = _existing(connection, code, run_id, None)
-        if known and not _is_earlier(known.run_after, run_after):
+        known = plans.existing(connection, code, run_id, None)
+        if known and not run_ids.is_earlier(known.run_after, run_after):
             return
         _of_run(connection, code, run_id, run_after)
-        _forget_refusal(connection, code, run_id, run_after)
+        run_ids.forget_refusal(connection, code, run_id, run_after)
         words = storable(error)
         connection.execute(
             insert(push_execution).values(
@@ -259,47 +240,6 @@ def refuse(
         )
 
 
-def _forget_refusal(connection: Connection, code: str, run_id: str | None, run_after: datetime | None) -> None:
-    """Make room for the execution of a run that was refused; of another run of the same id the refusal stays."""
-    if run_id is None:
-        return
-    refused = connection.execute(
-        select(push_execution.c.id, push_execution.c.run_after).where(
-            push_execution.c.task_code == code, push_execution.c.run_id == run_id, push_execution.c.number.is_(None)
-        )
-    ).first()
-    if refused is None:
-        return
-    this = push_execution.c.id == refused.id
-    if _is_same_run(refused.run_after, run_after):
-        connection.execute(delete(push_execution).where(this))
-    else:
-        connection.execute(update(push_execution).where(this).values(run_id=None))
-
-
-def without_execution(
-    engine: Engine, runs: Collection[tuple[str, str, datetime | None]]
-) -> set[tuple[str, str, datetime | None]]:
-    """Those of some DAG runs that have no execution, not even one that was refused.
-
-    A run of the same id that was made anew, and has one, leaves no room for the one before.
-
-    :param runs: each with its push task, its id, and when it runs after, by which runs of one id are told apart.
-    """
-    pairs = [(code, run_id) for code, run_id, _ in runs]
-    columns = push_execution.c
-    query = select(columns.task_code, columns.run_id, columns.run_after).where(
-        tuple_(columns.task_code, columns.run_id).in_(pairs)
-    )
-    with transaction(engine) as connection:
-        known = {(row.task_code, row.run_id): row.run_after for row in connection.execute(query)}
-    return {
-        (code, run_id, after)
-        for code, run_id, after in runs
-        if (code, run_id) not in known or _is_earlier(known[code, run_id], after)
-    }
-
-
 def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     """Bind an execution that was planned before its DAG run existed to that run.
 
@@ -309,8 +249,8 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
     """
     with transaction(engine) as connection:
         tasks.lock(connection, code)
-        _forget_refusal(connection, code, run_id, None)
-        bound = _existing(connection, code, run_id, None)
+        run_ids.forget_refusal(connection, code, run_id, None)
+        bound = plans.existing(connection, code, run_id, None)
         if bound and bound.id != execution:
             raise UnknownExecution(
                 f"conf.execution: run {run_id!r} of push task {code!r} has execution {bound.id} and cannot "
@@ -322,13 +262,13 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
             or_(push_execution.c.run_id.is_(None), push_execution.c.run_id == run_id),
         )
         connection.execute(update(push_execution).where(*found).values(run_id=run_id))
-        row = _planned(connection, *found)
+        row = plans.planned(connection, *found)
     if row is None:
         raise UnknownExecution(
             f"conf.execution: push task {code!r} has no execution {execution} that waits for a run; "
             "leave conf.execution out to begin a new one"
         )
-    return _whole(engine, row, new=False)
+    return plans.whole(engine, row, new=False)
 
 
 def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None = None) -> Plan | None:
@@ -342,94 +282,15 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
     with transaction(engine) as connection:
         tasks.lock(connection, code)
         row = _of_run(connection, code, run_id, run_after)
-    return _whole(engine, row, new=False) if row else None
+    return plans.whole(engine, row, new=False) if row else None
 
 
 def _of_run(connection: Connection, code: str, run_id: str, run_after: datetime | None) -> Row[Any] | None:
-    row = _existing(connection, code, run_id, None)
+    row = plans.existing(connection, code, run_id, None)
     if row is None:
         return None
-    if _is_same_run(row.run_after, run_after):
-        return _planned(connection, push_execution.c.id == row.id)
+    if run_ids.is_same(row.run_after, run_after):
+        return plans.planned(connection, push_execution.c.id == row.id)
     closing.close_within(connection, row.id, _MADE_ANEW)
     connection.execute(update(push_execution).where(push_execution.c.id == row.id).values(run_id=None))
     return None
-
-
-def _is_same_run(before: datetime | None, run_after: datetime | None) -> bool:
-    """Whether two runs of one id are the same; of one of which it is not known when it runs after it is taken for it.
-
-    :param before: the one's.
-    :param run_after: the other's.
-    """
-    return before is None or run_after is None or before == run_after
-
-
-def _is_earlier(before: datetime | None, run_after: datetime | None) -> bool:
-    """Whether the one of two runs of one id was there before the other; parameters as :func:`_is_same_run` has them."""
-    return before is not None and run_after is not None and before < run_after
-
-
-def has_key(engine: Engine, code: str, key: str) -> bool:
-    """Whether an execution of the task has begun under this idempotency key."""
-    with transaction(engine) as connection:
-        return _existing(connection, code, None, key) is not None
-
-
-def _existing(connection: Connection, code: str, run_id: str | None, key: str | None) -> Row[Any] | None:
-    same = []
-    if run_id is not None:
-        same.append(push_execution.c.run_id == run_id)
-    if key is not None:
-        same.append(push_execution.c.idempotency_key == key)
-    if not same:
-        return None
-    columns = [push_execution.c[name] for name in ("id", "number", "total", "run_after")]
-    planned = (push_execution.c.task_code == code, push_execution.c.number.is_not(None))
-    return connection.execute(select(*columns).where(*planned, or_(*same))).first()
-
-
-_PLANNED: Select[Any] = select(
-    *[
-        push_execution.c[name]
-        for name in (
-            "id",
-            "token",
-            "number",
-            "source",
-            "total",
-            "scheduled_for",
-            "variables",
-            "unreadable",
-            "on_unknown",
-            "list_id",
-        )
-    ],
-    push_snapshot.c.task,
-    push_snapshot.c.templates,
-).join(push_snapshot, push_snapshot.c.id == push_execution.c.snapshot_id)
-
-
-def _planned(connection: Connection, *which: ColumnElement[bool]) -> Row[Any] | None:
-    return connection.execute(_PLANNED.where(*which)).first()
-
-
-def _whole(engine: Engine, row: Row[Any], *, new: bool) -> Plan:
-    """The plan of an execution, whose deliveries are written."""
-    if row.list_id is not None:
-        with transaction(engine) as connection:
-            writing.write_left(connection, row.id)
-    task = row.task if row.on_unknown is None else {**row.task, "on_unknown": row.on_unknown}
-    return Plan(
-        id=row.id,
-        token=row.token.replace("-", ""),
-        number=row.number,
-        task=parse_stored(task),
-        templates=row.templates,
-        variables=row.variables,
-        source=row.source,
-        total=row.total,
-        scheduled_for=row.scheduled_for,
-        error=row.unreadable,
-        new=new,
-    )

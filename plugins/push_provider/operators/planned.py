@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from sqlalchemy import Engine
 
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
 
 
 def planned(context: Context, engine: Engine, code: str, channel: str, log: Any) -> Plan:

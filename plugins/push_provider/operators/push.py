@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from push_provider.channels.base import Channel, Outcome
     from push_provider.ledger.closing import Counts
     from push_provider.ledger.leases import Lease
-    from push_provider.ledger.planning import Plan
+    from push_provider.ledger.plans import Plan
     from push_provider.sending.loop import Sending, Stop
     from push_provider.sending.patience import Patience
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from push_provider.exceptions import UnknownTask
 from push_provider.intake.run_facts import facts_of
-from push_provider.ledger import planning, tasks
+from push_provider.ledger import planning, run_ids, tasks
 from push_provider.metadata import run_ends
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Unplanned:
         return alive, deleted
 
     def _record(self, engine: Engine, some: Sequence[run_ends.Run]) -> None:
-        lacking = planning.without_execution(engine, [(run.code, run.run_id, run.run_after) for run in some])
+        lacking = run_ids.without_execution(engine, [(run.code, run.run_id, run.run_after) for run in some])
         rest = [run for run in some if (run.code, run.run_id, run.run_after) in lacking]
         if not rest:
             return
