@@ -23,7 +23,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from push_provider.exceptions import ConfigurationError
+from push_provider.exceptions import ConfigurationError, PushError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -125,6 +125,10 @@ class Sender(AbstractContextManager["Sender"], ABC):
 
         :param seconds: that the answers of messages under way may take; not longer than they may in any case.
         """
+
+    def given_up(self) -> PushError | None:
+        """Why the provider cannot be used just now, if a chunk has shown that: a later one would be told so."""
+        return None
 
 
 class Question(NamedTuple):

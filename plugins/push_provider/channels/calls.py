@@ -78,6 +78,12 @@ class Calls:
         """Make no more calls; any thread may ask."""
         self._stopping.set()
 
+    @property
+    def given_up(self) -> PushError | None:
+        """Why those who are left are left to a later try, if they are."""
+        halt = self._halt
+        return halt.error if halt and halt.lasting and halt.result is Result.RETRY else None
+
     def begin(self) -> None:
         """Begin a chunk.
 
@@ -147,6 +153,10 @@ class CallingSender(Sender):
     def stop(self, seconds: float = math.inf) -> None:  # noqa: ARG002  (a call that was made cannot be ended)
         """Make no more calls."""
         self._calls.stop()
+
+    def given_up(self) -> PushError | None:
+        """Why those who are left are left to a later try, if they are."""
+        return self._calls.given_up
 
     def _made(self, delivery: Delivery, make: Callable[[], _Made]) -> _Made | None:
         """What is to be sent to somebody; None if it cannot be made, which is their outcome then."""

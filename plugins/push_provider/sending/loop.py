@@ -161,6 +161,9 @@ class Sending:
                 log.warning("The outcomes of %s deliveries could not be recorded: %s", len(self._claimed), error)
             raise
         self._wind_up(sender)
+        # Of the last chunk nobody else is told: there is none after it.
+        if stop is None and (why := sender.given_up()):
+            raise why
         return stop
 
     # --- the thread that sends ------------------------------------------------------------------------
