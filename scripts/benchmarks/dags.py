@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 from benchmarks.stage import Stage, say, stage
 
+_SETTLED = 30.0
+"""Seconds for the DAG processor to be through with what it has seen of push tasks before they retired."""
 _LOAD = """
 import os, sys, time
 from pathlib import Path
@@ -26,6 +30,41 @@ seconds = time.perf_counter() - begun
 assert list(bag.dags) == [sys.argv[2]], bag.dags
 print(seconds)
 """
+
+
+_FINISHED = """
+    INSERT INTO push_task (code, name, channel, spec, list_id, recipients, addresses, execution_type, executions,
+                           max_executions, status, schedule_since, last_execution_at, shard, revision, created_at,
+                           updated_at)
+    SELECT code, 'Done no. ' || n, 'email', CAST(:spec AS jsonb) || jsonb_build_object('code', code),
+           nextval('push_recipient_list'), 1, 'r' || n || '@bench.example', 'once', 1, 1, 'finished',
+           now() - interval '3 days', now() - interval '3 days', n % :shards, nextval('push_revision'),
+           now() - interval '3 days', now() - interval '3 days'
+    FROM (SELECT n, 'done-' || n AS code FROM generate_series(1, :count) AS n) AS t
+"""
+
+
+def _retire(count: int) -> None:
+    """Have so many ``now`` tasks that ended three days ago, and let them retire as upkeep does."""
+    from sqlalchemy import text
+
+    from push_provider.channels.reading import parse
+    from push_provider.ledger import retiring
+    from push_provider.ledger.engine import get_engine
+    from push_provider.ledger.tables import SHARDS
+
+    engine = get_engine()
+    spec = parse({"name": "Done", "channel": "email", "subject": "Hello", "content": "x" * 500})
+    say(f"Creating {count:,} push tasks that are finished …")
+    with engine.begin() as connection:
+        values = {"spec": json.dumps(spec.spec()), "count": count, "shards": SHARDS}
+        connection.execute(text(_FINISHED), values)
+        shards = "INSERT INTO push_shard (shard, revision) SELECT n, nextval('push_revision') FROM generate_series"
+        connection.execute(text(f"{shards} (0, :shards - 1) AS n ON CONFLICT DO NOTHING"), {"shards": SHARDS})
+    begun = time.perf_counter()
+    while retiring.retire(engine, 1000, before=datetime.now(UTC) - timedelta(days=1)):
+        continue
+    say(f"They retired in {time.perf_counter() - begun:.0f} s")
 
 
 def _visible(place: Stage, count: int) -> list[float]:
@@ -71,18 +110,23 @@ def main() -> None:
     """Fill, measure, print."""
     parser = argparse.ArgumentParser(prog="./scripts/bench dags", description=__doc__)
     parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--retired", type=int, default=0, help="finished push tasks beside them, which retire")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--idle", type=float, default=60.0, help="seconds of the idle measurement")
     arguments = parser.parse_args()
     with stage() as place:
-        place.fill(arguments.tasks)
+        if arguments.retired:
+            _retire(arguments.retired)
+            time.sleep(_SETTLED)
+        if arguments.tasks:
+            place.fill(arguments.tasks)
         visible = _visible(place, arguments.count)
         time.sleep(10)
         say(f"Idle for {arguments.idle:.0f} s …")
         cpu = _idle_cpu(arguments.idle)
-        cold = [_load(place, "fill-00007", "cold") for _ in range(5)]
-        warm = [_load(place, "fill-00007", "warm") for _ in range(5)]
-    print(f"With {arguments.tasks:,} push tasks:")
+        cold = [_load(place, "visible-7", "cold") for _ in range(5)]
+        warm = [_load(place, "visible-7", "warm") for _ in range(5)]
+    print(f"With {arguments.tasks:,} push tasks, and {arguments.retired:,} that are retired:")
     print(
         f"  insert -> DAG visible in the API      median {statistics.median(visible):.2f} s   max {max(visible):.2f} s"
     )
