@@ -54,7 +54,9 @@ def _retire(count: int) -> None:
     from push_provider.ledger.tables import SHARDS
 
     engine = get_engine()
-    spec = parse({"name": "Done", "channel": "email", "subject": "Hello", "content": "x" * 500})
+    spec = parse(
+        {"name": "Done", "channel": "email", "subject": "Hello", "content": "x" * 500, "recipients": ["a@b.example"]}
+    )
     say(f"Creating {count:,} push tasks that are finished …")
     with engine.begin() as connection:
         values = {"spec": json.dumps(spec.spec()), "count": count, "shards": SHARDS}
