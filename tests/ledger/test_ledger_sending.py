@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ledger_desk import LOOP, Desk, outcome
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from push_provider.channels.base import Delivery, Outcome, Result
+from push_provider.contract import Trigger
 from push_provider.exceptions import ExecutionBusy, UnknownExecution
 from push_provider.ledger import closing, deliveries, sending, tasks
 from push_provider.ledger.closing import Counts
@@ -75,6 +76,28 @@ def test_deliveries_are_claimed_in_order_and_once(desk: Desk, plan: Plan) -> Non
         second = desk.claim(plan, 2)
         assert [d.to for d in first + second] == ["a@example.com", "b@example.com", "c@example.com"]
         assert desk.claim(plan) == []
+
+
+def test_a_claim_reads_no_more_than_it_takes_of_what_postgresql_has_not_looked_at_yet(desk: Desk) -> None:
+    many = [{"to": f"m{n}@example.com"} for n in range(2000)]
+    desk.apply(execution=LOOP)
+    execution = desk.plan(trigger=Trigger(recipients=many))
+    with desk.engine.begin() as connection:  # as if it were a thousand times as many, of which nothing is known yet
+        dense = "UPDATE pg_class SET relpages = 1, reltuples = 100000 WHERE relname = 'push_delivery_0'"
+        assert connection.execute(text(dense)).rowcount == 1
+    with desk.sending(execution) as lease:
+        values = {"execution": execution.id, "first": lease.span.first, "last": lease.span.last, "limit": 500}
+        explain = text(f"EXPLAIN {sending._CLAIM_PENDING.text}")
+
+        def plan_within(connection: Connection) -> str:
+            rows = connection.execute(explain, {**values, "receipt_after": None, "config": None})
+            return "\n".join(row[0] for row in rows)
+
+        with desk.engine.connect() as connection:
+            assert "Sort" in plan_within(connection)  # else this shows nothing
+        with lease.transaction() as connection:
+            assert "Sort" not in plan_within(connection)
+        assert len(sending.claim(lease, 500)) == 500
 
 
 def test_claims_at_once_never_share_a_delivery(desk: Desk) -> None:
