@@ -259,8 +259,6 @@ class Platform:
             time.sleep(0.1)
 
 
-_CALM = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.4"}
-"""Three platforms are up at a time, and ten looks for work a second take a fifth of a processor for each of them."""
 _OTHERWISE = """
 import json, sys
 from sandbox import platform
@@ -291,7 +289,9 @@ def running(home: Path, settings: Mapping[str, str], instead: Mapping[str, str] 
         **settings,
     }
     env.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, "-c", _OTHERWISE, json.dumps({**_CALM, **instead})]
+    command = [sys.executable, "-m", "sandbox.platform"]
+    if instead:
+        command = [sys.executable, "-c", _OTHERWISE, json.dumps(instead)]
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             said: list[str] = []
