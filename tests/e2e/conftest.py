@@ -26,6 +26,7 @@ from typing import IO, Any
 import psutil
 import psycopg
 import pytest
+from outages import Switch
 from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +196,18 @@ class Platform:
     def metadata(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of Airflow's metadata."""
         return self._query(self.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], query, values)
+
+    @contextlib.contextmanager
+    def without_ledger(self) -> Iterator[None]:
+        """Let nobody into the ledger's database until the block ends."""
+        parts = ("PUSH", "DATABASE")
+        ledger, admin = (self.env[f"AIRFLOW__{part}__SQL_ALCHEMY_CONN"].replace("+psycopg", "") for part in parts)
+        switch = Switch(admin, str(psycopg.conninfo.conninfo_to_dict(ledger)["dbname"]))
+        try:
+            switch.off()
+            yield
+        finally:
+            switch.on()
 
     @staticmethod
     def _query(url: str, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

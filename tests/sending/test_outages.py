@@ -35,7 +35,9 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def switch(postgres: PostgresServer, ledger: Engine) -> Iterator[Switch]:
-    switch = Switch(postgres, ledger)
+    name = ledger.url.database
+    assert name is not None
+    switch = Switch(f"host={postgres.socket} user=postgres dbname=postgres", name)
     yield switch
     switch.on()
 

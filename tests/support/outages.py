@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from sandbox.postgres import PostgresServer
 
 _COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
@@ -22,15 +20,15 @@ _COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
 
 
 class Switch:
-    """Takes a test's database away, and gives it back.
+    """Takes a database away, and gives it back.
 
-    :param postgres: its server.
-    :param ledger: the database.
+    :param admin: where another database of its server is, as libpq has it.
+    :param name: of the database.
     """
 
-    def __init__(self, postgres: PostgresServer, ledger: Engine) -> None:
-        self._socket = str(postgres.socket)
-        self._name = ledger.url.database
+    def __init__(self, admin: str, name: str) -> None:
+        self._admin = admin
+        self._name = name
 
     def off(self) -> None:
         """Refuse all connections, and end those that there are, in the middle of whatever they do."""
@@ -45,7 +43,7 @@ class Switch:
         self._ask(f'ALTER DATABASE "{self._name}" ALLOW_CONNECTIONS {what}')
 
     def _ask(self, query: Any, values: Any = None) -> None:
-        with psycopg.connect(host=self._socket, user="postgres", dbname="postgres", autocommit=True) as admin:
+        with psycopg.connect(self._admin, autocommit=True) as admin:
             admin.execute(query, values)
 
 

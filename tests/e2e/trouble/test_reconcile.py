@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 import pytest
 
 
@@ -172,18 +171,10 @@ def test_dags_that_vanished_while_the_ledger_was_away_come_back(platform: Any) -
         " AND (bundle_name = 'push' OR dag_id IN ('push_kafka', 'push_receipts'))"
     )
     before = set(platform.metadata(good))
-    url = platform.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
-    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-    server = platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        try:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-            platform.process_of("dag-processor").kill()
-            lost = "SELECT 1 FROM dag WHERE dag_id = 'push__survivor' AND (is_stale OR has_import_errors)"
-            platform.eventually(lambda: platform.metadata(lost) or None, "the DAG to be lost")
-        finally:
-            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    with platform.without_ledger():
+        platform.process_of("dag-processor").kill()
+        lost = "SELECT 1 FROM dag WHERE dag_id = 'push__survivor' AND (is_stale OR has_import_errors)"
+        platform.eventually(lambda: platform.metadata(lost) or None, "the DAG to be lost")
     platform.await_dag("survivor", is_stale=False)
     platform.eventually(lambda: before <= set(platform.metadata(good)) or None, "all DAGs to be back")
     assert platform.trigger("survivor", {"recipients": ["survivor@example.com"]})[0] == 200
