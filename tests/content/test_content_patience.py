@@ -10,6 +10,7 @@ import pytest
 from push_provider.channels.email.content import Content
 from push_provider.channels.reading import parse
 from push_provider.channels.sms.content import Parameters
+from push_provider.content import jinja_scales
 from push_provider.content.jinja_scales import Limits
 from push_provider.content.patience import LOST_SECONDS, Patience
 from push_provider.exceptions import ContentError, LimitExceeded
@@ -62,6 +63,39 @@ def test_other_faults_cost_no_patience() -> None:
     for _ in range(3):
         with pytest.raises(ContentError, match="missing"):
             patience.of(render)
+
+
+class Machine:
+    """The clocks of a machine, of which a thread gets its part.
+
+    :param part: of the processor's seconds that is the thread's.
+    """
+
+    def __init__(self, part: float) -> None:
+        self._part = part
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 1
+        return self._now
+
+    def thread_time(self) -> float:
+        return self.monotonic() * self._part
+
+
+@pytest.mark.parametrize(("part", "refused"), [(0.01, False), (0.0, False), (0.9, True)])
+def test_seconds_that_others_had_are_no_templates_fault(
+    part: float, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "{% for i in range(40) %}{{ [i, to]|join }} {% endfor %}"
+    task = {"code": "t", "name": "T", "channel": "email", "schedule": {"kind": "manual"}, "subject": "S"}
+    mail = Content(parse({**task, "content": content}), {})
+    monkeypatch.setattr(jinja_scales, "time", Machine(part))
+    if refused:
+        with pytest.raises(LimitExceeded, match="takes longer than 5 s"):
+            mail.render("a@example.com", {})
+    else:
+        assert mail.render("a@example.com", {}).text.split()[-1] == "39a@example.com"
 
 
 @pytest.mark.parametrize("channel", ["email", "sms"])

@@ -125,7 +125,7 @@ def test_the_next_try_comes_when_aliyun_asks_for_it(platform: Any, tmp_path: Pat
     apply(platform, tmp_path, code="soon", retry_delay=60, recipients=people("13740000001"))
     assert platform.await_runs("soon", 1) == ["success"]
     refused, sent = tries(platform, "soon")
-    assert 2 <= sent - refused < 10
+    assert 1 <= sent - refused < 30  # two seconds from Aliyun's answer, a moment before the try ended; not 60
 
 
 def test_the_next_try_comes_no_sooner_than_aliyun_asks_for(platform: Any, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from push_provider.channels.reading import parse
-from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget
+from push_provider.exceptions import ContentError, LimitExceeded, RenderingBudget, RenderingUnavailable
 from push_provider.rendering import workers
-from push_provider.rendering.processes import Gone
-from push_provider.rendering.worker import MEMORY
+from push_provider.rendering.processes import Gone, Said, Worker
+from push_provider.rendering.worker import MEMORY, Job
 from push_provider.rendering.workers import Asker, faults, preview
 from push_provider.spending import Spending
 
@@ -105,11 +105,41 @@ def test_a_worker_is_told_no_option_of_airflow(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.slow
 def test_one_that_takes_long_is_ended_and_the_next_one_is_not_its_victim() -> None:
-    began = time.monotonic()
-    with pytest.raises(LimitExceeded, match="takes longer than 5 s; make the template simpler"):
-        preview(task(content=ENDLESS), Asker("a"), "a@example.com", {})
-    assert time.monotonic() - began < 30
+    for name in "abcdefgh":
+        began = time.monotonic()
+        with pytest.raises((LimitExceeded, RenderingUnavailable)) as refused:
+            preview(task(content=ENDLESS), Asker(name), "a@example.com", {})
+        if refused.type is LimitExceeded:  # a busy machine may not give it its seconds
+            break
+    assert "takes longer than 5 s; make the template simpler" in str(refused.value)
+    assert time.monotonic() - began < 60
     assert faults(task(), Asker("b")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not say what another process has used")
+def test_a_worker_that_others_hold_up_is_waited_for_and_then_told_from_one_that_is_late(include: Path) -> None:
+    worker = Worker(0)
+    job = Job(task(), include, areas=False, seconds=0.5)
+    try:
+        worker.get_ready(lambda: False)
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        threading.Timer(1.2, os.kill, [worker._process.pid, signal.SIGCONT]).start()
+        said = worker.run(job, lambda: False)
+        assert said.message() is None
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        said = worker.run(job._replace(seconds=0.0), lambda: False)
+        assert (said.late, said.crowded) == (True, True)
+        os.kill(worker._process.pid, signal.SIGCONT)
+    finally:
+        worker.end()
+
+
+def test_whoever_asks_too_much_of_a_busy_machine_is_told_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowded = Said({"late": True, "crowded": True})
+    monkeypatch.setattr(Worker, "run", lambda *_: crowded)
+    with pytest.raises(RenderingUnavailable, match="too busy just now") as refused:
+        faults(task(), Asker("a"))
+    assert refused.value.retry_after == 10
 
 
 def test_a_worker_is_used_again_also_if_its_parent_is_large() -> None:

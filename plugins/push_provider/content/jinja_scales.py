@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, NoReturn
 class Limits(NamedTuple):
     """How much one template may use.
 
-    :param seconds: for one rendering.
+    :param seconds: of processor for one rendering: how long others keep the machine busy is no fault of a template.
     :param characters: of one rendered text, and of any value made on the way.
     :param made: bytes of memory that all values take which one rendering makes on the way, also those it drops again.
     :param source: characters of a template, and of all templates of a task together.
     :param tokens: Jinja tokens of a template; what compiling it takes grows with them.
-    :param until: moment of the monotonic clock at which all that has to do with a task must be done.
+    :param until: moment of the thread's clock of processor at which all that has to do with a task must be done.
     """
 
     seconds: float = 5.0
@@ -61,7 +61,10 @@ class Spent(Refused):
 class _Rendering(threading.local):
     """What is left to the rendering that a thread has begun."""
 
-    deadline = float("inf")
+    until: float = float("inf")
+    """Moment of its clock of processor at which it must be done."""
+    look: float = float("inf")
+    """Moment before which it cannot be: of the clock, which costs a tenth to look at."""
     made: float = float("inf")
 
 
@@ -77,16 +80,21 @@ class Scales:
 
     def start(self) -> None:
         """Begin a rendering in this thread."""
-        self._now.deadline = min(time.monotonic() + self.limits.seconds, self.limits.until)
-        self._now.made = self.limits.made
+        now, used = self._now, time.thread_time()
+        now.until = min(used + self.limits.seconds, self.limits.until)
+        now.look = time.monotonic() + now.until - used
+        now.made = self.limits.made
 
     def tick(self) -> None:
         """:raises Refused: the rendering that this thread began takes too long."""
-        if time.monotonic() > self._now.deadline:
-            self._too_slow()
+        if time.monotonic() > self._now.look:
+            left = self._now.until - time.thread_time()
+            if left < 0:
+                self._too_slow()
+            self._now.look = time.monotonic() + left
 
     def _in_time(self) -> None:
-        if time.monotonic() > self.limits.until:
+        if time.thread_time() > self.limits.until:
             self._too_slow()
 
     def _too_slow(self) -> NoReturn:

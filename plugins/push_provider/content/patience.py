@@ -19,11 +19,11 @@ _Result = TypeVar("_Result")
 class Patience:
     """Lets the renderings of an execution go on until those that exceeded their limits have taken too long.
 
-    :param seconds: that these may take.
-    :param clock: monotonic, in seconds.
+    :param seconds: of processor that these may take.
+    :param clock: that counts them: this thread's.
     """
 
-    def __init__(self, seconds: float = LOST_SECONDS, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float = LOST_SECONDS, *, clock: Callable[[], float] = time.thread_time) -> None:
         self._seconds = self._left = seconds
         self._clock = clock
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingUnavailable
-from push_provider.rendering.worker import LENGTH, MEMORY, SLOW, Job
+from push_provider.rendering.worker import CROWDED, LENGTH, MEMORY, SLOW, Job
 
 _GRACE = 1.0
 """Seconds that a worker has to say by itself that it is late."""
@@ -50,6 +50,11 @@ class Said(NamedTuple):
     def late(self) -> bool:
         """Whether there is no answer, because its seconds are over."""
         return self.document.get("late") is True
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it is late without having had its seconds: others keep the machine busy."""
+        return self.document.get("crowded") is True
 
     def message(self) -> Any:
         """What was asked for.
@@ -107,7 +112,8 @@ class Worker:
         :raises RenderingUnavailable: it has not become so.
         :raises Gone: nobody waits for it.
         """
-        if not self._ready and not self._receive(time.monotonic() + _START, gone):
+        until = time.monotonic() + _START
+        if not self._ready and not self._receive(lambda: time.monotonic() >= until, gone):
             raise RenderingUnavailable("The process that renders templates does not start; this one's log says why.")
         self._ready = True
 
@@ -117,24 +123,31 @@ class Worker:
         :raises Gone: nobody waits for the answer.
         """
         data = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
-        until = time.monotonic() + job.seconds + _GRACE
+        patience = job.seconds * CROWDED + _GRACE
+        used, until = self.used(), time.monotonic() + patience
+
+        def late() -> bool:
+            return self.used() - used > job.seconds + _GRACE
+
         try:
-            self._socket.settimeout(job.seconds + _GRACE)
+            self._socket.settimeout(patience)
             self._socket.sendall(LENGTH.pack(len(data)) + data)
         except OSError:
             said = None
         else:
-            said = self._receive(until, gone)
+            said = self._receive(lambda: late() or time.monotonic() >= until, gone)
         if said is not None:
             return Said(said)
-        if time.monotonic() >= until:
+        if late():
             return Said({"error": f"takes longer than {SLOW:g} s; make the template simpler", "late": True})
+        if time.monotonic() >= until:
+            return Said({"late": True, "crowded": True})
         return Said({"error": f"needs more than {MEMORY // 1024**2} MiB of memory; make it simpler"})
 
     def used(self) -> float:
-        """Seconds of processor that it has used so far, where the system says so; else 0."""
+        """Seconds of processor that it has used so far; where the system does not say so, those of the clock."""
         if sys.platform != "linux":
-            return 0.0
+            return time.monotonic()
         try:
             return time.clock_gettime(~self._process.pid << 3 | 2)  # clock_getcpuclockid(3), as glibc has it
         except OSError:
@@ -146,11 +159,11 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
-    def _receive(self, until: float, gone: Callable[[], bool]) -> Mapping[str, Any] | None:
-        """The next answer; None if none comes, or what comes is none."""
-        head = self._exactly(LENGTH.size, until, gone)
+    def _receive(self, over: Callable[[], bool], gone: Callable[[], bool]) -> Mapping[str, Any] | None:
+        """The next answer; None if none comes in time, or what comes is none."""
+        head = self._exactly(LENGTH.size, over, gone)
         size = LENGTH.unpack(head)[0] if head else _ANSWER + 1
-        body = self._exactly(size, until, gone) if size <= _ANSWER else None
+        body = self._exactly(size, over, gone) if size <= _ANSWER else None
         if body is None:
             return None
         try:
@@ -159,13 +172,12 @@ class Worker:
             return None
         return said if isinstance(said, dict) else None
 
-    def _exactly(self, size: int, until: float, gone: Callable[[], bool]) -> bytes | None:
+    def _exactly(self, size: int, over: Callable[[], bool], gone: Callable[[], bool]) -> bytes | None:
         data = bytearray()
+        self._socket.settimeout(STEP)
         while len(data) < size:
-            left = until - time.monotonic()
-            if left <= 0:
+            if over():
                 return None
-            self._socket.settimeout(min(left, STEP))
             try:
                 part = self._socket.recv(min(size - len(data), 1024 * 1024))
             except TimeoutError:

@@ -28,7 +28,7 @@ from push_provider.exceptions import (
     RenderingUnavailable,
 )
 from push_provider.rendering.processes import STEP, Gone, Said, Worker, WorkerFault
-from push_provider.rendering.worker import SLOW, Job
+from push_provider.rendering.worker import CROWDED, SLOW, Job
 from push_provider.spending import Spending, fading
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 QUICK = 0.4
 """Seconds of one task in the quick lane. A large template of 3,000 tokens takes 0.15."""
 REQUEST = 10.0
-"""Seconds in the slow lane of all tasks of one request, or of one batch of messages."""
+"""Seconds by the clock in the slow lane of all tasks of one request, or of one batch of messages."""
 MINUTE = 20.0
 """Seconds of processor that one caller may use in a minute, and at once."""
 _SHORT = 0.1
@@ -46,8 +46,6 @@ _HEAVY = 1.0
 """Seconds of late after which a caller has no place in the quick lane."""
 _KEPT = 0.98
 """Of what a caller has kept workers busy, how much is remembered a second later when it is asked who goes first."""
-_CROWDED = 4
-"""Seconds of waiting that count as one, if a worker gets less of the processor than it would use."""
 
 
 def _never() -> bool:
@@ -178,6 +176,12 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
     if room > 0:
         said = lanes.slow.run(job._replace(seconds=room), asker)
         if not said.late or room >= SLOW:
+            if said.crowded:
+                raise RenderingUnavailable(
+                    "This machine is too busy just now to look at so slow a template. Try again later, or make it "
+                    "simpler.",
+                    retry_after=10,
+                )
             return said.message()
     if of_request < of_caller:
         raise RenderingBudget(
@@ -236,7 +240,7 @@ class _Lane:
             finally:
                 took = time.monotonic() - began
                 # What others do to the machine is no caller's fault; but no request may hold a thread for ever, either.
-                busy = max(worker.used() - used, took / _CROWDED)
+                busy = max(worker.used() - used, took / CROWDED)
                 asker.spend(busy, took if self._counts_all else busy)
             fit = said.document.get("leaves") is False
         finally:
