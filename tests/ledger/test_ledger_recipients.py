@@ -87,6 +87,8 @@ def test_the_same_recipients_are_the_same_list(desk: Desk) -> None:
     changed = desk.apply(recipients=people(MANY), name="Other", execution=LOOP, schedule={"kind": "manual"})
     assert (changed.action, changed.row.list_id) == ("updated", first)
     assert (lists(desk), count(desk, "push_list_left")) == ([first], 0)
+    with desk.engine.connect() as connection:
+        assert connection.scalar(text("SELECT last_value FROM push_recipient_list")) == first  # none was drawn in vain
 
 
 @pytest.mark.parametrize(

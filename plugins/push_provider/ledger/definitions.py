@@ -70,12 +70,13 @@ def put(
 
     :param open_limit: as for :func:`change`.
     """
-    before = None
     digest = recipients.digest_of(task.recipients)
-    if _insert(connection, task, digest, now=now, default_timezone=default_timezone):
+    # Looked for first: whoever inserts draws a list and hands all addresses over, in vain if the task is there.
+    before = tasks.locked_all(connection, [task.code]).get(task.code)
+    if before is None and _insert(connection, task, digest, now=now, default_timezone=default_timezone):
         action = Action.CREATED
     else:
-        before = tasks.locked(connection, task.code)
+        before = before or tasks.locked(connection, task.code)  # somebody has just created it
         action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone)
     row = tasks.locked(connection, task.code)
     _check_open(connection, before, row, open_limit)
