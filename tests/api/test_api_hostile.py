@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 from api_server import STRANGERS, Answer, ApiServer, task
+from hostile import TOO_BUSY
 from server_processes import is_second, serving
 
 pytestmark = pytest.mark.slow
@@ -121,14 +122,12 @@ def test_a_hostile_template_is_refused_and_nobody_notices(
     server: ApiServer, stranger: str, call: Callable[[ApiServer, str, str], Answer], content: str, says: str
 ) -> None:
     with watched(server) as watch:
-        for _ in range(4):
-            began = time.monotonic()
-            answer = call(server, stranger, content)
-            seconds = time.monotonic() - began
-            if answer.status != 503:  # a busy machine may not give it its seconds
-                break
-    assert answer.status == 422, answer
-    assert says in answer.json["detail"]
+        began = time.monotonic()
+        answer = call(server, stranger, content)
+        seconds = time.monotonic() - began
+    assert answer.status in (422, 429), answer
+    # A busy machine may not give it its seconds.
+    assert (says if answer.status == 422 else TOO_BUSY) in answer.json["detail"]
     assert seconds < 60
     assert watch.grown < 60
     assert watch.workers < 300
@@ -143,7 +142,7 @@ def test_four_tasks_of_a_bulk_have_the_seconds_of_one_request(server: ApiServer,
     entries = answer.json["items"]
     statuses = [entry["status"] for entry in entries]
     assert statuses[0] == 201
-    assert statuses[1] in (422, 503)  # a busy machine may not give it its seconds
+    assert statuses[1] in (422, 429)  # a busy machine may not give it its seconds
     assert statuses[2:5] == [429, 429, 429]
     assert {entry["problem"]["code"] for entry in entries if entry["status"] == 429} == {"rendering-budget"}
     assert watch.statuses == {200}

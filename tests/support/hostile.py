@@ -12,6 +12,9 @@ ENDLESS = "{% set s = 'ab' * 200000 %}{% for i in range(100000) %}{% if s.count(
 LARGE = _LOOP + "{% set n.x = cycler(n.x, joiner('abcdefgh' * 9000 ~ j)) %}" + _END
 """Memory, and hardly any time."""
 
+TOO_BUSY = "too busy just now"
+"""Said instead where a heavy template does not get its seconds of processor."""
+
 
 class Hostile(NamedTuple):
     """What is handed in.

@@ -117,13 +117,14 @@ class Worker:
             raise RenderingUnavailable("The process that renders templates does not start; this one's log says why.")
         self._ready = True
 
-    def run(self, job: Job, gone: Callable[[], bool]) -> Said:
+    def run(self, job: Job, gone: Callable[[], bool], patience: float | None = None) -> Said:
         """Have a job done; afterwards, unless it has answered, the worker is of no use.
 
+        :param patience: seconds by the clock that it may take; left out, some more than the job's of processor.
         :raises Gone: nobody waits for the answer.
         """
         data = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
-        patience = job.seconds * CROWDED + _GRACE
+        patience = (job.seconds * CROWDED if patience is None else patience) + _GRACE
         used, until = self.used(), time.monotonic() + patience
 
         def late() -> bool:

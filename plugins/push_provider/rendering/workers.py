@@ -174,14 +174,13 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
     of_request = asker.left
     room = min(SLOW, of_request, of_caller)
     if room > 0:
-        said = lanes.slow.run(job._replace(seconds=room), asker)
+        said = lanes.slow.run(job._replace(seconds=room), asker, patience=min(SLOW * CROWDED, of_request))
+        if said.crowded:
+            raise RenderingBudget(
+                "This machine is too busy just now to look at so slow a template. Try again later, or make it simpler.",
+                retry_after=10,
+            )
         if not said.late or room >= SLOW:
-            if said.crowded:
-                raise RenderingUnavailable(
-                    "This machine is too busy just now to look at so slow a template. Try again later, or make it "
-                    "simpler.",
-                    retry_after=10,
-                )
             return said.message()
     if of_request < of_caller:
         raise RenderingBudget(
@@ -222,10 +221,13 @@ class _Lane:
         self._open = True
         self._turn = threading.Condition()
 
-    def run(self, job: Job, asker: Asker, *, while_: Callable[[], bool] = _always) -> Said:
+    def run(
+        self, job: Job, asker: Asker, *, while_: Callable[[], bool] = _always, patience: float | None = None
+    ) -> Said:
         """Have a job done.
 
         :param while_: whether the asker's place is still theirs when their turn comes.
+        :param patience: seconds by the clock that it may take.
         :raises RenderingUnavailable: too many wait, or no worker can be started.
         :raises Gone: the asker has gone.
         :raises _NoPlace: the place was not theirs any more.
@@ -236,7 +238,7 @@ class _Lane:
             worker.get_ready(asker.gone)
             began, used = time.monotonic(), worker.used()
             try:
-                said = worker.run(job, asker.gone)
+                said = worker.run(job, asker.gone, patience)
             finally:
                 took = time.monotonic() - began
                 # What others do to the machine is no caller's fault; but no request may hold a thread for ever, either.
