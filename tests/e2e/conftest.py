@@ -26,6 +26,7 @@ from typing import IO, Any
 import psutil
 import psycopg
 import pytest
+from airflow_commands import AirflowCommands
 from outages import Switch
 from ports import free_ports
 
@@ -71,6 +72,12 @@ class Platform:
         lines = (home / "environment").read_text().splitlines()
         settings = {key: shlex.split(value)[0] for key, _, value in (line.partition("=") for line in lines)}
         self.env = {**os.environ, **settings}
+        self._commands: AirflowCommands | None = None
+
+    def close(self) -> None:
+        """End what it has started itself."""
+        if self._commands is not None:
+            self._commands.close()
 
     # --- Airflow ------------------------------------------------------------------------------------
 
@@ -81,7 +88,9 @@ class Platform:
 
     def push(self, *arguments: str) -> list[dict[str, str]]:
         """Run an ``airflow push`` command that must succeed, and read its JSON."""
-        result = self.airflow("push", *arguments, "--output", "json")
+        if self._commands is None:
+            self._commands = AirflowCommands(self.env, ROOT)
+        result = self._commands.run("push", *arguments, "--output", "json")
         assert result.returncode == 0, result.stdout + result.stderr
         rows: list[dict[str, str]] = json.loads(result.stdout)
         return rows
@@ -323,9 +332,11 @@ def running(home: Path, settings: Mapping[str, str], instead: Mapping[str, str] 
                 assert process.poll() is None, "the platform did not start"
             url, mailbox = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{http}"
             local = "127.0.0.1"
-            yield Platform(
+            one = Platform(
                 url, mailbox, home, f"{local}:{kafka}", process.pid, said, centrifugo=f"{local}:{centrifugo}"
             )
+            with contextlib.closing(one):
+                yield one
         finally:
             process.terminate()
             process.wait(180)
