@@ -162,7 +162,9 @@ def _drop(engine: Engine, recipients: int) -> None:
     from sqlalchemy import text
 
     from push_provider.ledger import dropping, partitions
+    from push_provider.upkeep.steps import steps
 
+    size = next(step.size for step in steps() if step.portion is partitions.drop_old)
     now = datetime.now(UTC)
     partitions.make_ahead(engine)
     assert partitions.rotate(engine, now=now, age=None, most=100_000) == 1
@@ -179,7 +181,7 @@ def _drop(engine: Engine, recipients: int) -> None:
         moments.append(time.perf_counter())
         with engine.begin() as connection:  # all that is old has left the log, as after retention_days
             connection.execute(text("DELETE FROM push_execution WHERE id <> :id"), {"id": execution})
-        portions = list(_portions(partitions.drop_old, engine, 2000))
+        portions = list(_portions(partitions.drop_old, engine, size))
         # The first begins with the detachment, the last finds no more deliveries and drops the table.
         moments += [portions[0].begun, portions[1].begun, portions[-1].begun]
         time.sleep(_PEACE)

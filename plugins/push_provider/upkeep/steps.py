@@ -40,7 +40,7 @@ def steps(now: datetime | None = None) -> list[Step]:
         found.append(Step("executions dropped", drop, 200))
         found.append(Step("suppressions forgotten", partial(suppressions.forget, before=now - kept), 2000))
     found.append(Step("deliveries gone through for their addresses", known_addresses.note, 1000))
-    found.append(Step("deliveries dropped with their partition", partitions.drop_old, 2000))
+    found.append(Step("deliveries dropped with their partition", partitions.drop_old, 500))
     found.append(Step("deliveries deleted", dropping.clear, 5000))
     found.append(Step("cancelled executions with deliveries at last", writing.write_cancelled, 1))
     found.append(Step("recipients deleted", recipients.clear, 5000))
