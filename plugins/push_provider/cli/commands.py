@@ -63,12 +63,26 @@ def _time(moment: datetime | None) -> str:
 
 @_command
 def migrate(args: Namespace) -> None:  # noqa: ARG001  (every command is given them)
-    """Create or update the ledger's tables."""
+    """Create or update the ledger's tables, and the indexes that Airflow's tables lack."""
+    from airflow import settings as airflow
+    from sqlalchemy.exc import SQLAlchemyError
+
     from push_provider.ledger.engine import get_engine
     from push_provider.ledger.schema import migrate as migrate_schema
+    from push_provider.metadata import indexes
 
     before, after = migrate_schema(get_engine())
     print(f"The ledger is at version {after}" + (" already." if before == after else f" (was: {before or 'empty'})."))
+    try:
+        for name in indexes.bring_about(airflow.get_engine()):  # type: ignore[no-untyped-call]
+            print(f"Airflow's database has the index {name} now.")
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        print(
+            f"Airflow's database lacks indexes that many push tasks need ({why}). Let the owner of its tables run:",
+            *indexes.LACKING.values(),
+            sep="\n  ",
+        )
 
 
 @_command
