@@ -54,9 +54,9 @@ def test_what_is_done_with_leaves_and_comes_back_for_a_change(platform: Any) -> 
     assert deliveries(platform, "done-with") == said
     platform.apply(task("done-with", execution={"type": "loop"}, schedule={"kind": "manual"}))
     platform.await_dag("done-with")
-    assert platform.trigger("done-with", {"recipients": ["three@example.com"]})[0] == 200
-    platform.await_mail("three@example.com")
-    now = {**said, "three@example.com": "sent"}
+    assert platform.trigger("done-with", {"recipients": ["done-three@example.com"]})[0] == 200
+    platform.await_mail("done-three@example.com")
+    now = {**said, "done-three@example.com": "sent"}
     platform.eventually(lambda: deliveries(platform, "done-with") == now or None, "the log to go on")
 
 
