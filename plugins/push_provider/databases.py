@@ -39,3 +39,12 @@ def is_deadlock(error: BaseException | None) -> bool:
 def sqlstate(error: BaseException) -> str:
     """PostgreSQL's code of what is wrong (appendix A); empty if it has none."""
     return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+
+
+def reason(error: BaseException) -> str:
+    """What a database said, in a line: the driver's first, which names host and cause.
+
+    The statement and its parameters are not in it: they have no place in logs.
+    """
+    words = str(getattr(error, "orig", error) or "").strip()
+    return words.splitlines()[0] if words else "no answer"

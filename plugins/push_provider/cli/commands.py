@@ -67,6 +67,7 @@ def migrate(args: Namespace) -> None:  # noqa: ARG001  (every command is given t
     from airflow import settings as airflow
     from sqlalchemy.exc import SQLAlchemyError
 
+    from push_provider.databases import reason
     from push_provider.ledger.engine import get_engine
     from push_provider.ledger.schema import migrate as migrate_schema
     from push_provider.metadata import indexes
@@ -77,9 +78,9 @@ def migrate(args: Namespace) -> None:  # noqa: ARG001  (every command is given t
         for name in indexes.bring_about(airflow.get_engine()):  # type: ignore[no-untyped-call]
             print(f"Airflow's database has the index {name} now.")
     except SQLAlchemyError as error:
-        why = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         print(
-            f"Airflow's database lacks indexes that many push tasks need ({why}). Let the owner of its tables run:",
+            f"Airflow's database lacks indexes that many push tasks need ({reason(error)}). "
+            "Let the owner of its tables run:",
             *indexes.LACKING.values(),
             sep="\n  ",
         )

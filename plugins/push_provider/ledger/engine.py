@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from push_provider import settings, written
-from push_provider.databases import is_away, is_forsaken, sqlstate
+from push_provider.databases import is_away, is_forsaken, reason, sqlstate
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def explained() -> Iterator[None]:
             raise interruption from None
         _leave_out_rows(error)
         if is_away(error):
-            raise LedgerUnavailable(f"The ledger's database cannot be used: {_reason(error)}") from error
+            raise LedgerUnavailable(f"The ledger's database cannot be used: {reason(error)}") from error
         # 42P01 undefined_table, 42703 undefined_column (PostgreSQL, appendix A)
         if isinstance(error, ProgrammingError) and sqlstate(error) in ("42P01", "42703"):
             words = "The ledger's tables are missing or old; run 'airflow push migrate'"
@@ -147,9 +147,3 @@ def _leave_out_rows(error: BaseException) -> None:
     for one in (error, getattr(error, "orig", None)):
         if one is not None and (hasattr(one, "orig") or hasattr(one, "diag")):  # SQLAlchemy's, and the driver's
             one.args = tuple(arg.partition("\n")[0] if isinstance(arg, str) else arg for arg in one.args)
-
-
-def _reason(error: BaseException) -> str:
-    # The driver's first line names host and cause; the statement and its parameters stay out of logs.
-    words = str(getattr(error, "orig", error) or "").strip()
-    return words.splitlines()[0] if words else "no answer"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from push_provider.databases import reason
 from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger.engine import explained
 
@@ -51,7 +52,7 @@ def migrate(engine: Engine) -> tuple[str | None, str]:
                 f"The ledger's tables are at version {before}, newer than this package; update the package"
             ) from error
         except DBAPIError as error:
-            words = str(error.orig).partition("\n")[0]
+            words = reason(error)
             if _EXTENSION not in words:
                 raise
             raise LedgerUnavailable(
