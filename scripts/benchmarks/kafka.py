@@ -103,8 +103,7 @@ def _throughput(place: Stage, topic: _Topic, messages: int, tasks: int, rounds: 
         produced = time.time()
         last = _await_all(place, recipients, 600)
         rates.append(messages / (last - begun))
-        ((executions, first, planned, started, finished),) = _query(
-            place,
+        ((executions, first, planned, started, finished),) = place.query(
             "SELECT count(*), min(e.created_at), max(d.created_at), max(e.started_at), max(e.finished_at) "
             "FROM push_execution e JOIN LATERAL (SELECT max(created_at) AS created_at FROM push_delivery "
             "WHERE execution_id = e.id) d ON true WHERE e.task_code LIKE %s",
@@ -202,28 +201,17 @@ def _kills(place: Stage, topic: _Topic, broker: ApacheKafka | None, messages: in
         killer.close()
     time.sleep(10)  # for what would come twice
     accepted = collections.Counter({to: len(place.sink.accepted[to]) for to in recipients})
-    rows = _query(
-        place,
+    rows = place.query(
         "SELECT state, count(*), count(DISTINCT recipient) FROM push_delivery WHERE recipient LIKE %s GROUP BY 1",
         "kills-%@bench.example",
     )
-    runs = _query(
-        place, "SELECT state, count(*) FROM dag_run WHERE dag_id = %s GROUP BY 1", "push_kafka", metadata=True
-    )
+    runs = place.query("SELECT state, count(*) FROM dag_run WHERE dag_id = %s GROUP BY 1", "push_kafka", metadata=True)
     what = ", ".join(f"{count} {name}" for name, count in sorted(killed.items()))
     print(
         f"{messages:,} messages and {kills} kills ({what}; seed {seed}) in {time.time() - begun:.0f} s: "
         f"{len(accepted):,} recipients have a mail, "
         f"{sum(n > 1 for n in accepted.values())} of them twice; deliveries {rows}; runs of push_kafka {dict(runs)}"
     )
-
-
-def _query(place: Stage, query: str, *values: Any, metadata: bool = False) -> list[Any]:
-    import psycopg
-
-    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" if metadata else "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
-    with psycopg.connect(place.env[name].replace("+psycopg", "")) as connection:
-        return connection.execute(query, values).fetchall()
 
 
 def main() -> None:

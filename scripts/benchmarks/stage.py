@@ -114,12 +114,16 @@ class Stage:
 
     def dag_count(self) -> int:
         """How many DAGs Airflow has."""
+        ((count,),) = self.query("SELECT count(*) FROM dag WHERE NOT is_stale", metadata=True)
+        return int(count)
+
+    def query(self, query: str, *values: Any, metadata: bool = False) -> list[Any]:
+        """Ask the ledger, or Airflow's metadata database."""
         import psycopg
 
-        url = self.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
-        with psycopg.connect(url) as connection:
-            row = connection.execute("SELECT count(*) FROM dag WHERE NOT is_stale").fetchone()
-        return int(row[0]) if row else 0
+        name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" if metadata else "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
+        with psycopg.connect(self.env[name].replace("+psycopg", "")) as connection:
+            return connection.execute(query, values).fetchall()
 
     def wait_for_dag(self, code: str, timeout: float = 120.0) -> float:
         """The moment when Airflow's API shows a push task's DAG."""
