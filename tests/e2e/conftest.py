@@ -347,9 +347,7 @@ def running(home: Path, settings: Mapping[str, str], instead: Mapping[str, str] 
 @pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The platform that most tests share. It ends with the folder's last test: it is never idle."""
-    # A scheduler that looks for work ten times a second takes a quarter of a processor from the other tests.
-    looks = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25"}
-    with running(tmp_path_factory.mktemp("platform") / "home", {}, looks) as one:
+    with running(tmp_path_factory.mktemp("platform") / "home", {}) as one:
         yield one
 
 
