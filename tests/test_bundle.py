@@ -238,8 +238,10 @@ def test_a_cancelled_task_is_a_change(
     bundle.initialize()
     build(ledger, "one")
     assert bundle.refresh_interval == INTERVAL
+    age(folder)
     tasks.cancel(ledger, "one")
-    assert bundle.refresh_interval == 0
+    assert bundle.refresh_interval == INTERVAL
+    assert touched(folder) == names("one")
 
 
 def test_an_unchanged_task_applied_again_is_no_change(
@@ -251,22 +253,57 @@ def test_an_unchanged_task_applied_again_is_no_change(
     assert bundle.refresh_interval == INTERVAL
 
 
-def test_the_refresh_interval_is_zero_only_while_something_is_stale(
-    bundle: PushTaskBundle, apply: Callable[..., None], ledger: Engine
+def test_a_refresh_is_asked_for_only_if_a_file_is_to_be_written(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], ledger: Engine
 ) -> None:
     bundle.initialize()
     assert bundle.refresh_interval == INTERVAL
     apply("one")
     assert bundle.refresh_interval == 0
-    assert bundle.refresh_interval == 0  # asking changes nothing
+    assert bundle.refresh_interval == 0  # asking writes nothing
+    assert files(folder) == []
     bundle.refresh()
-    assert bundle.refresh_interval == INTERVAL  # touched: now it is the parser's turn
-    build(ledger, "one")
     assert bundle.refresh_interval == INTERVAL
+    build(ledger, "one")
+    age(folder)
+    assert bundle.refresh_interval == INTERVAL
+    assert touched(folder) == []
     apply("one", subject="another")
-    assert bundle.refresh_interval == 0
+    assert bundle.refresh_interval == INTERVAL  # Airflow parses what is touched without one
+    assert touched(folder) == names("one")
+    age(folder)
+    apply("one", subject="a third")
     build(ledger, "one")  # somebody else parsed it meanwhile
     assert bundle.refresh_interval == INTERVAL
+    assert touched(folder) == []
+
+
+def test_a_file_of_another_version_asks_for_a_refresh(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None]
+) -> None:
+    apply("one")
+    bundle.initialize()
+    (file,) = folder.glob("shard_*.py")
+    text = file.read_text()
+    file.write_text("# of old")
+    assert bundle.refresh_interval == 0
+    bundle.refresh()
+    assert (bundle.refresh_interval, file.read_text()) == (INTERVAL, text)
+
+
+def test_a_folder_that_takes_no_touch_asks_for_a_refresh_which_says_why(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply("one")
+    bundle.initialize()
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("push_provider.bundle.os.utime", refuse)
+    assert bundle.refresh_interval == 0
+    with pytest.raises(PermissionError, match="shard_"):
+        bundle.refresh()
 
 
 def test_airflow_may_set_the_interval(bundle: PushTaskBundle) -> None:
@@ -277,25 +314,26 @@ def test_airflow_may_set_the_interval(bundle: PushTaskBundle) -> None:
 def test_a_shard_that_is_not_noted_as_built_is_touched_again(
     bundle: PushTaskBundle, folder: Path, clock: Clock, apply: Callable[..., None], ledger: Engine
 ) -> None:
+    def asked() -> list[str]:
+        age(folder)
+        assert bundle.refresh_interval == INTERVAL
+        return touched(folder)
+
     apply("one")
     bundle.initialize()
     bundle.refresh()
-    age(folder)
     clock.now += 2.0
-    bundle.refresh()
-    assert (bundle.refresh_interval, touched(folder)) == (INTERVAL, [])
+    assert asked() == []
     clock.now += 0.1
-    assert bundle.refresh_interval == 0
-    bundle.refresh()
-    assert (bundle.refresh_interval, touched(folder)) == (INTERVAL, names("one"))
-    age(folder)
+    assert asked() == names("one")
+    assert asked() == []
     clock.now += 1.0
+    age(folder)
     bundle.refresh()
     assert touched(folder) == []
     clock.now += 1.5
     build(ledger, "one")
-    bundle.refresh()
-    assert (bundle.refresh_interval, touched(folder)) == (INTERVAL, [])
+    assert asked() == []
 
 
 def test_a_change_during_a_parse_is_not_lost(
@@ -308,8 +346,7 @@ def test_a_change_during_a_parse_is_not_lost(
     apply("one", subject="another")
     shards.mark_built(ledger, {shard_of("one"): revision})  # and ends
     age(folder)
-    assert bundle.refresh_interval == 0
-    bundle.refresh()
+    assert bundle.refresh_interval == INTERVAL
     assert touched(folder) == names("one")
 
 
@@ -347,8 +384,7 @@ def test_without_the_ledger_files_stay_and_nothing_is_raised(
         assert touched(folder) == []
         (record,) = caplog.records  # Airflow asks every second: it is said once
         assert record.getMessage().startswith("Push tasks cannot be read: ")
-    assert bundle.refresh_interval == 0
-    bundle.refresh()
+    assert bundle.refresh_interval == INTERVAL
     assert touched(folder) == names("one")
 
 

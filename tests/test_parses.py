@@ -153,11 +153,14 @@ class Desk:
         return shards.revisions(self.ledger)[shard_of("one")][1]
 
     def wants(self) -> bool:
-        """Whether the bundle wants a parse; then it asks for it."""
-        if self.bundle.refresh_interval:
-            return False
-        self.bundle.refresh()
-        return True
+        """Whether the bundle wants a parse, or a file to go; then that is brought about."""
+        before = self._times()
+        if not self.bundle.refresh_interval:
+            self.bundle.refresh()
+        return self._times() != before
+
+    def _times(self) -> dict[str, int]:
+        return {file.name: file.stat().st_mtime_ns for file in self.folder.glob("*.py")}
 
 
 @pytest.fixture
