@@ -8,9 +8,9 @@ import pytest
 from other_dags import apply
 
 from push_provider.contract import Trigger
-from push_provider.exceptions import DagNotReady, RunRefused, TaskPaused
+from push_provider.exceptions import DagNotReady, RunRefused, TaskClosed, TaskPaused
 from push_provider.intake.starter import Starter, make_waiting
-from push_provider.ledger import executions
+from push_provider.ledger import executions, tasks
 from push_provider.ledger.tables import ExecutionState
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ class Airflow:
 
     def __init__(self) -> None:
         self.runs: list[tuple[str, str, int, str | None]] = []
-        self.paused = False
+        self.known, self.paused = True, False
         self.says: Callable[[str], Exception | None] = lambda _code: None
         self.asked = 0
 
     def check(self, code: str) -> None:
+        if not self.known:
+            raise DagNotReady("not yet")
         if self.paused:
             raise TaskPaused(f"{code} is paused")
 
@@ -65,6 +67,16 @@ def test_a_paused_task_begins_nothing_and_goes_on_with_what_has_begun(starter: S
         starter.begin("a", Trigger(), key="another")
     assert starter.begin("a", Trigger(), key="k") == begun._replace(new=False)
     assert executions.count(starter.engine, cap=10, task="a") == 1
+
+
+def test_without_its_dag_a_task_begins_nothing(starter: Starter, airflow: Airflow) -> None:
+    airflow.known = False
+    with pytest.raises(DagNotReady):
+        starter.begin("a", Trigger())
+    tasks.cancel(starter.engine, "a")
+    with pytest.raises(TaskClosed, match="cancelled"):  # else one would wait for a DAG that never comes
+        starter.begin("a", Trigger())
+    assert executions.count(starter.engine, cap=10, task="a") == 0
 
 
 def test_a_run_that_cannot_be_made_now_is_made_later(starter: Starter, airflow: Airflow) -> None:

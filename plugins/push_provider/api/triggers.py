@@ -17,7 +17,7 @@ from push_provider.api.problems import Problem, invalid
 from push_provider.api.waiting import when_known
 from push_provider.channels.reading import parse_trigger
 from push_provider.contract import Trigger, dag_id
-from push_provider.exceptions import DagNotReady, FieldError, RunRefused, TaskClosed
+from push_provider.exceptions import FieldError, RunRefused
 from push_provider.intake.server_runs import ServerRuns
 from push_provider.intake.starter import Started, Starter, note_waiting
 from push_provider.ledger import answers, tasks
@@ -112,15 +112,9 @@ class _Beginning:
         return self.started
 
     def _planned(self) -> Started:
-        row = tasks.get(self._starter.engine, self._code)
         if self._trigger is None:
-            self._trigger = _read(self._document, row.channel)
-        try:
-            return self._starter.plan(self._code, self._trigger, ask=self._ask)
-        except DagNotReady:
-            if not row.open:  # a task that was cancelled before it was a DAG
-                raise TaskClosed(row.why_closed()) from None
-            raise
+            self._trigger = _read(self._document, tasks.get(self._starter.engine, self._code).channel)
+        return self._starter.plan(self._code, self._trigger, ask=self._ask)
 
 
 def _read(document: dict[str, Any], channel: str) -> Trigger:

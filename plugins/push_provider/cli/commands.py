@@ -13,6 +13,7 @@ from airflow.utils.cli import action_cli, suppress_logs_and_warning
 
 from push_provider import settings, strict_json, strict_yaml, written
 from push_provider.channels.reading import parse_trigger
+from push_provider.cli.dag_runs import server_runs, when_known
 from push_provider.contract import dag_id
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError, RunRefused
 from push_provider.visible import visible, visible_json
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from push_provider.contract import Trigger
-    from push_provider.intake.server_runs import ServerRuns
     from push_provider.ledger.suppressions import SuppressionRow
 
 
@@ -187,8 +187,9 @@ def trigger(args: Namespace) -> None:
     engine = get_engine()
     row = tasks.get(engine, args.code)
     asked = _asked(args, row.channel)
+    starter = Starter(engine, server_runs(), "cli")
     try:
-        started = Starter(engine, _server_runs(), "cli").begin(args.code, asked, key=args.key)
+        started = when_known(lambda: starter.begin(args.code, asked, key=args.key))
     except RunRefused as error:
         sys.exit(f"The execution failed: no DAG run could be created: {error}")
     _print([{**started._asdict(), "dag_id": dag_id(args.code)}], args)
@@ -442,15 +443,4 @@ def _make_runs() -> None:
     from push_provider.ledger.engine import get_engine
     from push_provider.ledger.orders import SOURCE
 
-    make_waiting(get_engine(), _server_runs(), (SOURCE,))
-
-
-def _server_runs() -> ServerRuns:
-    """Makes DAG runs in this process."""
-    from airflow.models.dagbag import DBDagBag
-    from airflow.utils.session import create_session
-    from airflow.utils.types import DagRunTriggeredByType
-
-    from push_provider.intake.server_runs import ServerRuns
-
-    return ServerRuns(create_session, DBDagBag(), DagRunTriggeredByType.CLI)
+    make_waiting(get_engine(), server_runs(), (SOURCE,))

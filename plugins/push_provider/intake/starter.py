@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from push_provider.contract import run_id_of
-from push_provider.exceptions import DagNotReady, RunRefused
-from push_provider.ledger import answers, closing, executions, planning, plans
+from push_provider.exceptions import DagNotReady, RunRefused, TaskClosed
+from push_provider.ledger import answers, closing, executions, planning, plans, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.rendering import freeze
 from push_provider.unforeseen import Unforeseen, concerns_all, last_line
@@ -110,12 +110,13 @@ class Starter(NamedTuple):
         :param ask: the request, if it may be repeated: it then gets the first answer again.
         :raises DagNotReady: Airflow does not know the task's DAG yet; nothing has begun.
         :raises TaskPaused: the DAG is paused; nothing has begun.
+        :raises TaskClosed: the task takes no execution any more.
         :raises PushError: what :func:`planning.plan` and :func:`answers.reserve` raise.
         """
         started = self._again(ask) if ask else None
         if started is None:
             if self.runs and not (key and plans.has_key(self.engine, code, key)):
-                self.runs.check(code)
+                self._check(self.runs, code)
             started = self._plan(code, trigger, key, ask)
         return started
 
@@ -127,6 +128,15 @@ class Starter(NamedTuple):
         """
         if self.runs and (started.new or executions.bound_run(self.engine, started.execution) is None):
             _make_run(self.engine, self.runs, code, started.execution, started.run_id, self.user)
+
+    def _check(self, runs: Runs, code: str) -> None:
+        try:
+            runs.check(code)
+        except DagNotReady:
+            row = tasks.get(self.engine, code)
+            if not row.open:  # it may have been cancelled before it was a DAG, and its DAG has left Airflow since
+                raise TaskClosed(row.why_closed()) from None
+            raise
 
     def _again(self, ask: answers.Ask) -> Started | None:
         with transaction(self.engine) as connection:
