@@ -236,6 +236,7 @@ def test_a_cancelled_task_is_a_change(
 ) -> None:
     apply("one")
     bundle.initialize()
+    bundle.refresh()
     build(ledger, "one")
     assert bundle.refresh_interval == INTERVAL
     age(folder)
@@ -278,17 +279,31 @@ def test_a_refresh_is_asked_for_only_if_a_file_is_to_be_written(
     assert touched(folder) == []
 
 
-def test_a_file_of_another_version_asks_for_a_refresh(
+def test_a_file_that_another_process_wrote_asks_for_a_refresh(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None]
+) -> None:
+    bundle.initialize()
+    bundle.refresh()
+    apply("one")
+    PushTaskBundle(name="push").initialize()  # a task's process, whenever it begins
+    assert files(folder) == names("one")
+    assert bundle.refresh_interval == 0  # the DAG processor has listed the folder before
+    bundle.refresh()
+    assert bundle.refresh_interval == INTERVAL
+
+
+def test_a_file_that_somebody_deleted_is_written_again(
     bundle: PushTaskBundle, folder: Path, apply: Callable[..., None]
 ) -> None:
     apply("one")
     bundle.initialize()
+    bundle.refresh()
     (file,) = folder.glob("shard_*.py")
-    text = file.read_text()
-    file.write_text("# of old")
+    file.unlink()
+    apply("one", subject="another")
     assert bundle.refresh_interval == 0
     bundle.refresh()
-    assert (bundle.refresh_interval, file.read_text()) == (INTERVAL, text)
+    assert files(folder) == names("one")
 
 
 def test_a_folder_that_takes_no_touch_asks_for_a_refresh_which_says_why(
@@ -372,6 +387,7 @@ def test_without_the_ledger_files_stay_and_nothing_is_raised(
 ) -> None:
     apply("one")
     bundle.initialize()
+    bundle.refresh()
     age(folder)
     with monkeypatch.context() as down, caplog.at_level(logging.WARNING, logger=bundle_module.__name__):
         down.setenv("AIRFLOW__PUSH__SQL_ALCHEMY_CONN", broken)

@@ -60,6 +60,8 @@ class PushTaskBundle(BaseDagBundle):
 
     def __init__(self, **kwargs: Any) -> None:
         self._touched: dict[int, _Touch] = {}
+        self._listed: frozenset[str] = frozenset()
+        """The files that were there at the last refresh: of no others does the DAG processor know."""
         self._reachable = True
         super().__init__(**kwargs)
         self._folder = settings.bundle_dir()
@@ -71,7 +73,7 @@ class PushTaskBundle(BaseDagBundle):
 
     @property
     def refresh_interval(self) -> int:
-        """Seconds between refreshes: none when a file is to come or to go, else as configured.
+        """Seconds between refreshes: none when a file has come or is to come or to go, else as configured.
 
         The DAG processor asks in each of its rounds, and at a refresh it scans the folder and reads all DAGs of the
         bundle: three seconds of a hundred thousand. It parses what is only touched without one, so that is done here.
@@ -82,7 +84,8 @@ class PushTaskBundle(BaseDagBundle):
         shards = self._settled(found)
         stale = self._stale(shards)
         try:
-            if self._left(found) or not all(self._is_written(shard) for shard in stale):
+            # A task's process may have written a file since the last refresh.
+            if self._left(found) or not all(shard_file(shard) in self._listed for shard in stale):
                 return 0
             for shard in stale:
                 self._touch(shard, shards[shard][0])
@@ -118,6 +121,7 @@ class PushTaskBundle(BaseDagBundle):
         for shard in self._stale(shards):
             self._write(shard)
             self._touch(shard, shards[shard][0])
+        self._listed = frozenset(file.name for file in self._folder.glob("shard_*.py"))
 
     def view_url(self, version: str | None = None) -> None:
         """Nothing to view elsewhere."""
@@ -204,16 +208,11 @@ class PushTaskBundle(BaseDagBundle):
         wait = min(2 * before.wait, _PATIENCE_SECONDS) if before and again else _TOUCH_AGAIN_SECONDS
         self._touched[shard] = _Touch(revision, time.monotonic(), wait)
 
-    def _is_written(self, shard: int) -> bool:
-        """Whether a shard's file is there as this version writes it."""
-        target = self._folder / shard_file(shard)
-        return target.exists() and target.read_text() == _FILE.format(shard=shard)
-
     def _write(self, shard: int) -> None:
-        """Write a shard's file, unless that is done."""
-        if self._is_written(shard):
-            return
+        """Write a shard's file, unless it is there as this version writes it."""
         target, text = self._folder / shard_file(shard), _FILE.format(shard=shard)
+        if target.exists() and target.read_text() == text:
+            return
         # In one step, so that no parser and no other process reads half a file.
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         scratch.write_text(text)
