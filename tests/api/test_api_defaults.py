@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow_commands import AirflowCommands
 from api_server import ROOT
 
 if TYPE_CHECKING:
+    import subprocess
+
     from api_server import Answer, ApiServer
 
 pytestmark = pytest.mark.slow
@@ -65,12 +65,6 @@ class Desk:
         answer = self.server.call("GET", "/api/v2/connections", limit=100)
         extras = {one["connection_id"]: json.loads(one["extra"] or "{}") for one in answer.json["connections"]}
         return {name: extra["is_default"] for name, extra in extras.items() if "is_default" in extra}
-
-    def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).with_name("airflow")), "push", "default", *arguments, "--output", "json"]
-        return subprocess.run(
-            command, env=self.server.env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120
-        )
 
 
 @pytest.fixture
@@ -151,15 +145,20 @@ def test_what_cannot_be_the_default(desk: Desk) -> None:
 
 
 def test_on_the_command_line(desk: Desk) -> None:
-    done = desk.airflow("sms", "two")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [{"channel": "sms", "config": "two", "is_marked": "True"}]
-    assert desk.default() == "two"
-    refused = desk.airflow("email", "one")
-    assert refused.returncode == 1
-    assert "'one' is of type 'push_aliyun_sms', so of channel 'sms' and not 'email'" in refused.stderr
-    assert "There is no channel 'pigeon'" in desk.airflow("pigeon").stderr
-    desk.change("two")
-    desk.await_default(KNOWN)
-    shown = {row["channel"]: row for row in json.loads(desk.airflow().stdout)}
-    assert shown["sms"] == {"channel": "sms", "config": KNOWN, "is_marked": "False"}
+    with AirflowCommands(desk.server.env, ROOT) as commands:
+
+        def default(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return commands.run("push", "default", *arguments, "--output", "json")
+
+        done = default("sms", "two")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == [{"channel": "sms", "config": "two", "is_marked": "True"}]
+        assert desk.default() == "two"
+        refused = default("email", "one")
+        assert refused.returncode == 1
+        assert "'one' is of type 'push_aliyun_sms', so of channel 'sms' and not 'email'" in refused.stderr
+        assert "There is no channel 'pigeon'" in default("pigeon").stderr
+        desk.change("two")
+        desk.await_default(KNOWN)
+        shown = {row["channel"]: row for row in json.loads(default().stdout)}
+        assert shown["sms"] == {"channel": "sms", "config": KNOWN, "is_marked": "False"}

@@ -83,14 +83,13 @@ class Platform:
 
     def airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an ``airflow`` command in the platform's environment."""
-        command = [str(Path(sys.executable).with_name("airflow")), *arguments]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+        if self._commands is None:
+            self._commands = AirflowCommands(self.env, ROOT)
+        return self._commands.run(*arguments)
 
     def push(self, *arguments: str) -> list[dict[str, str]]:
         """Run an ``airflow push`` command that must succeed, and read its JSON."""
-        if self._commands is None:
-            self._commands = AirflowCommands(self.env, ROOT)
-        result = self._commands.run("push", *arguments, "--output", "json")
+        result = self.airflow("push", *arguments, "--output", "json")
         assert result.returncode == 0, result.stdout + result.stderr
         rows: list[dict[str, str]] = json.loads(result.stdout)
         return rows

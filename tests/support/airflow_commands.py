@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 _USED = ("push_provider.cli.commands", "push_provider.ledger.definitions", "push_provider.rendering.workers")
 
@@ -47,6 +47,12 @@ class AirflowCommands:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _main() -> None:
@@ -81,8 +87,9 @@ def _carry_out(out: str, err: str, *arguments: str) -> NoReturn:
     except BaseException:  # noqa: BLE001  (as the interpreter does)
         traceback.print_exc()
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.closed:  # "airflow connections export -" closes its own
+            stream.flush()
     os._exit(code)
 
 
