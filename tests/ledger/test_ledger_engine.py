@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from push_provider.contract import Recipient, Trigger
 from push_provider.exceptions import ConfigurationError, LedgerUnavailable, TransientError
-from push_provider.ledger import definitions, planning, schema, sending, shards, task_lists, tasks
+from push_provider.ledger import definitions, planning, schema, sending, shards, task_lists, tasks, walks
 from push_provider.ledger.engine import _engine, get_engine, transaction
 from push_provider.unforeseen import traceback_of
 
@@ -258,3 +258,13 @@ print("parent works")
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, env=os.environ, check=False)
     assert (result.returncode, result.stdout) == (0, "parent works\n"), result.stderr
+
+
+def test_what_upkeep_goes_through_waits_for_no_disk(ledger: Engine) -> None:
+    show = text("SHOW synchronous_commit")
+    with ledger.connect() as connection:
+        connection.execute(text("SET synchronous_commit TO on"))
+        walks.go_on(connection, "addresses", 3)
+        assert connection.scalar(show) == "off"
+        connection.commit()
+        assert connection.scalar(show) == "on"

@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 
-from push_provider.ledger.engine import transaction
+from push_provider.ledger.engine import in_no_hurry, transaction
 
-# What a crash of PostgreSQL forgets is a second of somebody's allowance; waiting for its disk would cost every request.
-_IN_NO_HURRY = text("SET LOCAL synchronous_commit TO off")
 _ENTER = text("""
     INSERT INTO push_allowance (caller, tokens, updated_at) VALUES (:caller, :burst, clock_timestamp())
     ON CONFLICT DO NOTHING
@@ -43,7 +41,7 @@ def draw(engine: Engine, caller: str, *, wanted: int, rate: float, burst: float)
     """
     values = {"caller": caller, "wanted": wanted, "rate": rate, "burst": burst}
     with transaction(engine) as connection:
-        connection.execute(_IN_NO_HURRY)
+        in_no_hurry(connection)  # a crash forgets a second of somebody's allowance; the disk would cost every request
         row = connection.execute(_DRAW, values).first()
         if row is None:
             connection.execute(_ENTER, values)

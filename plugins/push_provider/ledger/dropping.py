@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, select, text
 
 from push_provider.exceptions import NothingToRedrive
 from push_provider.ledger import known_addresses
-from push_provider.ledger.engine import transaction
+from push_provider.ledger.engine import in_no_hurry, transaction
 from push_provider.ledger.spans import Span
 from push_provider.ledger.tables import push_task
 
@@ -132,6 +132,7 @@ def clear(engine: Engine, limit: int) -> int:
                 done = [one for one in executions if one < gone[-1].execution_id]
                 connection.execute(_NOTE, {"last": gone[-1].last, "execution": gone[-1].execution_id})
             connection.execute(_DONE, {"executions": done})
+            in_no_hurry(connection)  # what a crash forgets is deleted again
             known_addresses.forget(connection, {address for row in gone for address in row.addresses})
         if count:
             return count

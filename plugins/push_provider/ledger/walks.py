@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from push_provider.ledger.engine import in_no_hurry
 from push_provider.ledger.tables import push_upkeep
 
 if TYPE_CHECKING:
@@ -29,5 +30,6 @@ def seen(connection: Connection, what: str) -> int:
 
 
 def go_on(connection: Connection, what: str, position: int) -> None:
-    """Note how far it has got."""
+    """Note how far it has got; what a crash of the server forgets is gone through again."""
+    in_no_hurry(connection)
     connection.execute(_GO_ON, {"what": what, "position": position})
