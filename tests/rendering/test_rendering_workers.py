@@ -172,10 +172,14 @@ def test_a_worker_that_dies_is_told_and_replaced() -> None:
 
 def test_the_tasks_of_one_request_share_its_seconds() -> None:
     asker = Asker("a", seconds=1.0)
-    with pytest.raises(RenderingBudget, match="All templates of one request"):
-        faults(task(content=ENDLESS), asker)
-    with pytest.raises(RenderingBudget):
-        faults(task(content=ENDLESS), asker)
+    answers = []
+    while not answers or TOO_BUSY in answers[-1]:  # which a busy machine says until the request's seconds are over
+        with pytest.raises(RenderingBudget) as refused:
+            faults(task(content=ENDLESS), asker)
+        answers.append(str(refused.value))
+    assert "All templates of one request" in answers[-1]
+    assert len(answers) <= 3
+    assert asker.left <= 0
 
 
 def test_a_caller_has_some_seconds_a_minute_and_all_others_theirs() -> None:
