@@ -278,6 +278,8 @@ push_execution = Table(
     # For what few executions of a task are, and many of others, or the other way round.
     Index(None, "task_code", "state", "created_at", "id"),
     Index(None, "task_code", "source", "created_at", "id"),
+    # The few that are under way, newest first: of all others no delivery is pending, or being sent.
+    Index("push_execution_open_ix", "created_at", "id", postgresql_where=text("finished_at IS NULL")),
     # The few that wait for a DAG run.
     Index(None, "id", postgresql_where=text("run_id IS NULL AND finished_at IS NULL")),
     # Those in which somebody may not have got the message: a few of a hundred thousand.
