@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 5.0
 """Seconds for which the server waits for the DAG of a new task; a busy machine needs longer to make it."""
+SILENCE = 600
+"""Seconds without an answer after which a test fails; a thousand tasks take seconds, and minutes on a busy machine."""
 STRANGERS = [f"stranger{number}" for number in range(12)]
 """Users of the role Op with whose budgets and limits nothing else is done."""
 _numbers = itertools.count()
@@ -194,7 +196,7 @@ class ApiServer:
         sent = {"Content-Type": "application/json"} if data is not None else {}
         if role is not None:
             sent["Authorization"] = f"Bearer {self.token(role)}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SILENCE)
         try:
             connection.request(method, path, data, {**sent, **(headers or {})})
             answer = connection.getresponse()
