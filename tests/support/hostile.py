@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _LOOP = "{% set n = namespace(x=0) %}{% for i in range(100000) %}{% for j in range(100000) %}"
@@ -14,7 +16,6 @@ LARGE = _LOOP + "{% set n.x = cycler(n.x, joiner('abcdefgh' * 9000 ~ j)) %}" + _
 
 TOO_BUSY = "too busy just now"
 """Said instead where a heavy template does not get its seconds of processor."""
-_TIME, _MEMORY = "longer than 5 s", "64 MiB"
 
 
 class Hostile(NamedTuple):
@@ -30,9 +31,10 @@ class Hostile(NamedTuple):
     says: str | None
 
 
-def tells(said: str, says: str) -> bool:
-    """Whether a refusal says what it is to say, or, of a heavy template alone, that the machine is too busy."""
-    return says in said or (says in (_TIME, _MEMORY) and TOO_BUSY in said)
+def expected(says: str | None, said: Sequence[str]) -> str | None:
+    """What is to be said; that the machine is too busy for so heavy a template, if it is, and said so."""
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    return TOO_BUSY if busy and any(TOO_BUSY in one for one in said) else says
 
 
 def task(code: Any = "hostile", **fields: Any) -> dict[str, Any]:
@@ -110,8 +112,8 @@ TASKS = (
     Hostile("long moment", task(schedule={"kind": "at", "at": "x" * 1_000_000}), "schedule.at"),
     Hostile("long configuration", task(config="x" * 1_000_000), "config"),
     Hostile("second subject", task(subject="s\r\nBcc: x@example.com"), "subject"),
-    Hostile("endless template", task(content=ENDLESS), _TIME),
-    Hostile("large template", task(content=LARGE), _MEMORY),
+    Hostile("endless template", task(content=ENDLESS), "longer than 5 s"),
+    Hostile("large template", task(content=LARGE), "64 MiB"),
     Hostile("parentheses", task(content="{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}"), "nested too deeply"),
     Hostile("filters", task(content="{{ v" + "|upper" * 4900 + " }}", variables={"v": 1}), "nested too deeply"),
     Hostile("way out", task(content="{{ ''.__class__.__mro__[1].__subclasses__() }}"), "unsafe"),
