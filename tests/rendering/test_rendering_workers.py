@@ -123,9 +123,9 @@ def test_a_worker_that_others_hold_up_is_waited_for_and_then_told_from_one_that_
         worker.get_ready(lambda: False)
         os.kill(worker._process.pid, signal.SIGSTOP)
         threading.Timer(1.2, os.kill, [worker._process.pid, signal.SIGCONT]).start()
-        said = worker.run(job, lambda: False)
+        said = worker.run(job, lambda: False, 60)
         assert said.message() is None
-        said = worker.run(job._replace(task=task(content=ENDLESS), to="a@example.com"), lambda: False)
+        said = worker.run(job._replace(task=task(content=ENDLESS), to="a@example.com"), lambda: False, 60)
         assert (said.late, said.crowded) == (True, False)
         with pytest.raises(LimitExceeded, match="takes longer than 5 s; make the template simpler"):
             said.message()
