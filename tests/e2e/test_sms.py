@@ -122,10 +122,10 @@ def test_the_next_try_comes_when_aliyun_asks_for_it(platform: Any, tmp_path: Pat
     # Three calls: a short wait is tried within the try, too.
     throttled = {"kind": "refuse", "action": "SendSms", "code": "Throttling.User", "status": 429}
     platform.sms_control("faults", {**throttled, "times": 3, "retry_after": 2000})
-    apply(platform, tmp_path, code="soon", retry_delay=60, recipients=people("13740000001"))
+    apply(platform, tmp_path, code="soon", retry_delay=600, recipients=people("13740000001"))
     assert platform.await_runs("soon", 1) == ["success"]
     refused, sent = tries(platform, "soon")
-    assert 1 <= sent - refused < 30  # two seconds from Aliyun's answer, a moment before the try ended; not 60
+    assert 1 <= sent - refused < 300  # two seconds from Aliyun's answer, a moment before the try ended; not 600
 
 
 def test_the_next_try_comes_no_sooner_than_aliyun_asks_for(platform: Any, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_next_try_comes_no_sooner_than_aliyun_asks_for(platform: Any, tmp_pa
     )
     assert platform.await_runs("later", 1) == ["success"]
     _, sent = tries(platform, "later")
-    assert 115 < sent - ended < 130
+    assert sent - ended > 115
 
 
 def tries(platform: Any, code: str) -> list[float]:

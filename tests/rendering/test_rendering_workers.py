@@ -194,9 +194,8 @@ def test_a_caller_has_some_seconds_a_minute_and_all_others_theirs() -> None:
 
 def test_whoever_has_gone_frees_the_worker() -> None:
     began = time.monotonic()
-    with pytest.raises(Gone):
+    with pytest.raises(Gone):  # and not that its time is up
         faults(task(content=ENDLESS), Asker("a", gone=lambda: time.monotonic() - began > 1.2))
-    assert time.monotonic() - began < 4.5  # its time is up after five
     assert workers._lanes().slow._busy.total() == 0
 
 
