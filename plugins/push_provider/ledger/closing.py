@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from push_provider.ledger import executions, spans, tasks, writing
+from push_provider.ledger import executions, moving, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
 
@@ -91,11 +91,11 @@ def _finish(
     error = storable(error) if error else None
     cancelled = standing.status == TaskStatus.CANCELLED
     if cancelled:
-        move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+        moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
     if final or cancelled:
-        interrupted(connection, execution, DeliveryState.UNKNOWN)
+        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
     if final:
-        move(
+        moving.move(
             connection,
             execution,
             DeliveryState.PENDING,
@@ -186,30 +186,6 @@ def lock_task_of(connection: Connection, execution: int) -> tuple[str, Standing]
     if code is None:
         raise executions.unknown(execution)
     return code, tasks.lock(connection, code)
-
-
-def move(connection: Connection, execution: int, before: DeliveryState, after: DeliveryState, **values: Any) -> int:
-    """Bring all deliveries of an execution that are in one state into another; returns how many.
-
-    :param values: columns that change with it.
-    """
-    if after is not DeliveryState.UNKNOWN:  # of which alone something can still be learnt
-        values["receipt_due"] = None
-    return connection.execute(
-        update(push_delivery)
-        .where(
-            push_delivery.c.execution_id == execution,
-            spans.of(connection, execution).holds,
-            push_delivery.c.state == before,
-        )
-        .values(state=after, updated_at=func.now(), **values)
-    ).rowcount
-
-
-def interrupted(connection: Connection, execution: int, state: DeliveryState) -> None:
-    """Settle what was claimed and never recorded."""
-    reason = "The sending process ended before the answer was on record"
-    move(connection, execution, DeliveryState.SENDING, state, error_code="interrupted", error_text=reason)
 
 
 def _write_counts(connection: Connection, execution: int, **values: Any) -> Counts:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select, text, update
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
-from push_provider.ledger import closing, executions, leases, spans, suppressions, tasks
+from push_provider.ledger import closing, executions, leases, moving, spans, suppressions, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.leases import Lease
 from push_provider.ledger.tables import (
@@ -182,7 +182,7 @@ def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
         closing.lock_task_of(connection, lease.execution)
         lease.renew_within(connection)
         words = {"error_code": code, "error_text": storable(reason)[:500]}
-        return closing.move(connection, lease.execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
+        return moving.move(connection, lease.execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
 
 
 def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> executions.ExecutionRow:
@@ -304,15 +304,15 @@ def _state(connection: Connection, code: str, execution: int) -> str:
 
 def _reopen(connection: Connection, execution: int, state: str, on_unknown: str, *, cancelled: bool) -> None:
     if cancelled:
-        closing.interrupted(connection, execution, DeliveryState.UNKNOWN)
-        closing.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
+        moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
         return
     resend = on_unknown == "resend"
-    closing.interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
+    moving.interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
     if resend:
-        closing.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
+        moving.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
     if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
-        closing.move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
+        moving.move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
     connection.execute(
         update(push_execution)
         .where(push_execution.c.id == execution)
