@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from threading import Barrier
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
 LOOP: dict[str, Any] = {"type": "loop"}
 _numbers = itertools.count()
+_T = TypeVar("_T")
 
 
 def push(code: str, **fields: Any) -> PushTask:
@@ -135,3 +138,29 @@ def outcome(delivery: Delivery, result: Result) -> Outcome:
         Result.UNKNOWN: ("timeout", "no answer to the end of the message"),
     }[result]
     return Outcome(delivery.id, result, f"<{delivery.id}@example.com>" if result is Result.SENT else None, code, words)
+
+
+def await_waiting(engine: Engine, over: Callable[[], bool]) -> None:
+    """Until somebody waits for a lock, or ``over``."""
+    query = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    while not over():
+        with engine.connect() as connection:
+            if connection.execute(query).scalar_one():
+                return
+
+
+def at_once(count: int, call: Callable[[int], _T]) -> list[_T | Exception]:
+    """What ``call`` gave or raised in each of so many threads, all let go at the same moment."""
+    barrier = Barrier(count)
+
+    def run(number: int) -> _T | Exception:
+        barrier.wait()
+        try:
+            return call(number)
+        except Exception as error:  # noqa: BLE001  (the test looks at it)
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from growth import LINEAR, growth
-from ledger_desk import LOOP, NOW, Desk
+from ledger_desk import LOOP, NOW, Desk, at_once
 
 from push_provider.channels.base import Result
 from push_provider.channels.reading import parse_trigger
@@ -26,21 +23,6 @@ if TYPE_CHECKING:
 
 def trigger(**fields: Any) -> Trigger:
     return parse_trigger(fields, channel="email")
-
-
-def at_once(count: int, call: Callable[[int], Plan]) -> list[Plan | Exception]:
-    """What ``call`` gave or raised in each of so many threads, all let go at the same moment."""
-    barrier = Barrier(count)
-
-    def run(number: int) -> Plan | Exception:
-        barrier.wait()
-        try:
-            return call(number)
-        except Exception as error:  # noqa: BLE001  (the test looks at it)
-            return error
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
 
 
 def test_a_plan_holds_what_its_execution_sends(desk: Desk) -> None:
@@ -288,7 +270,7 @@ def test_two_changes_of_one_task_at_once_wait_for_each_other(desk: Desk) -> None
                     closing.finish(desk.engine, plan.id, final=True)
         return None
 
-    made = at_once(18, work)  # type: ignore[arg-type]
+    made = at_once(18, work)
     assert [error for error in made if isinstance(error, Exception)] == []
     assert desk.row.executions == 12
     tasks.cancel(desk.engine, desk.code)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger_desk import LOOP, NOW, Desk
+from ledger_desk import LOOP, NOW, Desk, await_waiting
 from sqlalchemy import Engine, text, update
 
 from push_provider.channels.base import Result
@@ -25,8 +25,6 @@ from push_provider.ledger import (
 from push_provider.ledger.tables import push_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from push_provider.ledger.planning import Begun
 
 MANY = 1500
@@ -190,17 +188,17 @@ def test_whoever_was_meant_gets_it_though_the_task_has_others_now(desk: Desk) ->
     assert sum(clear(desk)) == MANY
 
 
-@pytest.mark.parametrize("who", ["the run", "upkeep"])
+@pytest.mark.parametrize("who", ["the run", "the reconciler"])
 def test_who_is_cancelled_before_the_run_is_on_record(desk: Desk, who: str) -> None:
-    """At once in number, and by their addresses when the run begins all the same, or else upkeep finds them."""
+    """At once in number, and by their addresses when the run begins all the same, or the reconciler finds them."""
     begun = begin(desk)
     assert tasks.cancel(desk.engine, desk.code) == MANY
     row = executions.get(desk.engine, begun.id)
     assert (row.state, row.total, row.cancelled) == ("cancelled", MANY, MANY)
     assert count(desk) == 0
     assert clear(desk) == []
-    if who == "upkeep":
-        assert [writing.write_cancelled(desk.engine, 1) for _ in range(2)] == [1, 0]
+    if who == "the reconciler":
+        assert [writing.write_ended(desk.engine) for _ in range(2)] == [begun.id, None]
     plan = planning.bind(desk.engine, desk.code, begun.id, "run-1")
     with desk.engine.connect() as connection:
         states = connection.execute(text("SELECT state, count(*) FROM push_delivery GROUP BY 1")).all()
@@ -209,12 +207,19 @@ def test_who_is_cancelled_before_the_run_is_on_record(desk: Desk, who: str) -> N
     assert tasks.cancel(desk.engine, desk.code) == 0
 
 
-def test_an_execution_without_a_run_fails_with_all_its_deliveries_and_is_sent_again(desk: Desk) -> None:
+@pytest.mark.parametrize("who", ["the run", "the reconciler"])
+def test_an_execution_without_a_run_fails_with_all_its_deliveries_and_is_sent_again(desk: Desk, who: str) -> None:
     begun = begin(desk)
     counts = closing.finish(desk.engine, begun.id, final=True, error="No DAG run could be made")
     assert (counts.total, counts.failed) == (MANY, MANY)
     row = executions.get(desk.engine, begun.id)
     assert (row.state, row.total, row.failed) == ("failed", MANY, MANY)
+    assert count(desk) == 0  # nobody waits for them
+    if who == "the reconciler":
+        assert [writing.write_ended(desk.engine) for _ in range(2)] == [begun.id, None]
+        with desk.engine.connect() as connection:
+            query = "SELECT state, error_code, error_text, count(*) FROM push_delivery GROUP BY 1, 2, 3"
+            assert connection.execute(text(query)).all() == [("failed", "not-sent", "No DAG run could be made", MANY)]
     sending.prepare_redrive(desk.engine, begun.id, unknown=None)
     plan = planning.bind(desk.engine, desk.code, begun.id, "run-1")
     assert desk.run(plan, *[Result.SENT] * 100, final=False).sent == 100
@@ -230,21 +235,11 @@ def test_the_run_and_who_cancels_write_them_once(desk: Desk) -> None:
         thread.start()
         await_waiting(desk.engine, lambda: bool(results))
         assert results == []
+        assert begin(desk).number == 2  # which nobody keeps waiting meanwhile
     thread.join()
-    assert (results, count(desk)) == ([MANY], MANY)
+    assert (results, count(desk)) == ([2 * MANY], MANY)
     with desk.engine.connect() as connection:
         assert connection.scalars(text("SELECT DISTINCT state FROM push_delivery")).all() == ["cancelled"]
-
-
-def await_waiting(engine: Engine, over: Callable[[], bool]) -> None:
-    """Until somebody waits for a lock, or ``over``."""
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    while not over():
-        with engine.connect() as connection:
-            if connection.execute(query).scalar_one():
-                return
 
 
 def test_others_of_the_task_begin_while_many_are_written(desk: Desk) -> None:

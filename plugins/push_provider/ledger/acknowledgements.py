@@ -14,7 +14,7 @@ from enum import Enum
 from sqlalchemy import Engine, text
 
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import closing, spans, tasks
+from push_provider.ledger import closing, moving, spans, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import DeliveryState
 from push_provider.marks import ReceiptMark, message_id
@@ -86,6 +86,7 @@ def _settle(engine: Engine, code: str, names: dict[int, str], now: datetime) -> 
     with transaction(engine) as connection:
         if not connection.execute(_LEFT, which).first():  # for what comes again, nobody has to wait
             return set()
+        moving.hold(connection, code)
         try:
             tasks.lock(connection, code)
         except UnknownTask:  # it is deleted meanwhile, and its deliveries with it

@@ -10,11 +10,17 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from push_provider.ledger import executions, moving, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
-from push_provider.ledger.tables import DeliveryState, ExecutionState, TaskStatus, push_delivery, push_execution
+from push_provider.ledger.tables import (
+    DeliveryState,
+    ExecutionState,
+    TaskStatus,
+    push_delivery,
+    push_execution,
+    push_task,
+)
 
 if TYPE_CHECKING:
     from push_provider.ledger.leases import Lease
-    from push_provider.ledger.standing import Standing
 
 
 class Counts(NamedTuple):
@@ -79,31 +85,34 @@ def _finish(
     error: str | None,
     resend_unknown: bool,
 ) -> Counts:
-    code, standing = lock_task_of(connection, execution)
+    code = moving.hold_of(connection, execution)
     if lease is not None:
         lease.renew_within(connection)
-    closed = connection.execute(
-        select(push_execution.c.finished_at, push_execution.c.error).where(push_execution.c.id == execution)
-    ).one()
-    if closed.finished_at is not None:
-        final, error = True, closed.error
-    writing.write_left(connection, execution)  # its run did not come to it
+    query = select(push_execution.c.finished_at, push_execution.c.error, push_execution.c.list_id, push_task.c.status)
+    found = connection.execute(
+        query.join_from(push_execution, push_task).where(push_execution.c.id == execution)
+    ).first()
+    if found is None:
+        raise executions.unknown(execution)
+    if found.finished_at is not None:
+        final, error = True, found.error
     error = storable(error) if error else None
-    cancelled = standing.status == TaskStatus.CANCELLED
-    if cancelled:
-        moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
-    if final or cancelled:
-        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
-    if final:
-        moving.move(
-            connection,
-            execution,
-            DeliveryState.PENDING,
-            DeliveryState.FAILED,
-            error_code=func.coalesce(push_delivery.c.error_code, "not-sent"),
-            error_text=func.coalesce(push_delivery.c.error_text, (error or "")[:500]),
-        )
-    counts = _write_counts(connection, execution, error=error)
+    cancelled = found.status == TaskStatus.CANCELLED
+    # If its run did not come to them, they are written when it has ended, as what became of them then.
+    unwritten = writing.left(connection, execution) if found.list_id is not None else None
+    if unwritten is not None:
+        state = DeliveryState.CANCELLED if cancelled else DeliveryState.FAILED if final else DeliveryState.PENDING
+        counts = _counts({state: unwritten})
+    else:
+        if cancelled:
+            moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+        if final or cancelled:
+            moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
+        if final:
+            moving.fail_pending(connection, execution, error)
+        counts = _count(connection, execution)
+    tasks.lock(connection, code)
+    _write_counts(connection, execution, counts, error=error)
     if resend_unknown and not (final or cancelled):
         counts = counts._replace(pending=counts.pending + counts.unknown, unknown=0)
     if not counts.pending:
@@ -126,9 +135,8 @@ def close(engine: Engine, execution: int, *, error: str) -> bool:
 
 def close_within(connection: Connection, execution: int, error: str) -> bool:
     """The same as :func:`close`, as a part of a transaction."""
-    lock_task_of(connection, execution)
-    open_ = select(push_execution.c.finished_at.is_(None)).where(push_execution.c.id == execution)
-    if not connection.execute(open_).scalar_one():
+    moving.hold_of(connection, execution)
+    if executions.found(connection, execution).finished_at is not None:
         return False
     _finish(connection, execution, None, final=True, error=error, resend_unknown=False)
     return True
@@ -140,7 +148,7 @@ def count_moved(
     """Bring the counts and the state of an execution up to date, after receipts changed some of its deliveries.
 
     It costs the same however many deliveries there are. An execution that is under way is counted by whoever ends it.
-    The caller has locked the task, and settles its status.
+    The caller holds its deliveries, has locked the task, and settles its status.
 
     :param moved: how many went from the one state to the other.
     """
@@ -162,7 +170,8 @@ def count_moved(
         return
     counts = Counts._make((*row, 0))
     if not counts.add_up:  # a process died between an answer and the count of it
-        counts = _write_counts(connection, execution)
+        counts = _count(connection, execution)
+        _write_counts(connection, execution, counts)
     connection.execute(update(push_execution).where(this, columns.state != counts.state).values(state=counts.state))
 
 
@@ -176,24 +185,10 @@ _COUNTED_AS: Mapping[DeliveryState, tuple[str, ...]] = {
 """The counts that a delivery in a state is in."""
 
 
-def lock_task_of(connection: Connection, execution: int) -> tuple[str, Standing]:
-    """Lock the push task of an execution; its code, and where it stands.
-
-    :raises UnknownExecution: there is none of this id.
-    """
-    found = select(push_execution.c.task_code).where(push_execution.c.id == execution)
-    code = connection.execute(found).scalar()
-    if code is None:
-        raise executions.unknown(execution)
-    return code, tasks.lock(connection, code)
-
-
-def _write_counts(connection: Connection, execution: int, **values: Any) -> Counts:
-    """Count the deliveries of an execution, and write the counts and ``values`` to its row."""
-    counts = _count(connection, execution)
+def _write_counts(connection: Connection, execution: int, counts: Counts, **values: Any) -> None:
+    """Write the counts of an execution and ``values`` to its row."""
     numbers = {name: getattr(counts, name) for name in ("sent", "delivered", "failed", "unknown", "cancelled")}
     connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**numbers, **values))
-    return counts
 
 
 def _count(connection: Connection, execution: int) -> Counts:
@@ -202,7 +197,10 @@ def _count(connection: Connection, execution: int) -> Counts:
         .where(push_delivery.c.execution_id == execution, spans.of(connection, execution).holds)
         .group_by(push_delivery.c.state)
     )
-    n = {DeliveryState(row.state): row.n for row in rows}
+    return _counts({DeliveryState(row.state): row.n for row in rows})
+
+
+def _counts(n: Mapping[DeliveryState, int]) -> Counts:
     return Counts(
         total=sum(n.values()),
         sent=n.get(DeliveryState.SENT, 0) + n.get(DeliveryState.DELIVERED, 0),

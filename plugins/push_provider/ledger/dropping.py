@@ -39,12 +39,15 @@ _OLD = text("""
     SELECT id, task_code FROM push_execution WHERE created_at < :before AND finished_at < :before
     ORDER BY created_at, id LIMIT :limit
 """)
-# Nobody is waited for who has locked one of them: its turn comes with the next portion.
+# Nobody is waited for who has locked one of them, or is about to open an execution again: its turn comes with the next
+# portion.
 _LOCK = text("SELECT code FROM push_task WHERE code = ANY(:codes) ORDER BY code FOR UPDATE SKIP LOCKED")
 _DROP_OLD = text("""
     WITH gone AS (
-        DELETE FROM push_execution
-        WHERE id = ANY(:ids) AND task_code = ANY(:codes) AND finished_at < :before
+        DELETE FROM push_execution WHERE id = ANY (ARRAY (
+            SELECT id FROM push_execution
+            WHERE id = ANY(:ids) AND task_code = ANY(:codes) AND finished_at < :before
+            ORDER BY id FOR UPDATE SKIP LOCKED))
         RETURNING id, task_code, created_at, total, first_delivery, last_delivery),
     noted AS (
         UPDATE push_task AS t SET dropped_until = greatest(t.dropped_until, g.until)

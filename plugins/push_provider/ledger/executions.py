@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Row, Select, any_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, any_, func, or_, select, update
 
 from push_provider.exceptions import UnknownExecution
 from push_provider.ledger.engine import array_of, explained, transaction
@@ -80,10 +80,26 @@ def get(engine: Engine, execution: int) -> ExecutionRow:
     :raises UnknownExecution: there is none of this id.
     """
     with transaction(engine) as connection:
-        row = connection.execute(select(*COLUMNS).where(push_execution.c.id == execution)).first()
+        return found(connection, execution)
+
+
+def found(connection: Connection, execution: int) -> ExecutionRow:
+    """The same as :func:`get`, as a part of a transaction."""
+    row = connection.execute(select(*COLUMNS).where(push_execution.c.id == execution)).first()
     if row is None:
         raise unknown(execution)
     return row_of(row)
+
+
+def task_of(connection: Connection, execution: int) -> str:
+    """The code of the push task of an execution.
+
+    :raises UnknownExecution: there is none of this id.
+    """
+    code = connection.execute(select(push_execution.c.task_code).where(push_execution.c.id == execution)).scalar()
+    if code is None:
+        raise unknown(execution)
+    return str(code)
 
 
 def matching(wanted: ExecutionFilter, *columns: ColumnElement[Any]) -> Select[Any]:

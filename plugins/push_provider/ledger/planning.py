@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, or_, update
 
 from push_provider.contract import PushTask, Trigger
 from push_provider.exceptions import ContentError, FieldError, InvalidTask, UnknownExecution
-from push_provider.ledger import closing, dropping, plans, run_ids, shards, snapshots, spans, tasks, writing
+from push_provider.ledger import closing, dropping, moving, plans, run_ids, shards, snapshots, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import ExecutionState, push_execution
 
@@ -216,6 +216,7 @@ def refuse(
     :raises UnknownTask: there is no such task.
     """
     with transaction(engine) as connection:
+        moving.hold(connection, code)
         row = tasks.locked(connection, code)
         known = plans.existing(connection, code, run_id, None)
         if known and not run_ids.is_earlier(known.run_after, run_after):
@@ -248,6 +249,7 @@ def bind(engine: Engine, code: str, execution: int, run_id: str) -> Plan:
         another.
     """
     with transaction(engine) as connection:
+        moving.hold(connection, code)
         tasks.lock(connection, code)
         run_ids.forget_refusal(connection, code, run_id, None)
         bound = plans.existing(connection, code, run_id, None)
@@ -280,6 +282,7 @@ def of_run(engine: Engine, code: str, run_id: str, *, run_after: datetime | None
     :param run_after: of the run; left out, every run of this id is the same.
     """
     with transaction(engine) as connection:
+        moving.hold(connection, code)
         tasks.lock(connection, code)
         row = _of_run(connection, code, run_id, run_after)
     return plans.whole(engine, row, new=False) if row else None

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from push_provider.channels.base import Fate, Question, Receipt
 from push_provider.exceptions import UnknownTask
-from push_provider.ledger import closing, spans, tasks
+from push_provider.ledger import closing, moving, spans, tasks
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import DeliveryState
 
@@ -145,6 +145,7 @@ def settle(
     for code in sorted(by_task):
         changes = by_task[code]
         with transaction(engine) as connection:
+            moving.hold(connection, code)
             try:
                 tasks.lock(connection, code)
             except UnknownTask:  # deleted meanwhile, with all of its deliveries

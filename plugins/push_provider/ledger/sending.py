@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select, text, update
 
 from push_provider.channels.base import Delivery, Outcome, Result
 from push_provider.exceptions import ExecutionBusy, NothingToRedrive, UnknownExecution
-from push_provider.ledger import closing, executions, leases, moving, spans, suppressions, tasks
+from push_provider.ledger import executions, leases, moving, spans, suppressions, tasks
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.leases import Lease
 from push_provider.ledger.tables import (
@@ -111,11 +111,15 @@ def _take(lease: Lease, code: str, on_unknown: str, until: float) -> None:
         began = time.monotonic()
         try:
             with transaction(lease.engine) as connection:
-                cancelled = tasks.lock(connection, code).status == TaskStatus.CANCELLED
-                state = _state(connection, code, lease.execution)
+                moving.hold(connection, code)
+                state, status = _standing(connection, code, lease.execution)
                 lease.take(connection)
+                cancelled = status == TaskStatus.CANCELLED
                 _reopen(connection, lease.execution, state, on_unknown, cancelled=cancelled)
                 suppressions.fail_pending(connection, lease.execution)
+                tasks.lock(connection, code)
+                if not cancelled:
+                    _note_open(connection, lease.execution)
                 tasks.settle(connection, code)
             return lease.renew()
         except ExecutionBusy:
@@ -179,7 +183,7 @@ def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
     :raises ExecutionTaken: another process has taken the execution over.
     """
     with transaction(lease.engine) as connection:
-        closing.lock_task_of(connection, lease.execution)
+        moving.hold_of(connection, lease.execution)
         lease.renew_within(connection)
         words = {"error_code": code, "error_text": storable(reason)[:500]}
         return moving.move(connection, lease.execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
@@ -194,9 +198,8 @@ def prepare_redrive(engine: Engine, execution: int, *, unknown: bool | None) -> 
     :raises NothingToRedrive: it is still under way, was cancelled, or nothing of it failed.
     """
     with transaction(engine) as connection:
-        _, task = closing.lock_task_of(connection, execution)
-        this = select(*executions.COLUMNS).where(push_execution.c.id == execution)
-        row = executions.row_of(connection.execute(this).one())
+        task = tasks.lock(connection, executions.task_of(connection, execution))
+        row = executions.found(connection, execution)
         if task.status == TaskStatus.CANCELLED:
             raise NothingToRedrive(f"Push task {row.task_code!r} is cancelled: nothing of it is sent any more.")
         if row.finished_at is None:
@@ -293,13 +296,14 @@ def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
     )
 
 
-def _state(connection: Connection, code: str, execution: int) -> str:
-    state = connection.execute(
-        select(push_execution.c.state).where(push_execution.c.id == execution, push_execution.c.task_code == code)
-    ).scalar()
-    if state is None:
+def _standing(connection: Connection, code: str, execution: int) -> tuple[str, str]:
+    """The states of an execution, which is not dropped before the transaction ends, and of its push task."""
+    this = (push_execution.c.id == execution, push_execution.c.task_code == code)
+    query = select(push_execution.c.state, push_task.c.status).join_from(push_execution, push_task).where(*this)
+    row = connection.execute(query.with_for_update(read=True, key_share=True, of=push_execution)).first()
+    if row is None:
         raise UnknownExecution(f"Push task {code!r} has no execution {execution}.")
-    return str(state)
+    return row.state, row.status
 
 
 def _reopen(connection: Connection, execution: int, state: str, on_unknown: str, *, cancelled: bool) -> None:
@@ -313,6 +317,9 @@ def _reopen(connection: Connection, execution: int, state: str, on_unknown: str,
         moving.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
     if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
         moving.move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
+
+
+def _note_open(connection: Connection, execution: int) -> None:
     connection.execute(
         update(push_execution)
         .where(push_execution.c.id == execution)

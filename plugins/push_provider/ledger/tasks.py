@@ -10,12 +10,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, Select, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    all_,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import delete as sql_delete
 
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
-from push_provider.ledger import answers, dropping, recipients
+from push_provider.ledger import answers, dropping, moving, recipients
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.shards import changed, left
 from push_provider.ledger.spans import Span
@@ -125,6 +140,7 @@ def delete(engine: Engine, code: str, *, purge: bool) -> None:
     :raises TaskBusy: an execution is under way, or there is a log and it is not to be purged.
     """
     with transaction(engine) as connection:
+        moving.hold(connection, code)
         standing = lock(connection, code)
         if connection.execute(select(_under_way(code).exists())).scalar():
             raise TaskBusy(f"An execution of push task {code!r} is under way. Cancel the task first, or wait.")
@@ -149,20 +165,16 @@ def cancel(engine: Engine, code: str) -> int:
     :raises UnknownTask: there is none of this code.
     """
     with transaction(engine) as connection:
+        moving.hold(connection, code)
+        _await_writers(connection, code)
+        # Of those that are there by now, while others begin; then of the others, while none does.
+        seen = connection.scalars(_under_way(code).where(push_execution.c.list_id.is_(None))).all()
+        cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(_ids(seen)))
         before = lock(connection, code)
-        # A run that is writing their deliveries at this moment is waited for. What none has written yet, is later.
         planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
         left = select(push_execution.c.total, push_execution.c.list_id).where(*planned).with_for_update(key_share=True)
         unwritten = sum(row.total for row in connection.execute(left) if row.list_id is not None)
-        cancelled = connection.execute(
-            update(push_delivery)
-            .where(
-                push_delivery.c.execution_id.in_(_under_way(code)),
-                _span_of_open(connection, code).holds,
-                push_delivery.c.state == DeliveryState.PENDING,
-            )
-            .values(state=DeliveryState.CANCELLED, updated_at=func.now())
-        ).rowcount
+        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(_ids(seen)))
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
@@ -177,6 +189,34 @@ def cancel(engine: Engine, code: str) -> int:
             )
             changed(connection, code)
     return int(cancelled + unwritten)
+
+
+def _await_writers(connection: Connection, code: str) -> None:
+    """Wait for runs that are writing their deliveries at this moment, and lock nothing."""
+    writing = select(push_execution.c.id).where(
+        push_execution.c.task_code == code,
+        push_execution.c.finished_at.is_(None),
+        push_execution.c.list_id.is_not(None),
+    )
+    with connection.begin_nested() as part:
+        connection.execute(writing.order_by(push_execution.c.id).with_for_update(key_share=True))
+        part.rollback()
+
+
+def _ids(some: Sequence[int]) -> ColumnElement[Any]:
+    return bindparam(None, list(some), ARRAY(BigInteger))
+
+
+def _cancel_pending(connection: Connection, code: str, which: ColumnElement[bool]) -> int:
+    return connection.execute(
+        update(push_delivery)
+        .where(
+            push_delivery.c.execution_id.in_(_under_way(code).where(which)),
+            _span_of_open(connection, code).holds,
+            push_delivery.c.state == DeliveryState.PENDING,
+        )
+        .values(state=DeliveryState.CANCELLED, updated_at=func.now())
+    ).rowcount
 
 
 def settle(connection: Connection, code: str) -> TaskStatus:
@@ -229,9 +269,8 @@ def _under_way(code: str) -> Select[Any]:
 def lock(connection: Connection, code: str) -> Standing:
     """Lock a push task until the transaction ends: its executions begin, reopen and end one after the other.
 
-    Every transaction that locks rows of a task's executions or deliveries does this first, so that no two
-    wait for each other. ``claim`` and ``record`` of :mod:`~push_provider.ledger.sending` lock the execution's lease
-    alone, which comes after the task where both are locked.
+    Every transaction that changes a task's executions does this before, and after it has changed deliveries of theirs
+    that there were (:mod:`~push_provider.ledger.moving`), so that no two wait for each other.
 
     :raises UnknownTask: there is none of this code.
     """

@@ -5,6 +5,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 
 * An execution whose run has ended, or is gone, is closed, with the reason: a person's deed stays a person's deed. A
   process that is still sending notices, and stops between two messages.
+* An execution that has ended before its run came to write its deliveries gets them, as what became of them.
 * A run that has ended, or is gone, before an execution was planned becomes a failed execution, with the reason.
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
   was, paused if it was paused. So do the platform's own DAGs.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from push_provider.contract import DAG_PREFIX, dag_id
-from push_provider.ledger import closing, executions, retiring, shards
+from push_provider.ledger import closing, executions, retiring, shards, writing
 from push_provider.ledger.engine import transaction
 from push_provider.metadata import dag_rows, pools, run_ends, runs
 from push_provider.parses import shard_file
@@ -110,6 +111,7 @@ class Reconciler:
             self._bring_back_system,
             self._free,
             self._bring_pools,
+            partial(self._write_ended, engine),
         )
 
     def _refuse_future(self) -> None:
@@ -144,6 +146,11 @@ class Reconciler:
             for one, why in ended.items():
                 if closing.close(engine, one.id, error=why):
                     log.warning("Execution %s of push task %s is closed: %s", one.id, one.task_code, why)
+
+    def _write_ended(self, engine: Engine) -> None:
+        """One in each pass: a million take seconds, in which nothing else is compared."""
+        if (one := writing.write_ended(engine)) is not None:
+            log.info("Execution %s has ended before its run began: its deliveries are on record now", one)
 
     # --- DAGs -----------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from push_provider.ledger import (
     retiring,
     snapshots,
     suppressions,
-    writing,
 )
 from push_provider.upkeep.portions import Step
 
@@ -42,7 +41,6 @@ def steps(now: datetime | None = None) -> list[Step]:
     found.append(Step("deliveries gone through for their addresses", known_addresses.note, 1000))
     found.append(Step("deliveries dropped with their partition", partitions.drop_old, 500))
     found.append(Step("deliveries deleted", dropping.clear, 5000))
-    found.append(Step("cancelled executions with deliveries at last", writing.write_cancelled, 1))
     found.append(Step("recipients deleted", recipients.clear, 5000))
     found.append(Step("snapshots gone through", snapshots.forget, 1000))
     found.append(Step("looks at all partitions", partial(partitions.look, now=now), 1))

@@ -106,6 +106,22 @@ def test_a_queued_run_that_is_marked_ends_its_execution_and_sends_nothing(platfo
     assert platform.mails(to="queued-marked@example.com") == []
 
 
+def test_a_run_that_is_marked_before_its_many_deliveries_are_written_has_them_on_record(platform: Any) -> None:
+    apply(platform, "many-marked", recipients=1200, max_active_runs=1)
+    begin(platform, "many-marked")
+    (started,) = platform.call("/push/v1/tasks/many-marked/trigger", {})[1:]
+    run = platform.run_path("many-marked", started["run_id"])
+    assert platform.call(run, {"state": "failed"}, method="PATCH")[0] == 200
+    why = "Anonymous marked the run as failed before all was sent"
+    assert ended(platform, "many-marked", 2) == ("failed", why)
+    query = """SELECT d.state, d.error_code, d.error_text, count(*) FROM push_delivery d
+               JOIN push_execution e ON e.id = d.execution_id WHERE e.task_code = %s AND e.number = 2 GROUP BY 1, 2, 3"""
+    told = platform.eventually(lambda: platform.ledger(query, "many-marked"), "who did not get it to be on record")
+    assert told == [("failed", "not-sent", why, 1200)]
+    platform.push("cancel", "many-marked")
+    ended(platform, "many-marked", 1)
+
+
 def test_a_dag_that_is_deleted_while_it_sends_ends_the_execution_and_the_sender(platform: Any) -> None:
     apply(platform, "binned-midway")
     run = begin(platform, "binned-midway")

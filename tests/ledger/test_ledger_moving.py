@@ -1,0 +1,128 @@
+"""Deliveries that move many at a time: executions begin meanwhile, and no two transactions wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ledger_desk import LOOP, Desk, at_once, await_waiting
+from sqlalchemy import create_engine, text
+
+from push_provider.channels.base import Fate, Receipt, Result
+from push_provider.exceptions import (
+    ExecutionBusy,
+    NothingToRedrive,
+    TaskBusy,
+    TaskClosed,
+    UnknownExecution,
+    UnknownTask,
+)
+from push_provider.ledger import acknowledgements, closing, dropping, planning, receipts, sending, tasks
+from push_provider.ledger.engine import AS_WRITTEN
+from push_provider.marks import read_receipt_mark, receipt_mark
+
+if TYPE_CHECKING:
+    from push_provider.ledger.plans import Plan
+
+LATER = datetime(2036, 1, 1, tzinfo=UTC)
+
+
+def send_again(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        pass
+
+
+def fail(desk: Desk, plan: Plan) -> None:
+    assert sending.fail_pending(desk.lease(plan), code="configuration", reason="no") == 3
+
+
+MOVERS: dict[str, tuple[Callable[[Desk, Plan], Any], str, str]] = {
+    "finish": (lambda desk, plan: closing.finish(desk.engine, plan.id, final=True), "failed", "pending"),
+    "close": (lambda desk, plan: closing.close(desk.engine, plan.id, error="over"), "failed", "pending"),
+    "fail": (fail, "failed", "pending"),
+    "cancel": (lambda desk, plan: tasks.cancel(desk.engine, desk.code), "cancelled", "cancelled"),
+    "send again": (send_again, "pending", "pending"),
+}
+"""What moves the deliveries of an execution, what they are then, and what those of another one are."""
+
+
+@pytest.mark.parametrize("name", MOVERS)
+def test_executions_begin_while_those_of_another_one_move(desk: Desk, name: str) -> None:
+    """Whoever begins one and has to wait for a lock fails here. The row that is locked stands for a million to come."""
+    move, then, of_another = MOVERS[name]
+    desk.apply(execution=LOOP)
+    plan = desk.plan()
+    if name == "send again":
+        desk.run(plan, *[Result.FAILED] * 3)
+    limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=2s"}, **AS_WRITTEN)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with desk.engine.begin() as connection:
+                last = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id DESC LIMIT 1 FOR UPDATE"
+                connection.execute(text(last), {"id": plan.id})
+                moving = pool.submit(move, desk, plan)
+                await_waiting(desk.engine, moving.done)
+                assert not moving.done()
+                second = planning.plan(limited, desk.code, source="rest", freeze=lambda _: {"message": "Good day"})
+                assert not moving.done()
+            moving.result()
+    finally:
+        limited.dispose()
+    assert desk.states(plan) == [then] * 3
+    assert desk.states(second) == [of_another] * 3
+
+
+def test_whatever_happens_to_a_task_at_once_waits_in_no_ring(desk: Desk) -> None:
+    """PostgreSQL breaks off one of those that wait in a ring, after a second: nothing here is."""
+    desk.apply(execution=LOOP)
+    plans = [desk.plan(run_id=f"r{number}") for number in range(8)]
+    for plan in plans[:6]:
+        desk.run(plan, Result.SENT, Result.UNKNOWN, Result.FAILED)
+    with desk.engine.begin() as connection:
+        connection.execute(text("UPDATE push_delivery SET receipt_due = now() WHERE state IN ('sent', 'unknown')"))
+
+    def receive() -> None:
+        due = receipts.claim_due(desk.engine, 6, now=LATER)
+        answers = [Receipt(one.question.id, Fate.DELIVERED, None, None, None) for one in due]
+        receipts.settle(desk.engine, due, answers, now=LATER, patience=timedelta(days=1))
+
+    def acknowledge(plan: Plan) -> None:
+        marks = [read_receipt_mark(receipt_mark(plan.token, row.id)) for row in desk.deliveries(plan)]
+        acknowledgements.take(desk.engine, [mark for mark in marks if mark], now=LATER)
+
+    def resend(plan: Plan) -> None:
+        with sending.held(desk.engine, desk.code, plan.id, on_unknown="resend", wait=0.0) as lease:
+            sending.fail_pending(lease, code="configuration", reason="no")
+            closing.finish(desk.engine, plan.id, final=True, lease=lease)
+
+    def work(number: int) -> None:
+        plan = plans[number % len(plans)]
+        match number % 9:
+            case 0:
+                receive()
+            case 1:
+                acknowledge(plan)
+            case 2 | 3:
+                resend(plan)
+            case 4:
+                closing.close(desk.engine, plan.id, error="over")
+            case 5:
+                planning.of_run(desk.engine, desk.code, f"r{number % len(plans)}", run_after=LATER)
+            case 6:
+                dropping.drop_old(desk.engine, 1, before=LATER)
+            case 7:
+                desk.plan(run_id=f"new-{number}")
+            case _:
+                sending.prepare_redrive(desk.engine, plan.id, unknown=True)
+
+    expected = (ExecutionBusy, NothingToRedrive, UnknownExecution, UnknownTask, TaskClosed)
+    for _ in range(3):
+        made = at_once(27, work)
+        assert [error for error in made if error is not None and not isinstance(error, expected)] == []
+    ends = at_once(9, lambda n: tasks.cancel(desk.engine, desk.code) if n % 3 else work(2))
+    assert [error for error in ends if isinstance(error, Exception) and not isinstance(error, expected)] == []
+    gone = at_once(9, lambda n: tasks.delete(desk.engine, desk.code, purge=True) if n % 3 else work(n // 3 + 2))
+    assert [e for e in gone if isinstance(e, Exception) and not isinstance(e, (*expected, TaskBusy))] == []
