@@ -140,14 +140,14 @@ def outcome(delivery: Delivery, result: Result) -> Outcome:
     return Outcome(delivery.id, result, f"<{delivery.id}@example.com>" if result is Result.SENT else None, code, words)
 
 
-def await_waiting(engine: Engine, over: Callable[[], bool]) -> None:
-    """Until somebody waits for a lock, or ``over``."""
+def await_waiting(engine: Engine, over: Callable[[], bool], count: int = 1) -> None:
+    """Until so many wait for a lock, or ``over``."""
     query = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     while not over():
         with engine.connect() as connection:
-            if connection.execute(query).scalar_one():
+            if connection.execute(query).scalar_one() >= count:
                 return
 
 

@@ -75,6 +75,26 @@ def test_executions_begin_while_those_of_another_one_move(desk: Desk, name: str)
     assert desk.states(second) == [of_another] * 3
 
 
+@pytest.mark.parametrize("name", ["finish", "close", "cancel"])
+def test_nothing_is_claimed_while_it_moves(desk: Desk, name: str) -> None:
+    """Else the one would lock rows that the other wants next, and the other way round."""
+    move, then, _ = MOVERS[name]
+    desk.apply(execution=LOOP)
+    plan = desk.plan()
+    desk.lease(plan)
+    with ThreadPoolExecutor(2) as pool:
+        with desk.engine.begin() as connection:
+            first = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id LIMIT 1 FOR UPDATE"
+            connection.execute(text(first), {"id": plan.id})
+            moving = pool.submit(move, desk, plan)
+            await_waiting(desk.engine, moving.done)
+            claiming = pool.submit(desk.claim, plan)
+            await_waiting(desk.engine, claiming.done, count=2)
+        moving.result()
+        assert claiming.result() == []
+    assert desk.states(plan) == [then] * 3
+
+
 def test_whatever_happens_to_a_task_at_once_waits_in_no_ring(desk: Desk) -> None:
     """PostgreSQL breaks off one of those that wait in a ring, after a second: nothing here is."""
     desk.apply(execution=LOOP)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from push_provider.ledger import executions, moving, spans, tasks, writing
+from push_provider.ledger import executions, leases, moving, spans, tasks, writing
 from push_provider.ledger.engine import storable, transaction
 from push_provider.ledger.tables import (
     DeliveryState,
@@ -86,7 +86,9 @@ def _finish(
     resend_unknown: bool,
 ) -> Counts:
     code = moving.hold_of(connection, execution)
-    if lease is not None:
+    if lease is None:
+        leases.hold(connection, [execution])
+    else:
         lease.renew_within(connection)
     query = select(push_execution.c.finished_at, push_execution.c.error, push_execution.c.list_id, push_task.c.status)
     found = connection.execute(

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 
@@ -169,4 +169,17 @@ class Lease(AbstractContextManager["Lease"]):
             connection.execute(_RELEASE, self._values)
 
 
+def hold(connection: Connection, executions: Sequence[int]) -> None:
+    """Have whoever sends some executions wait until the transaction ends: nothing more of them is claimed or recorded.
+
+    Where one changes deliveries that somebody else claims and records meanwhile, each would wait for rows of the other:
+    PostgreSQL locks a row that has changed since the statement began, also if it then leaves it as it is
+    (``EvalPlanQual``).
+    """
+    connection.execute(_HOLD, {"executions": list(executions)})
+
+
+_HOLD = text("""
+    SELECT FROM push_lease WHERE execution_id = ANY (CAST(:executions AS bigint[])) ORDER BY execution_id FOR UPDATE
+""")
 _OTHER = select(push_lease.c.process).where(push_lease.c.execution_id == text(":execution"))

@@ -30,7 +30,7 @@ from sqlalchemy import delete as sql_delete
 
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
-from push_provider.ledger import answers, dropping, moving, recipients
+from push_provider.ledger import answers, dropping, leases, moving, recipients
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.shards import changed, left
 from push_provider.ledger.spans import Span
@@ -169,6 +169,7 @@ def cancel(engine: Engine, code: str) -> int:
         _await_writers(connection, code)
         # Of those that are there by now, while others begin; then of the others, while none does.
         seen = connection.scalars(_under_way(code).where(push_execution.c.list_id.is_(None))).all()
+        leases.hold(connection, seen)
         cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(_ids(seen)))
         before = lock(connection, code)
         planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
