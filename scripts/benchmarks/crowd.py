@@ -19,7 +19,7 @@ BIG, BUSY = "crowd-big", "crowd-busy"
 """A task with one execution to very many, and one with very many executions to one each."""
 
 _TASKS = text("""
-    INSERT INTO push_task (code, name, channel, config, app, owner, spec, list_id, recipients, addresses,
+    INSERT INTO push_task (code, name, channel, config, app, owner, spec, list_id, recipients,
                            execution_type, executions, status, schedule_since, last_execution_at, shard, revision,
                            created_at)
     SELECT code, 'Crowd no. ' || n, 'email', CASE n % 3 WHEN 0 THEN NULL ELSE 'account-' || n % 50 END,
@@ -27,7 +27,7 @@ _TASKS = text("""
            CAST(:spec AS jsonb) || jsonb_build_object(
                'code', code, 'schedule', CASE n % 2 WHEN 0 THEN jsonb_build_object('kind', 'manual')
                                       ELSE jsonb_build_object('kind', 'hourly', 'minute', n % 60) END),
-           nextval('push_recipient_list'), 1, 'r' || n || '@example.com',
+           nextval('push_recipient_list'), 1,
            CASE n % 4 WHEN 0 THEN 'once' ELSE 'loop' END, 5,
            CASE n % 10 WHEN 0 THEN 'cancelled' WHEN 1 THEN 'failed' WHEN 2 THEN 'running' ELSE 'active' END,
            now() - interval '40 days', now() - n % 1000 * interval '1 hour', n % 256, n,
@@ -36,7 +36,10 @@ _TASKS = text("""
           FROM generate_series(1, :tasks) AS n) AS t
 """)
 _RECIPIENTS = text("""
-    INSERT INTO push_recipient (list_id, position, address) SELECT list_id, 1, addresses FROM push_task
+    WITH lists AS (
+        INSERT INTO push_list (list_id, addresses)
+        SELECT list_id, 'r' || substring(name FROM 11) || '@example.com' FROM push_task RETURNING list_id, addresses)
+    INSERT INTO push_recipient (list_id, position, address) SELECT list_id, 1, addresses FROM lists
 """)
 _SNAPSHOT = text("INSERT INTO push_snapshot (digest, task, templates) VALUES ('', '{}', '{}')")
 _EXECUTIONS = text("""
@@ -137,7 +140,7 @@ def fill(engine: Engine, size: Size) -> None:
             known = {name: value for name, value in values.items() if f":{name}" in statement.text}
             connection.execute(statement, known)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE push_task, push_recipient, push_execution, push_delivery"))
+        connection.execute(text("VACUUM ANALYZE push_task, push_recipient, push_list, push_execution, push_delivery"))
 
 
 @contextmanager

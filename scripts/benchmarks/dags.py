@@ -33,11 +33,11 @@ print(seconds)
 
 
 _FINISHED = """
-    INSERT INTO push_task (code, name, channel, spec, list_id, recipients, addresses, execution_type, executions,
+    INSERT INTO push_task (code, name, channel, spec, list_id, recipients, execution_type, executions,
                            max_executions, status, schedule_since, last_execution_at, shard, revision, created_at,
                            updated_at)
     SELECT code, 'Done no. ' || n, 'email', CAST(:spec AS jsonb) || jsonb_build_object('code', code),
-           nextval('push_recipient_list'), 1, 'r' || n || '@bench.example', 'once', 1, 1, 'finished',
+           nextval('push_recipient_list'), 1, 'once', 1, 1, 'finished',
            now() - interval '3 days', now() - interval '3 days', n % :shards, nextval('push_revision'),
            now() - interval '3 days', now() - interval '3 days'
     FROM (SELECT n, 'done-' || n AS code FROM generate_series(1, :count) AS n) AS t

@@ -20,6 +20,8 @@ from push_provider.ledger import answers, deliveries, executions, known_addresse
 from push_provider.ledger.tables import DeliveryState
 
 if TYPE_CHECKING:
+    from ledger_desk import Desk
+
     from sandbox.postgres import PostgresServer
 
 NOW = datetime.now(UTC)
@@ -100,6 +102,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "a few": {"codes": {"crowd-5", "crowd-9"}},
     "a recipient": {"recipient": "r77@example.com"},
     "part of a recipient": {"search": "R77@exam"},
+    "part of all recipients": {"search": "@example.com"},
     "part of a name": {"search": "no. 777"},
     "part of nothing": {"search": "no such thing"},
     "part of a sender": {"search": "shop@", "search_senders": ["account-7"]},
@@ -300,14 +303,19 @@ def test_a_search_for_a_recipient_uses_its_index(crowded: Engine) -> None:
         ('["', set()),
     ],
 )
-def test_what_a_search_finds(crowded: Engine, text: str, found: set[str]) -> None:
+@pytest.mark.parametrize("few", [1000, 5])
+def test_what_a_search_finds(
+    crowded: Engine, text: str, found: set[str], few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is part of few addresses or of many."""
+    monkeypatch.setattr(task_lists, "_FEW", few)
     assert {item.code for item in task_lists.find(crowded, search=text)} == found
+    assert task_lists.count(crowded, cap=CAP, search=text) == len(found)
 
 
 def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Engine) -> None:
-    """Also of a task that many addresses are searched of: PostgreSQL rewrites its row in place (HOT)."""
+    """PostgreSQL rewrites a task's row in place (HOT)."""
     with crowded.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(_MANY_ADDRESSES)
         connection.execute(text("VACUUM push_task"))
 
         def updates() -> Any:
@@ -318,7 +326,7 @@ def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Eng
         before = updates()
         for number in range(20):
             connection.execute(
-                text("UPDATE push_task SET executions = :n, last_execution_at = now() WHERE code = 'crowd-addresses'"),
+                text("UPDATE push_task SET executions = :n, last_execution_at = now() WHERE code = 'crowd-7'"),
                 {"n": number},
             )
         after = updates()
@@ -326,12 +334,15 @@ def test_what_changes_with_each_execution_touches_no_index_of_tasks(crowded: Eng
     assert after.n_tup_hot_upd - before.n_tup_hot_upd >= 18
 
 
-_MANY_ADDRESSES = text("""
-    INSERT INTO push_task (code, name, channel, spec, addresses, execution_type, schedule_since, shard, revision)
-    SELECT 'crowd-addresses', 'Addresses', 'email', jsonb_build_object('schedule', CAST('{"kind": "manual"}' AS jsonb)),
-           string_agg('x' || n || '@many.example', chr(10)), 'loop', now(), 0, 0
-    FROM generate_series(1, 10000) AS n
-""")
+def test_what_changes_in_a_task_leaves_the_addresses_of_its_list_alone(desk: Desk) -> None:
+    """Also what has all of its index entries written anew, as anything has in a page that is full."""
+    desk.apply(recipients=[f"x{n}@many.example" for n in range(20_000)])
+
+    def rename() -> None:
+        with desk.engine.begin() as connection:
+            connection.execute(text("UPDATE push_task SET name = name || 'x' WHERE code = :code"), {"code": desk.code})
+
+    assert pages_read(desk.engine, rename) < PAGES / 2
 
 
 def test_statistics_of_a_day_read_that_day(crowded: Engine) -> None:

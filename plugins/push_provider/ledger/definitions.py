@@ -71,7 +71,7 @@ def put(
     :param open_limit: as for :func:`change`.
     """
     digest = recipients.digest_of(task.recipients)
-    # Looked for first: whoever inserts draws a list and hands all addresses over, in vain if the task is there.
+    # Looked for first: whoever inserts draws a list, in vain if the task is there.
     before = tasks.locked_all(connection, [task.code]).get(task.code)
     if before is None and _insert(connection, task, digest, now=now, default_timezone=default_timezone):
         action = Action.CREATED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -142,6 +143,11 @@ def in_no_hurry(connection: Connection) -> None:
 def array_of(texts: Collection[str]) -> ColumnElement[Any]:
     """Texts as one parameter, however many there are."""
     return cast(bindparam(None, list(texts), ARRAY(Text)), ARRAY(Text))
+
+
+def array_of_ids(ids: Collection[int]) -> ColumnElement[Any]:
+    """The same of the ids of rows."""
+    return cast(bindparam(None, list(ids), ARRAY(BigInteger)), ARRAY(BigInteger))
 
 
 def storable(words: str) -> str:

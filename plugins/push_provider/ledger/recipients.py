@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, select, text
 
 from push_provider import written
 from push_provider.ledger.copying import copy
 from push_provider.ledger.engine import transaction
-from push_provider.ledger.tables import push_list_left, push_recipient, recipient_list
+from push_provider.ledger.tables import push_list, push_list_left, push_recipient, recipient_list
 
 if TYPE_CHECKING:
     from push_provider.contract.recipients import Recipient
@@ -28,13 +28,11 @@ class Listed(NamedTuple):
 
     :param list_id: where they are, or are to be; None where there is nobody.
     :param recipients: how many.
-    :param addresses: theirs, a line each.
     """
 
     list_id: int | None
     list_digest: bytes
     recipients: int
-    addresses: str | None
 
 
 def draw(connection: Connection, recipients: Sequence[Recipient], digest: bytes) -> Listed:
@@ -43,9 +41,9 @@ def draw(connection: Connection, recipients: Sequence[Recipient], digest: bytes)
     :param digest: theirs.
     """
     if not recipients:
-        return Listed(None, digest, 0, None)
+        return Listed(None, digest, 0)
     number = connection.execute(select(recipient_list.next_value())).scalar_one()
-    return Listed(number, digest, len(recipients), "\n".join(one.to for one in recipients))
+    return Listed(number, digest, len(recipients))
 
 
 def write(connection: Connection, number: int | None, recipients: Sequence[Recipient]) -> None:
@@ -54,6 +52,8 @@ def write(connection: Connection, number: int | None, recipients: Sequence[Recip
         return
     rows = ((number, place, one.to, variables_of(one.variables)) for place, one in enumerate(recipients, 1))
     copy(connection, _COPY, rows)
+    addresses = "\n".join(one.to for one in recipients)
+    connection.execute(insert(push_list).values(list_id=number, addresses=addresses))
 
 
 def variables_of(variables: Mapping[str, Any]) -> str:
@@ -80,8 +80,9 @@ def read(connection: Connection, number: int | None, *, most: int | None = None)
 
 
 def leave(connection: Connection, number: int | None) -> None:
-    """Note that the push task whose list it was has it no more."""
+    """Note that the push task whose list it was has it no more: nobody finds it by its addresses."""
     if number is not None:
+        connection.execute(delete(push_list).where(push_list.c.list_id == number))
         connection.execute(insert(push_list_left).values(list_id=number))
 
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, all_, and_, any_, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, all_, and_, any_, exists, func, not_, or_, select
 
-from push_provider.ledger.engine import array_of, transaction
+from push_provider.ledger.engine import array_of, array_of_ids, transaction
 from push_provider.ledger.standing import Standing
-from push_provider.ledger.tables import TaskStatus, push_recipient, push_task
+from push_provider.ledger.tables import TaskStatus, push_list, push_recipient, push_task
 
 
 class TaskItem(NamedTuple):
@@ -95,20 +95,20 @@ def find(
     order: list[ColumnElement[Any]] = [one.desc() for one in columns] if order_by.startswith("-") else [*columns]
     if columns[0].nullable:  # elsewhere it would keep the index from being used
         order[0] = order[0].nulls_last()
-    query = _matching(TaskFilter(**filters), *[push_task.c[name] for name in TaskItem._fields]).order_by(*order)
     with transaction(engine) as connection:
-        rows = connection.execute(query.limit(limit).offset(offset))
+        query = _matching(connection, TaskFilter(**filters), *[push_task.c[name] for name in TaskItem._fields])
+        rows = connection.execute(query.order_by(*order).limit(limit).offset(offset))
         return [TaskItem._make(row)._replace(status=TaskStatus(row.status)) for row in rows]
 
 
 def count(engine: Engine, *, cap: int, **filters: Any) -> int:
     """How many push tasks match; not counted beyond ``cap``."""
     with transaction(engine) as connection:
-        some = _matching(TaskFilter(**filters), push_task.c.code).limit(cap).subquery()
+        some = _matching(connection, TaskFilter(**filters), push_task.c.code).limit(cap).subquery()
         return connection.execute(select(func.count()).select_from(some)).scalar_one()
 
 
-def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
+def _matching(connection: Connection, wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
     query: Select[Any] = select(*columns)
     equal = ("channel", "execution_type", "app", "owner")
     clauses = [push_task.c[name] == value for name in equal if (value := getattr(wanted, name)) is not None]
@@ -129,9 +129,7 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
     if wanted.name is not None:
         clauses.append(push_task.c.name.icontains(wanted.name, autoescape=True))
     if wanted.search is not None:
-        # As the indexes have them; what is searched for is made small by what made those small.
-        places = (push_task.c.searched, func.lower(push_task.c.addresses))
-        found = or_(*[place.like(func.lower(_part(wanted.search)), escape="/") for place in places])
+        found = or_(_has_part(push_task.c.searched, wanted.search), _to_part(connection, wanted.search))
         by_sender = wanted.search_senders or wanted.search_default_of
         clauses.append(
             or_(found, _sent_through(wanted.search_senders, wanted.search_default_of)) if by_sender else found
@@ -143,9 +141,25 @@ def _matching(wanted: TaskFilter, *columns: ColumnElement[Any]) -> Select[Any]:
     return query.where(*clauses)
 
 
-def _part(text: str) -> str:
-    """The pattern of LIKE that finds a text anywhere."""
-    return f"%{re.sub('([/%_])', _ESCAPED, text)}%"
+_FEW = 1000
+
+
+def _to_part(connection: Connection, text: str) -> ColumnElement[bool]:
+    """Tasks that have a text in an address among their own recipients.
+
+    PostgreSQL does not know how many a text is part of. Those of few are looked up first; where there are many, a list
+    has soon found as many as it shows, one after the other.
+    """
+    has = _has_part(func.lower(push_list.c.addresses), text)
+    lists = connection.scalars(select(push_list.c.list_id).where(has).limit(_FEW + 1)).all()
+    if len(lists) <= _FEW:
+        return push_task.c.list_id == any_(array_of_ids(lists))
+    return exists().where(push_list.c.list_id == push_task.c.list_id, has)
+
+
+def _has_part(place: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    # As the indexes have it; what is searched for is made small by what made that small.
+    return place.like(func.lower(f"%{re.sub('([/%_])', _ESCAPED, text)}%"), escape="/")
 
 
 _ESCAPED = r"/\1"

@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
     Engine,
@@ -20,7 +18,6 @@ from sqlalchemy import (
     Select,
     all_,
     any_,
-    bindparam,
     func,
     or_,
     select,
@@ -31,7 +28,7 @@ from sqlalchemy import delete as sql_delete
 from push_provider.channels.reading import parse_stored
 from push_provider.exceptions import TaskBusy, TaskClosed, UnknownTask
 from push_provider.ledger import answers, dropping, leases, moving, recipients
-from push_provider.ledger.engine import transaction
+from push_provider.ledger.engine import array_of_ids, transaction
 from push_provider.ledger.shards import changed, left
 from push_provider.ledger.spans import Span
 from push_provider.ledger.standing import Standing
@@ -170,12 +167,12 @@ def cancel(engine: Engine, code: str) -> int:
         # Of those that are there by now, while others begin; then of the others, while none does.
         seen = connection.scalars(_under_way(code).where(push_execution.c.list_id.is_(None))).all()
         leases.hold(connection, seen)
-        cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(_ids(seen)))
+        cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(array_of_ids(seen)))
         before = lock(connection, code)
         planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
         left = select(push_execution.c.total, push_execution.c.list_id).where(*planned).with_for_update(key_share=True)
         unwritten = sum(row.total for row in connection.execute(left) if row.list_id is not None)
-        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(_ids(seen)))
+        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(array_of_ids(seen)))
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
@@ -202,10 +199,6 @@ def _await_writers(connection: Connection, code: str) -> None:
     with connection.begin_nested() as part:
         connection.execute(writing.order_by(push_execution.c.id).with_for_update(key_share=True))
         part.rollback()
-
-
-def _ids(some: Sequence[int]) -> ColumnElement[Any]:
-    return bindparam(None, list(some), ARRAY(BigInteger))
 
 
 def _cancel_pending(connection: Connection, code: str, which: ColumnElement[bool]) -> int:
