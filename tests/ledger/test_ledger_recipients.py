@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger_desk import LOOP, NOW, Desk, await_waiting
-from sqlalchemy import Engine, text, update
+from ledger_desk import LOOP, NOW, Desk, await_waiting, push
+from sqlalchemy import Engine, create_engine, text, update
 
 from push_provider.channels.base import Result
+from push_provider.channels.reading import parse
 from push_provider.ledger import (
     closing,
+    definitions,
     dropping,
     executions,
     planning,
@@ -22,9 +26,11 @@ from push_provider.ledger import (
     tasks,
     writing,
 )
+from push_provider.ledger.engine import AS_WRITTEN
 from push_provider.ledger.tables import push_task
 
 if TYPE_CHECKING:
+    from push_provider.contract import PushTask
     from push_provider.ledger.planning import Begun
 
 MANY = 1500
@@ -146,6 +152,50 @@ def test_a_task_is_found_by_its_recipients_and_by_parts_of_them(desk: Desk) -> N
     other.apply(recipients=["hanmei@example.net"])  # and the list that was has not been deleted yet
     assert found(recipient="lilei@example.net") == found(search="lilei@") == set()
     assert found(recipient="hanmei@example.net") == {other.code}
+
+
+@pytest.mark.parametrize("how", ["apply", "change"])
+def test_executions_begin_while_new_recipients_are_written(desk: Desk, how: str) -> None:
+    """Whoever begins one and has to wait for a lock fails here. The locked table stands for a million to come."""
+    new = push(desk.code, recipients=people(3), execution=LOOP, schedule={"kind": "manual"})
+    options = {"now": NOW, "default_timezone": "UTC"}
+    work: dict[str, Callable[[], Any]] = {
+        "apply": lambda: definitions.apply(desk.engine, new, **options),
+        "change": lambda: definitions.change(desk.engine, desk.code, lambda _: new, **options),
+    }
+    limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=2s"}, **AS_WRITTEN)
+    patient = Desk(limited)
+    patient.code = desk.code
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with desk.engine.begin() as connection:
+                connection.execute(text("LOCK TABLE push_recipient IN SHARE MODE"))
+                writing_them = pool.submit(work[how])
+                await_waiting(desk.engine, writing_them.done)
+                assert begin(patient).total == MANY
+                assert not writing_them.done()
+            assert writing_them.result().action == "updated"
+    finally:
+        limited.dispose()
+    assert (begin(desk).total, count(desk, "push_list")) == (3, 1)
+
+
+@pytest.mark.parametrize("to", [3, MANY])
+def test_a_change_of_what_somebody_else_changes_meanwhile_loses_nothing(desk: Desk, to: int) -> None:
+    seen = []
+
+    def edit(spec: Mapping[str, Any]) -> PushTask:
+        seen.append(len(spec["recipients"]))
+        if len(seen) == 1:
+            desk.apply(recipients=people(to), execution=LOOP, schedule={"kind": "manual"}, name="Another")
+        return parse({**spec, "code": desk.code, "recipients": [*spec["recipients"], "last@example.com"]})
+
+    assert definitions.change(desk.engine, desk.code, edit, now=NOW, default_timezone="UTC").action == "updated"
+    assert seen == [MANY, to]
+    assert (desk.row.name, desk.row.recipients) == ("Another", to + 1)
+    assert desk.task.recipients[-1].to == "last@example.com"
+    clear(desk)
+    assert (count(desk, "push_list"), count(desk, "push_recipient")) == (1, to + 1)
 
 
 # --- deliveries that are left to the run ---------------------------------------------------------------------------

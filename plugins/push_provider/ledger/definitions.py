@@ -22,6 +22,7 @@ from push_provider.ledger.tables import TaskStatus, push_task, shard_of
 
 if TYPE_CHECKING:
     from push_provider.contract import PushTask
+    from push_provider.ledger.recipients import Listed
 
 _APP_LOCK = 0x7061  # "pa": keeps this advisory lock apart from others in the database
 
@@ -53,7 +54,9 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
     :raises TaskClosed: the task of this code is cancelled.
     """
     with explained(), engine.connect() as connection, connection.begin() as begun:
-        applied = put(connection, task, now=now, default_timezone=default_timezone)
+        seen = tasks.seen(connection, task.code)
+        ahead = _write_ahead(connection, seen, task, recipients.digest_of(task.recipients)) if seen else None
+        applied = put(connection, task, now=now, default_timezone=default_timezone, ahead=ahead)
         if applied.action != Action.UNCHANGED:
             changed(connection, task.code)
         if dry_run:
@@ -62,13 +65,20 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
 
 
 def put(
-    connection: Connection, task: PushTask, *, now: datetime, default_timezone: str, open_limit: int = 0
+    connection: Connection,
+    task: PushTask,
+    *,
+    now: datetime,
+    default_timezone: str,
+    open_limit: int = 0,
+    ahead: Listed | None = None,
 ) -> Applied:
     """:func:`apply` in a transaction of the caller, who calls :func:`changed` at its end unless nothing has changed.
 
     After an error the caller rolls back.
 
     :param open_limit: as for :func:`change`.
+    :param ahead: the task's recipients, where they are written already.
     """
     digest = recipients.digest_of(task.recipients)
     # Looked for first: whoever inserts draws a list, in vain if the task is there.
@@ -77,7 +87,7 @@ def put(
         action = Action.CREATED
     else:
         before = before or tasks.locked(connection, task.code)  # somebody has just created it
-        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone)
+        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone, ahead=ahead)
     row = tasks.locked(connection, task.code)
     _check_open(connection, before, row, open_limit)
     return Applied(action, row)
@@ -120,16 +130,22 @@ def change(
 
     :param open_limit: as for :func:`create`, of a task that becomes open, or another application's.
     :raises LimitReached: the application has as many open tasks as it may.
-    :param edit: makes the new task of the present one's spec, which has its recipients; what it raises is passed on.
+    :param edit: makes the new task of the present one's spec, which has its recipients; what it raises is passed on. It
+        is called again if somebody else has changed the task meanwhile.
     :raises UnknownTask: there is none of this code.
     :raises InvalidTask: the schedule cannot fire.
     :raises TaskClosed: the task is cancelled.
     """
     with explained(), engine.connect() as connection, connection.begin() as begun:
-        before = tasks.locked(connection, code)
-        task = edit(tasks.whole(connection, before).spec)
+        seen = tasks.found(connection, code)
+        task = edit(tasks.whole(connection, seen).spec)
         digest = recipients.digest_of(task.recipients)
-        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone)
+        ahead = _write_ahead(connection, seen, task, digest)
+        before = tasks.locked(connection, code)
+        if (before.spec, before.list_id) != (seen.spec, seen.list_id):
+            task = edit(tasks.whole(connection, before).spec)
+            digest = recipients.digest_of(task.recipients)
+        action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone, ahead=ahead)
         row = tasks.locked(connection, code)
         _check_open(connection, before, row, open_limit)
         if action != Action.UNCHANGED:
@@ -211,6 +227,20 @@ def _insert(connection: Connection, task: PushTask, digest: bytes, *, now: datet
     return created is not None
 
 
+def _write_ahead(connection: Connection, seen: tasks.TaskRow, task: PushTask, digest: bytes) -> Listed | None:
+    """Write a task's new recipients before it is locked: a million take seconds, and executions begin meanwhile.
+
+    :returns: None if it has them already.
+    """
+    return None if _has(connection, seen, task, digest) else _write(connection, task, digest)
+
+
+def _write(connection: Connection, task: PushTask, digest: bytes) -> Listed:
+    listed = recipients.draw(connection, task.recipients, digest)
+    recipients.write(connection, listed.list_id, task.recipients)
+    return listed
+
+
 def _update(
     connection: Connection,
     before: tasks.TaskRow,
@@ -219,15 +249,20 @@ def _update(
     *,
     now: datetime,
     default_timezone: str,
+    ahead: Listed | None = None,
 ) -> Action:
     """Update a locked task.
 
     :param digest: of the new task's recipients.
+    :param ahead: those that were written already, if they are still the ones.
     """
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
     values = _values(task)
     same_recipients = _has(connection, before, task, digest)
+    if ahead is not None and (same_recipients or ahead.list_digest != digest):
+        recipients.leave(connection, ahead.list_id)
+        ahead = None
     if same_recipients and _is_same(before.spec, values["spec"]):
         return Action.UNCHANGED
     if before.spec.get("schedule") != values["spec"]["schedule"]:
@@ -241,9 +276,7 @@ def _update(
     values["status"] = tasks.settled(connection, task.code, after)
     if not same_recipients:
         recipients.leave(connection, before.list_id)
-        listed = recipients.draw(connection, task.recipients, digest)
-        recipients.write(connection, listed.list_id, task.recipients)
-        values |= listed._asdict()
+        values |= (ahead or _write(connection, task, digest))._asdict()
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
     return Action.UPDATED
 

@@ -125,7 +125,16 @@ def whole(connection: Connection, row: TaskRow, *, most: int | None = None) -> T
 
 def found(connection: Connection, code: str) -> TaskRow:
     """The same as :func:`get`, as a part of a transaction."""
-    return _one(connection, code, select(*_COLUMNS).where(push_task.c.code == code))
+    row = seen(connection, code)
+    if row is None:
+        raise UnknownTask(code)
+    return row
+
+
+def seen(connection: Connection, code: str) -> TaskRow | None:
+    """The same, if there is one."""
+    row = connection.execute(select(*_COLUMNS).where(push_task.c.code == code)).first()
+    return _row(row) if row else None
 
 
 def delete(engine: Engine, code: str, *, purge: bool) -> None:
