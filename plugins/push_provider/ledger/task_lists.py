@@ -142,6 +142,7 @@ def _matching(connection: Connection, wanted: TaskFilter, *columns: ColumnElemen
 
 
 _FEW = 1000
+"""Lists of recipients that are looked up one by one, at most."""
 
 
 def _to_part(connection: Connection, text: str) -> ColumnElement[bool]:

@@ -174,14 +174,14 @@ def cancel(engine: Engine, code: str) -> int:
         moving.hold(connection, code)
         _await_writers(connection, code)
         # Of those that are there by now, while others begin; then of the others, while none does.
-        seen = connection.scalars(_under_way(code).where(push_execution.c.list_id.is_(None))).all()
-        leases.hold(connection, seen)
-        cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(array_of_ids(seen)))
+        there = connection.scalars(_under_way(code).where(push_execution.c.list_id.is_(None))).all()
+        leases.hold(connection, there)
+        cancelled = _cancel_pending(connection, code, push_execution.c.id == any_(array_of_ids(there)))
         before = lock(connection, code)
         planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
         left = select(push_execution.c.total, push_execution.c.list_id).where(*planned).with_for_update(key_share=True)
         unwritten = sum(row.total for row in connection.execute(left) if row.list_id is not None)
-        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(array_of_ids(seen)))
+        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(array_of_ids(there)))
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
