@@ -22,6 +22,7 @@ from push_provider.exceptions import (
 )
 from push_provider.ledger import acknowledgements, closing, dropping, planning, receipts, sending, tasks
 from push_provider.ledger.engine import AS_WRITTEN
+from push_provider.ledger.leases import Lease
 from push_provider.marks import read_receipt_mark, receipt_mark
 
 if TYPE_CHECKING:
@@ -93,6 +94,30 @@ def test_nothing_is_claimed_while_it_moves(desk: Desk, name: str) -> None:
         moving.result()
         assert claiming.result() == []
     assert desk.states(plan) == [then] * 3
+
+
+@pytest.mark.parametrize("name", ["finish", "fail"])
+def test_who_sends_may_take_longer_to_move_than_to_record(desk: Desk, name: str) -> None:
+    """PostgreSQL ends a transaction that takes four times the lease, from 17 on; a million may take longer to fail."""
+    desk.apply(execution=LOOP)
+    plan = desk.plan()
+    lease = Lease(desk.engine, plan.id, seconds=0.2)
+    with desk.engine.begin() as connection:
+        lease.take(connection)
+    move = {
+        "finish": lambda: closing.finish(desk.engine, plan.id, final=True, lease=lease),
+        "fail": lambda: sending.fail_pending(lease, code="configuration", reason="no"),
+    }[name]
+    with ThreadPoolExecutor(1) as pool:
+        with desk.engine.begin() as connection:
+            last = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id DESC LIMIT 1 FOR UPDATE"
+            connection.execute(text(last), {"id": plan.id})
+            moving = pool.submit(move)
+            await_waiting(desk.engine, moving.done)
+            connection.execute(text("SELECT pg_sleep(1)"))
+            assert not moving.done()
+        moving.result()
+    assert desk.states(plan) == ["failed"] * 3
 
 
 def test_whatever_happens_to_a_task_at_once_waits_in_no_ring(desk: Desk) -> None:

@@ -89,7 +89,7 @@ def _finish(
     if lease is None:
         leases.hold(connection, [execution])
     else:
-        lease.renew_within(connection)
+        lease.renew_within(connection, moves=True)
     query = select(push_execution.c.finished_at, push_execution.c.error, push_execution.c.list_id, push_task.c.status)
     found = connection.execute(
         query.join_from(push_execution, push_task).where(push_execution.c.id == execution)

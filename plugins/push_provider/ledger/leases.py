@@ -37,8 +37,8 @@ def awake() -> float:
 
 _LONGEST = 4
 """Times the lease that a transaction which claims or records may take, on however busy a server."""
-_LONGEST_TAKE = 40
-"""The same of one that takes an execution: it may open a million deliveries again."""
+_LONGEST_MOVE = 40
+"""The same of one that moves what nobody has claimed: a million deliveries that fail, or are opened again."""
 # Whoever takes the execution over waits for a transaction of its holder. One that is frozen, or whose machine is gone,
 # in the middle of it keeps nobody waiting longer than the lease would; if that was in the middle of a statement's text
 # or values, PostgreSQL does not call it idle, and only a limit of the whole transaction ends it (since PostgreSQL 17).
@@ -111,7 +111,7 @@ class Lease(AbstractContextManager["Lease"]):
         :raises ExecutionBusy: another process has it.
         """
         process = f"{os.getpid()} on {socket.gethostname()}"
-        whole = _ms(self.seconds * _LONGEST_TAKE)
+        whole = _ms(self.seconds * _LONGEST_MOVE)
         if connection.execute(_TAKE, {**self._values, "whole": whole, "process": process}).first():
             return
         other = connection.execute(_OTHER, self._values).scalar()
@@ -120,13 +120,15 @@ class Lease(AbstractContextManager["Lease"]):
             f"is gone, the execution is free {self.seconds:.0f} seconds after it was last heard of."
         )
 
-    def renew_within(self, connection: Connection) -> None:
+    def renew_within(self, connection: Connection, *, moves: bool = False) -> None:
         """Renew the lease as a part of a transaction, to whose end nobody can take it over.
 
+        :param moves: it moves deliveries that nobody has claimed, of which there may be a million.
         :raises ExecutionTaken: another process has taken it over, or the ledger does not know it any more.
         :raises UnknownExecution: the execution was deleted.
         """
-        row = connection.execute(_RENEW, {**self._values, "whole": _ms(self.seconds * _LONGEST)}).first()
+        longest = _LONGEST_MOVE if moves else _LONGEST
+        row = connection.execute(_RENEW, {**self._values, "whole": _ms(self.seconds * longest)}).first()
         if row:
             self.span = Span.noted(row.first_delivery, row.last_delivery)
             return

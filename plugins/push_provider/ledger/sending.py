@@ -184,7 +184,7 @@ def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
     """
     with transaction(lease.engine) as connection:
         moving.hold_of(connection, lease.execution)
-        lease.renew_within(connection)
+        lease.renew_within(connection, moves=True)
         words = {"error_code": code, "error_text": storable(reason)[:500]}
         return moving.move(connection, lease.execution, DeliveryState.PENDING, DeliveryState.FAILED, **words)
 
