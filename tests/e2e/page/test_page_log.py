@@ -53,26 +53,37 @@ def test_help_is_the_documentation(opened: Opened) -> None:
 
 def fill(ledger: str, count: int) -> None:
     """Put finished push tasks into the ledger that nobody has to make DAGs of."""
+    columns = "code, name, channel, spec, list_id, execution_type, max_executions, executions, status, schedule_since"
+    statement = f"COPY push_task ({columns}, shard, revision) FROM STDIN"
+    with psycopg.connect(ledger) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT setval('push_recipient_list', nextval('push_recipient_list') + %s)", [count])
+        (last,) = cursor.fetchone() or (0,)
+        lists = range(last - count + 1, last + 1)
+        with cursor.copy("COPY push_list (list_id, addresses) FROM STDIN") as copy:
+            for number, of_list in enumerate(lists):
+                copy.write_row((of_list, f"person-{number:05d}@example.com"))
+        with cursor.copy(statement) as copy:
+            for number, of_list in enumerate(lists):
+                copy.write_row(finished(number, of_list))
+
+
+def finished(number: int, of_list: int) -> tuple[Any, ...]:
+    """The row of a push task that is done with."""
     from push_provider.ledger.tables import shard_of
 
-    columns = "code, name, channel, spec, addresses, execution_type, max_executions, executions, status, schedule_since"
-    statement = f"COPY push_task ({columns}, shard, revision) FROM STDIN"
-    with psycopg.connect(ledger) as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for number in range(count):
-            code = f"many-{number:05d}"
-            spec = {
-                "code": code,
-                "name": f"Many {number:05d}",
-                "channel": "email",
-                "schedule": {"kind": "now"},
-                "execution": {"type": "once"},
-                "subject": "Many",
-                "content": "x",
-                "recipients": [],
-            }
-            finished = ("once", 1, 1, "finished", "2026-01-01T00:00:00Z", shard_of(code), 1)
-            address = f"person-{number:05d}@example.com"
-            copy.write_row((code, spec["name"], "email", json.dumps(spec), address, *finished))
+    code = f"many-{number:05d}"
+    spec = {
+        "code": code,
+        "name": f"Many {number:05d}",
+        "channel": "email",
+        "schedule": {"kind": "now"},
+        "execution": {"type": "once"},
+        "subject": "Many",
+        "content": "x",
+        "recipients": [],
+    }
+    done = ("once", 1, 1, "finished", "2026-01-01T00:00:00Z", shard_of(code), 1)
+    return code, spec["name"], "email", json.dumps(spec), of_list, *done
 
 
 def test_ten_thousand_push_tasks(platform: Any, opened: Opened) -> None:
