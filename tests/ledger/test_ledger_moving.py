@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,24 @@ MOVERS: dict[str, tuple[Callable[[Desk, Plan], Any], str, str]] = {
 """What moves the deliveries of an execution, what they are then, and what those of another one are."""
 
 
+@contextmanager
+def halfway(desk: Desk, plan: Plan, move: Callable[[], Any]) -> Iterator[None]:
+    """Have a move wait within the block for the last row of an execution, which stands for a million to come."""
+    with ThreadPoolExecutor(1) as pool:
+        with desk.engine.begin() as connection:
+            last = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id DESC LIMIT 1 FOR UPDATE"
+            connection.execute(text(last), {"id": plan.id})
+            moving = pool.submit(move)
+            await_waiting(desk.engine, moving.done)
+            assert not moving.done()
+            yield
+            assert not moving.done()
+        moving.result()
+
+
 @pytest.mark.parametrize("name", MOVERS)
 def test_executions_begin_while_those_of_another_one_move(desk: Desk, name: str) -> None:
-    """Whoever begins one and has to wait for a lock fails here. The row that is locked stands for a million to come."""
+    """Whoever begins one and has to wait for a lock fails here."""
     move, then, of_another = MOVERS[name]
     desk.apply(execution=LOOP)
     plan = desk.plan()
@@ -60,16 +76,8 @@ def test_executions_begin_while_those_of_another_one_move(desk: Desk, name: str)
         desk.run(plan, *[Result.FAILED] * 3)
     limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=2s"}, **AS_WRITTEN)
     try:
-        with ThreadPoolExecutor(1) as pool:
-            with desk.engine.begin() as connection:
-                last = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id DESC LIMIT 1 FOR UPDATE"
-                connection.execute(text(last), {"id": plan.id})
-                moving = pool.submit(move, desk, plan)
-                await_waiting(desk.engine, moving.done)
-                assert not moving.done()
-                second = planning.plan(limited, desk.code, source="rest", freeze=lambda _: {"message": "Good day"})
-                assert not moving.done()
-            moving.result()
+        with halfway(desk, plan, lambda: move(desk, plan)):
+            second = planning.plan(limited, desk.code, source="rest", freeze=lambda _: {"message": "Good day"})
     finally:
         limited.dispose()
     assert desk.states(plan) == [then] * 3
@@ -83,15 +91,10 @@ def test_nothing_is_claimed_while_it_moves(desk: Desk, name: str) -> None:
     desk.apply(execution=LOOP)
     plan = desk.plan()
     desk.lease(plan)
-    with ThreadPoolExecutor(2) as pool:
-        with desk.engine.begin() as connection:
-            first = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id LIMIT 1 FOR UPDATE"
-            connection.execute(text(first), {"id": plan.id})
-            moving = pool.submit(move, desk, plan)
-            await_waiting(desk.engine, moving.done)
+    with ThreadPoolExecutor(1) as pool:
+        with halfway(desk, plan, lambda: move(desk, plan)):
             claiming = pool.submit(desk.claim, plan)
             await_waiting(desk.engine, claiming.done, count=2)
-        moving.result()
         assert claiming.result() == []
     assert desk.states(plan) == [then] * 3
 
@@ -104,19 +107,12 @@ def test_who_sends_may_take_longer_to_move_than_to_record(desk: Desk, name: str)
     lease = Lease(desk.engine, plan.id, seconds=0.2)
     with desk.engine.begin() as connection:
         lease.take(connection)
-    move = {
+    moves: dict[str, Callable[[], Any]] = {
         "finish": lambda: closing.finish(desk.engine, plan.id, final=True, lease=lease),
         "fail": lambda: sending.fail_pending(lease, code="configuration", reason="no"),
-    }[name]
-    with ThreadPoolExecutor(1) as pool:
-        with desk.engine.begin() as connection:
-            last = "SELECT id FROM push_delivery WHERE execution_id = :id ORDER BY id DESC LIMIT 1 FOR UPDATE"
-            connection.execute(text(last), {"id": plan.id})
-            moving = pool.submit(move)
-            await_waiting(desk.engine, moving.done)
-            connection.execute(text("SELECT pg_sleep(1)"))
-            assert not moving.done()
-        moving.result()
+    }
+    with halfway(desk, plan, moves[name]), desk.engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(1)"))
     assert desk.states(plan) == ["failed"] * 3
 
 

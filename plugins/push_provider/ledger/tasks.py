@@ -125,10 +125,7 @@ def whole(connection: Connection, row: TaskRow, *, most: int | None = None) -> T
 
 def found(connection: Connection, code: str) -> TaskRow:
     """The same as :func:`get`, as a part of a transaction."""
-    row = seen(connection, code)
-    if row is None:
-        raise UnknownTask(code)
-    return row
+    return _one(connection, code, select(*_COLUMNS).where(push_task.c.code == code))
 
 
 def seen(connection: Connection, code: str) -> TaskRow | None:
