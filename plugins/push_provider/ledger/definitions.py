@@ -54,9 +54,10 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
     :raises TaskClosed: the task of this code is cancelled.
     """
     with explained(), engine.connect() as connection, connection.begin() as begun:
+        digest = recipients.digest_of(task.recipients)
         seen = tasks.seen(connection, task.code)
-        ahead = _write_ahead(connection, seen, task, recipients.digest_of(task.recipients)) if seen else None
-        applied = put(connection, task, now=now, default_timezone=default_timezone, ahead=ahead)
+        ahead = _write_ahead(connection, seen, task, digest) if seen else None
+        applied = put(connection, task, now=now, default_timezone=default_timezone, digest=digest, ahead=ahead)
         if applied.action != Action.UNCHANGED:
             changed(connection, task.code)
         if dry_run:
@@ -71,6 +72,7 @@ def put(
     now: datetime,
     default_timezone: str,
     open_limit: int = 0,
+    digest: bytes | None = None,
     ahead: Listed | None = None,
 ) -> Applied:
     """:func:`apply` in a transaction of the caller, who calls :func:`changed` at its end unless nothing has changed.
@@ -78,9 +80,10 @@ def put(
     After an error the caller rolls back.
 
     :param open_limit: as for :func:`change`.
+    :param digest: of the task's recipients, where it is known already.
     :param ahead: the task's recipients, where they are written already.
     """
-    digest = recipients.digest_of(task.recipients)
+    digest = digest or recipients.digest_of(task.recipients)
     # Looked for first: whoever inserts draws a list, in vain if the task is there.
     before = tasks.locked_all(connection, [task.code]).get(task.code)
     if before is None and _insert(connection, task, digest, now=now, default_timezone=default_timezone):
