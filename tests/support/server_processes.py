@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,6 +22,19 @@ def serving(server: ApiServer) -> psutil.Process:
 def is_second(process: psutil.Process) -> bool:
     """Whether it answers requests with long bodies."""
     return "push_provider.api.second_server" in process.cmdline()
+
+
+def rendering(main: psutil.Process) -> dict[psutil.Process, float]:
+    """A server's processes that render templates, and the seconds of processor that each has used.
+
+    :param main: the process that listens.
+    """
+    used = {}
+    for child in main.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not is_second(child):
+                used[child] = sum(child.cpu_times()[:2])
+    return used
 
 
 def second_of(server: ApiServer) -> psutil.Process | None:
