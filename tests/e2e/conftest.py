@@ -282,6 +282,8 @@ class Platform:
             time.sleep(0.1 if waited < 2 else 0.3)
 
 
+_CALM = {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3"}
+"""Several platforms at a time, which wait for most of it, would take a third of the machine to look for work."""
 _OTHERWISE = """
 import json, sys
 from sandbox import platform
@@ -346,7 +348,7 @@ def running(home: Path, settings: Mapping[str, str], instead: Mapping[str, str] 
 @pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The platform that most tests share. It ends with the folder's last test: it is never idle."""
-    with running(tmp_path_factory.mktemp("platform") / "home", {}) as one:
+    with running(tmp_path_factory.mktemp("platform") / "home", {}, _CALM) as one:
         yield one
 
 
