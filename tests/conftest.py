@@ -60,12 +60,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     """Give each worker a file at a time, and a folder whose tests share a running platform as a whole."""
     from xdist.scheduler import LoadScopeScheduling
 
-    # Each has a platform of its own, so that other workers can run them meanwhile.
-    platforms = ("tests/e2e/page/", "tests/e2e/trouble/", "tests/e2e/")
+    # Each has a platform of its own, or an API server, so that other workers can run them meanwhile.
+    shared = ("tests/e2e/page/", "tests/e2e/trouble/", "tests/e2e/", "tests/api/")
+    own = ("tests/api/test_api_roles_fab.py",)
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((folder for folder in platforms if nodeid.startswith(folder)), nodeid.partition("::")[0])
+            file = nodeid.partition("::")[0]
+            return file if file in own else next((folder for folder in shared if file.startswith(folder)), file)
 
     return ByFile(config, log)
 

@@ -62,6 +62,7 @@ def test_what_python_would_let_pass_is_an_error(text: str | bytes, says: str) ->
         strict_json.loads(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [strict_json.loads, template_parameters])
 def test_a_key_that_stands_twice_among_many_is_found_at_once(read: Callable[[str], Any]) -> None:
     def refuse(count: int) -> None:

@@ -226,6 +226,7 @@ def test_every_wrong_recipient_is_named() -> None:
     assert [field for field, _ in errors] == ["recipients[1].to", "recipients[2].to"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domains", [1, 20_000])
 def test_twenty_thousand_recipients(domains: int) -> None:
     def read(count: int) -> PushTask:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from api_server import ROOT
 
@@ -15,8 +16,9 @@ from push_provider.kafka import admission, messages
 from push_provider.ledger import tasks
 
 if TYPE_CHECKING:
-    import pytest
     from api_server import ApiServer
+
+pytestmark = pytest.mark.slow
 
 FILES = sorted((ROOT / "include" / "tasks").glob("*.yaml"))
 

@@ -167,6 +167,7 @@ def test_filters_of_deliveries(shelf: Shelf, filters: dict[str, str], count: int
     assert (len(page["items"]), page["total_entries"]) == (count, count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
 @pytest.mark.parametrize(("part", "found"), [("ONE@PART", 1), ("@part", 2), ("e@p", 1), ("nobody@part", 0)])
 def test_deliveries_by_part_of_an_address(server: ApiServer, part: str, found: int, accept: str) -> None:

@@ -346,6 +346,7 @@ def test_an_answer_that_is_lost_once_costs_nobody_anything(phones: Phones, kind:
     assert {message.id for message in phones.got} == {one.provider_id for one in outcomes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "code"), [("drop", "connection"), ("drop_after", "connection"), ("hang", "timeout"), ("http", "protocol")]
 )

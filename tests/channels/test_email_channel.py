@@ -152,6 +152,7 @@ def test_a_recipient_for_whom_the_connection_is_ended(
     assert server.connections < 30  # one for each would be that many
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
 def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
     server = serve(nth(step, 2, Do.HANG), extensions=extensions)
@@ -161,6 +162,7 @@ def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[st
     assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org", "r4@example.org"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.HANG])
 def test_content_not_handed_over_is_surely_not_accepted(
     action: Do, serve: Serve, account: Account, extensions: tuple[str, ...]
@@ -266,6 +268,7 @@ ENOUGH = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("farewell", ENOUGH)
 @pytest.mark.parametrize("every", [1, 2, 3, 7])
 @pytest.mark.parametrize("connections", [1, 4])

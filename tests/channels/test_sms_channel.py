@@ -547,6 +547,7 @@ def test_a_slow_answer_is_waited_for(aliyun: Any) -> None:
     assert results(send(aliyun, people(100))) == [SENT] * 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "code", "accepted"),
     [

@@ -112,6 +112,7 @@ def challenge_for_ever(sock: socket.socket) -> None:
     drip(sock, b"334-" + b"x" * 5000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("serve", "tls"),
     [
@@ -241,6 +242,7 @@ def test_sending_has_an_end(serve: Serve, content: Any, result: str, account: Ac
         assert time.monotonic() - begin < 3 * LONGEST
 
 
+@pytest.mark.slow
 def test_a_slow_server_that_goes_on_has_all_the_time_it_needs(account: Account) -> None:
     files = (File("a.bin", b"x" * 12_000_000, "application/octet-stream"),)
     with serving(taking(0.015, 100_000), buffer=1 << 18) as port:

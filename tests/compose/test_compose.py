@@ -184,6 +184,7 @@ def test_images_name_their_version() -> None:
         assert (tag == "local") == ("build" in service), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_every_option_exists(name: str) -> None:
     from airflow.configuration import retrieve_configuration_description

@@ -62,6 +62,7 @@ def test_an_answer_that_closes_its_connection_is_read_whole() -> None:
         assert len(session.get(url).content) == 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

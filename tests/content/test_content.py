@@ -628,6 +628,7 @@ def test_what_is_hidden_and_what_is_not(source: str, text: str) -> None:
     assert plain_text(source) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", [
         "<", "<a ", "<!--", "<blockquote>", "<ul><li>", "<a href='", "&#", "<td>", "</ul>", "<b><div>", "<b><p></b>",
         "<table><td>x", "<ol reversed><li>", "<a href=http://x>y", "<i hidden>", "<p><b>", "<div></b>",
@@ -648,6 +649,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(WORDS, WORDS, WORDS)
 @example("<script>", "' onclick='x", "&lt;")

@@ -227,6 +227,7 @@ def test_a_connection_that_the_server_closed_is_replaced(ledger: Engine) -> None
     assert task_lists.find(ledger) == []
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_connections_of_its_own(ledger: Engine, tmp_path: Path) -> None:
     """In a process of its own, as pytest's has threads: the parent is in a transaction while its child works."""
     script = tmp_path / "fork.py"

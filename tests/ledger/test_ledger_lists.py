@@ -168,6 +168,7 @@ _MORE_DELIVERIES = text("""
 """)
 
 
+@pytest.mark.slow
 def test_deliveries_that_have_come_since_the_planner_looked(ledger: Engine) -> None:
     """Many for one task: each execution's are taken to lie everywhere in the table, and all of it would be read."""
     crowd.fill(ledger, crowd.Size(tasks=3, executions=1, each=1, big=50_000, busy=2))

@@ -338,6 +338,7 @@ def test_what_waits_in_vain_is_deleted(desk: Desk) -> None:
     assert rows(desk.engine, "push_dropped") == rows(desk.engine, "push_delivery") == 0
 
 
+@pytest.mark.slow
 def test_what_is_being_planned_is_waited_for(desk: Desk) -> None:
     """It lies in a partition that is closed meanwhile, and nobody sees it yet."""
     with desk.engine.begin() as connection:

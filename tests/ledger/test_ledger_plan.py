@@ -176,6 +176,7 @@ def test_what_was_planned_stays_as_it_was(desk: Desk) -> None:
     assert desk.plan().task.subject == "Changed"
 
 
+@pytest.mark.slow
 def test_twenty_thousand_recipients_are_planned_in_linear_time(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     triggers = {

@@ -137,6 +137,7 @@ _STATES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [0, 10**9 - 30, 10**9 - 1 - 17, 25 * 10**8])
 def test_deliveries_become_a_partition_as_they_are_and_what_is_sent_goes_on(empty: Engine, drawn: int) -> None:
     """Whatever number of ids has been drawn before: the last before a boundary, or more than one partition has."""

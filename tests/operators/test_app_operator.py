@@ -92,6 +92,7 @@ def test_one_that_is_refused_is_failed_alone(ledger: Engine, phones: Phones, mon
     assert row.error_code == "InvalidDeviceId.Format"
 
 
+@pytest.mark.slow
 def test_an_aliyun_that_is_away_is_tried_again(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(ledger, recipients=DEVICES[:10])
     phones.connect(monkeypatch, endpoint="http://127.0.0.1:1")

@@ -202,6 +202,7 @@ def test_a_cleared_run_sends_what_failed_and_nothing_else(
     assert tasks.get(ledger, "t").executions == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_unknown", ["resend", "hold"])
 def test_many_chunks(ledger: Engine, mails: Mails, on_unknown: str) -> None:
     recipients = [f"c{number}@example.com" for number in range(1201)]

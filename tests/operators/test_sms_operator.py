@@ -171,6 +171,7 @@ def test_twenty_bad_numbers_fail_nobody_after_them_nor_when_sent_again(
     assert sorted(sms.phone for sms in aliyun.sent) == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [450, 900], ids=["in one chunk", "in two"])
 @pytest.mark.parametrize("retries", [True, False])
 def test_more_bad_numbers_than_are_tried_at_a_time_fail_nobody_after_them(

@@ -95,6 +95,7 @@ def test_one_that_came_back_stays(desk: Desk) -> None:
     assert desk.take_away() == {"one"}
 
 
+@pytest.mark.slow
 def test_many_leave_pass_by_pass(desk: Desk) -> None:
     codes = [f"many-{n}" for n in range(600)]
     desk.apply("kept", *codes)

@@ -115,6 +115,7 @@ def test_one_that_takes_long_is_ended_and_the_next_one_is_not_its_victim() -> No
     assert faults(task(), Asker("b")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not say what another process has used")
 def test_a_worker_that_others_hold_up_is_waited_for_and_then_told_from_one_that_is_late(include: Path) -> None:
     worker = Worker(0)
@@ -154,6 +155,7 @@ def test_a_worker_is_used_again_also_if_its_parent_is_large() -> None:
     assert workers._lanes().quick._idle == [worker]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_told_and_replaced() -> None:
     asker = Asker("a")
     assert faults(task(), asker) == []
@@ -170,6 +172,7 @@ def test_a_worker_that_dies_is_told_and_replaced() -> None:
     assert faults(task(), asker) == []
 
 
+@pytest.mark.slow
 def test_the_tasks_of_one_request_share_its_seconds() -> None:
     asker = Asker("a", seconds=1.0)
     answers = []

@@ -208,6 +208,7 @@ def test_a_start_that_fails_counts_as_an_end(watch: Watch, programs: list[Progra
         watch.keep(after=WAITS[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [Program.restart, lambda program: stop([program])])
 def test_nothing_that_it_left_goes_on(
     tmp_path: Path, programs: list[Program], ending: Callable[[Program], None]

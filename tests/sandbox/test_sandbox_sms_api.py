@@ -203,6 +203,7 @@ def test_signs_and_templates_are_added_and_outlive_the_process(start_sandbox, tm
         assert running.request("/api/sms").json()["items"][0]["content"] == "【新签名】好x"
 
 
+@pytest.mark.slow
 def test_sms_survive_a_kill_and_only_the_newest_are_kept(start_sandbox, tmp_path):
     with start_sandbox(tmp_path, "--keep-sms", "3") as running:
         for number in range(5):
@@ -218,6 +219,7 @@ def test_sms_survive_a_kill_and_only_the_newest_are_kept(start_sandbox, tmp_path
         assert _details(running, "13800000002") == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_refuses_the_sms_and_leaves_nothing_of_it(start_sandbox, tmp_path):
     # RLIMIT_FSIZE stands for the full disk: the kernel refuses to write more than this into one file.
     with start_sandbox(tmp_path, prefix=("prlimit", "--fsize=3000")) as running:
@@ -236,6 +238,7 @@ def test_a_full_disk_refuses_the_sms_and_leaves_nothing_of_it(start_sandbox, tmp
         assert running.request("/api/sms").json()["total_entries"] == kept
 
 
+@pytest.mark.slow
 def test_the_environment_sets_the_key(start_sandbox, tmp_path, monkeypatch):
     with start_sandbox(tmp_path) as running:
         client = running.sms()

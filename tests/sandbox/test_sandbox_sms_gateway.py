@@ -609,6 +609,7 @@ def test_pipelined_requests_are_answered_in_their_order(address, gateway):
     assert sum(gateway.counts.values()) == 100
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_nothing_is_read_no_further(address, gateway, client):
     host, port = address.split(":")
     request = b"GET /x HTTP/1.1\r\nHost: " + b"h" * 60_000 + b"\r\n\r\n"  # the answer repeats the host

@@ -134,6 +134,7 @@ def test_some_recipients_fail_on_request_and_the_others_get_the_mail(sandbox, re
     assert mail["rcpt_to"] == (["ok@example.com"] if code else ["ok@example.com", recipient])
 
 
+@pytest.mark.slow
 def test_a_slow_recipient_delays_the_answer_but_nobody_else(sandbox):
     with sandbox.smtp() as slow, sandbox.smtp() as quick:
         slow.ehlo()

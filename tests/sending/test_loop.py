@@ -113,6 +113,7 @@ def test_an_error_that_nobody_thought_of_leaves_one_chunk_in_doubt_and_what_it_k
     assert counts.total() == ALL
 
 
+@pytest.mark.slow
 def test_what_does_not_stop_is_left_in_doubt_alone(ledger: Engine, lease: Lease) -> None:
     over = threading.Event()
 

@@ -66,6 +66,7 @@ def wait(until: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 30, CHUNK - 1, CHUNK, CHUNK + 30, ALL - 1])
 def test_what_was_answered_meanwhile_is_on_record_when_it_is_back(ledger: Engine, switch: Switch, at: int) -> None:
     number = planned(ledger)
