@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ledger_desk import LOOP, Desk, at_once, await_waiting
+from ledger_stream import MANUAL, Stream
 from sqlalchemy import create_engine, text
 
 from push_provider.channels.base import Fate, Receipt, Result
@@ -27,6 +28,7 @@ from push_provider.ledger.leases import Lease
 from push_provider.marks import read_receipt_mark, receipt_mark
 
 if TYPE_CHECKING:
+    from push_provider.contract import PushTask
     from push_provider.ledger.plans import Plan
 
 LATER = datetime(2036, 1, 1, tzinfo=UTC)
@@ -82,6 +84,36 @@ def test_executions_begin_while_those_of_another_one_move(desk: Desk, name: str)
         limited.dispose()
     assert desk.states(plan) == [then] * 3
     assert desk.states(second) == [of_another] * 3
+
+
+@pytest.mark.parametrize("name", ["finish", "close", "cancel"])
+def test_what_joins_an_execution_while_it_ends_ends_with_it(desk: Desk, name: str) -> None:
+    """A batch of messages that has locked the task, and writes when the others have been moved and counted."""
+    move, then, _ = MOVERS[name]
+    desk.apply(**MANUAL, recipients=[])
+    other = Desk(desk.engine)
+    other.code = f"z-{desk.code}"  # it comes last, and is made while the batch holds both
+    other.apply(**MANUAL, recipients=[])
+    stream = Stream(desk, desk.code)
+    stream.take(stream.start("a@example.com", "b@example.com"))
+    (execution,) = stream.executions()
+    plan = stream.plan(execution.id)
+    ends: list[Future[Any]] = []
+
+    def freeze(_: PushTask) -> Mapping[str, str]:
+        ends.append(pool.submit(move, desk, plan))
+        await_waiting(desk.engine, ends[0].done)
+        return {"message": "Good day"}
+
+    with ThreadPoolExecutor(1) as pool:
+        stream.take(stream.start("c@example.com"), {"task": other.code, "recipients": ["d@example.com"]}, freeze=freeze)
+        moved = ends[0].result()
+    assert desk.states(plan) == [then] * 3
+    row = desk.execution(plan)
+    assert row.finished_at is not None
+    assert (row.total, getattr(row, then)) == (3, 3)
+    if name == "cancel":
+        assert moved == 3
 
 
 @pytest.mark.parametrize("name", ["finish", "close", "cancel"])

@@ -90,9 +90,10 @@ def _finish(
         leases.hold(connection, [execution])
     else:
         lease.renew_within(connection, moves=True)
-    query = select(push_execution.c.finished_at, push_execution.c.error, push_execution.c.list_id, push_task.c.status)
+    columns = push_execution.c
+    query = select(columns.finished_at, columns.error, columns.list_id, columns.total, push_task.c.status)
     found = connection.execute(
-        query.join_from(push_execution, push_task).where(push_execution.c.id == execution)
+        query.join_from(push_execution, push_task).where(columns.id == execution)
     ).first()
     if found is None:
         raise executions.unknown(execution)
@@ -106,22 +107,31 @@ def _finish(
         state = DeliveryState.CANCELLED if cancelled else DeliveryState.FAILED if final else DeliveryState.PENDING
         counts = _counts({state: unwritten})
     else:
-        if cancelled:
-            moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
-        if final or cancelled:
-            moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
-        if final:
-            moving.fail_pending(connection, execution, error)
-        counts = _count(connection, execution)
+        counts = _settle_all(connection, execution, error, final=final, cancelled=cancelled)
     tasks.lock(connection, code)
+    # Until the task was locked, messages may have brought more to an execution that nobody has begun to send.
+    total = connection.execute(select(columns.total).where(columns.id == execution)).scalar_one()
+    if unwritten is None and total != found.total:
+        counts = _settle_all(connection, execution, error, final=final, cancelled=cancelled)
     _write_counts(connection, execution, counts, error=error)
     if resend_unknown and not (final or cancelled):
         counts = counts._replace(pending=counts.pending + counts.unknown, unknown=0)
     if not counts.pending:
-        ended = {"state": counts.state, "finished_at": func.coalesce(push_execution.c.finished_at, func.now())}
-        connection.execute(update(push_execution).where(push_execution.c.id == execution).values(**ended))
+        ended = {"state": counts.state, "finished_at": func.coalesce(columns.finished_at, func.now())}
+        connection.execute(update(push_execution).where(columns.id == execution).values(**ended))
     tasks.settle(connection, code)
     return counts
+
+
+def _settle_all(connection: Connection, execution: int, error: str | None, *, final: bool, cancelled: bool) -> Counts:
+    """Bring the deliveries of an execution into the states in which it leaves them; returns their counts."""
+    if cancelled:
+        moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
+    if final or cancelled:
+        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
+    if final:
+        moving.fail_pending(connection, execution, error)
+    return _count(connection, execution)
 
 
 def close(engine: Engine, execution: int, *, error: str) -> bool:

@@ -178,7 +178,9 @@ def cancel(engine: Engine, code: str) -> int:
         planned = (push_execution.c.task_code == code, push_execution.c.state == ExecutionState.PLANNED)
         left = select(push_execution.c.total, push_execution.c.list_id).where(*planned).with_for_update(key_share=True)
         unwritten = sum(row.total for row in connection.execute(left) if row.list_id is not None)
-        cancelled += _cancel_pending(connection, code, push_execution.c.id != all_(array_of_ids(there)))
+        # Messages may have joined one that is planned since it was looked at.
+        others = push_execution.c.id != all_(array_of_ids(there))
+        cancelled += _cancel_pending(connection, code, or_(others, push_execution.c.state == ExecutionState.PLANNED))
         # Nobody is at work on these yet; those that run are closed by whoever runs them.
         connection.execute(
             update(push_execution)
