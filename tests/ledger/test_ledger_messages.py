@@ -248,6 +248,22 @@ def test_twice_in_one_batch_is_once(stream: Stream) -> None:
     assert stream.take(stream.start("a@example.com", id=1), stream.start("b@example.com", id=1)).deliveries == 1
 
 
+def test_the_second_of_an_id_is_taken_when_the_first_is_rejected(stream: Stream) -> None:
+    """A producer sees its mistake, and sends the message anew under its id: in one batch as in two."""
+    stream.desk.apply(**MANUAL, recipients=[])
+    wrong, right = stream.start("no address", id="A-1"), stream.start("a@example.com", id="A-1")
+    taken = stream.take(wrong, right, right)
+    assert (taken.deliveries, taken.repeated, len(taken.rejected)) == (1, 1, 1)
+    assert stream.take(right)._replace(rejected=[]) == Taken(0, 0, 0, 1, [])
+
+
+def test_what_was_to_begin_before_its_task_was_made_begins_under_its_id_afterwards(stream: Stream) -> None:
+    start = stream.start("a@example.com", id="A-1")
+    define = {"define": {**push(stream.desk.code, **MANUAL, recipients=[]).spec()}}
+    taken = stream.take(start, define, start)
+    assert (taken.deliveries, taken.defined, len(taken.rejected)) == (1, 1, 1)
+
+
 def test_many_batches_at_once_take_each_message_once(stream: Stream) -> None:
     others = [Desk(stream.desk.engine) for _ in range(4)]
     for desk in others:

@@ -160,7 +160,7 @@ def _take(
             rejections.settle(connection, replay)
         # Last: from here on others wait.
         shards.all_changed(connection, batch.changed)
-    repeated = len(orders) - len(fresh)
+    repeated = len(orders) - len(fresh) + batch.repeated
     taken = Taken(batch.deliveries, batch.begun, batch.defined, repeated, rejected)
     return taken, batch.left, batch.of_message
 
@@ -193,9 +193,12 @@ class _Batch:
         self.begun = 0
         self.defined = 0
         self.deliveries = 0
+        self.repeated = 0
+        """Orders that say no more than another one of this batch, which was taken."""
         self.left: list[Order] = []
         """What has to wait for the next transaction: the last orders of each task."""
-        self._keys: list[UUID] = []
+        self._keys: dict[UUID, None] = {}
+        """Of what was taken, in order."""
         self._rows: list[tuple[int, str, Mapping[str, Any]]] = []
         self._totals: Counter[int] = Counter()
         self._since = spans.begin(connection)
@@ -220,6 +223,9 @@ class _Batch:
                 if self._written >= _MOST or self._written - before >= _MOST_OF_TASK:
                     self.left += of_task[code][number:]
                     break
+                if order.key in self._keys:
+                    self.repeated += 1
+                    continue
                 try:
                     if isinstance(order, Define):
                         self._define(order, task)
@@ -231,7 +237,7 @@ class _Batch:
                 except PermanentError as error:
                     self.rejected.append(Refused(order.message, code, str(error)))
                 else:
-                    self._keys.append(order.key)
+                    self._keys[order.key] = None
 
     @property
     def _written(self) -> int:
@@ -241,7 +247,7 @@ class _Batch:
     def write(self) -> None:
         """Write what :meth:`take` has collected."""
         if self._keys:
-            self._connection.execute(_TAKE, {"keys": self._keys})
+            self._connection.execute(_TAKE, {"keys": list(self._keys)})
         if self._rows:
             self.deliveries += writing.write(self._connection, self._rows)
         if self._totals:
@@ -349,7 +355,7 @@ def _joinable(connection: Connection, codes: Sequence[str]) -> dict[str, int]:
 
 
 def _fresh(connection: Connection, orders: Sequence[Order], *, replay: bool) -> list[Order]:
-    """The orders that have not been taken yet."""
+    """The orders that have not been taken yet. Of two with one key the first may be rejected: both are among them."""
     keys = [order.key for order in orders if not isinstance(order, Refused)]
     query = select(push_message.c.key).where(push_message.c.key == func.any(keys))
     taken = set(connection.execute(query).scalars())
@@ -358,13 +364,8 @@ def _fresh(connection: Connection, orders: Sequence[Order], *, replay: bool) -> 
         positions = [order.message.position for order in orders]
         known = select(push_rejected.c.position).where(push_rejected.c.position == func.any(positions))
         refused = set(connection.execute(known).scalars())
-    fresh = []
-    for order in orders:
-        if order.message.position in refused:
-            continue
-        if not isinstance(order, Refused):
-            if order.key in taken:
-                continue
-            taken.add(order.key)
-        fresh.append(order)
-    return fresh
+    return [
+        order
+        for order in orders
+        if order.message.position not in refused and (isinstance(order, Refused) or order.key not in taken)
+    ]
