@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select, update
 
 from push_provider import written
 from push_provider.channels.base import Result
-from push_provider.channels.reading import parse_stored, parse_trigger
+from push_provider.channels.reading import parse, parse_stored, parse_trigger
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
 from push_provider.ledger import definitions, planning, shards, task_lists, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
@@ -176,6 +176,18 @@ def test_a_cancelled_task_takes_no_change(desk: Desk) -> None:
     for fields in ({}, {"name": "Other"}):
         with pytest.raises(TaskClosed, match="another code"):
             desk.apply(**fields)
+
+
+def test_a_task_keeps_its_channel(desk: Desk) -> None:
+    """What has begun was planned for it: another one's operator could not send that."""
+    desk.apply(execution=LOOP)
+    fields = {"code": desk.code, "name": "Ledger", "template_code": "SMS_1", "recipients": ["13800138000"]}
+    by_sms = parse({**fields, "channel": "sms"})
+    for dry_run in (True, False):
+        with pytest.raises(InvalidTask) as refused:
+            definitions.apply(desk.engine, by_sms, now=NOW, default_timezone="UTC", dry_run=dry_run)
+        assert [error.field for error in refused.value.errors] == ["channel"]
+    assert desk.row.channel == "email"
 
 
 def test_a_dry_run_says_what_would_be_and_changes_nothing(desk: Desk) -> None:

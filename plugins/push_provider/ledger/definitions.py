@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from push_provider import schedule, written
 from push_provider.channels.reading import parse_stored
 from push_provider.contract.recipients import Recipient
-from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, TaskExists
+from push_provider.exceptions import FieldError, InvalidTask, LimitReached, TaskClosed, TaskExists
 from push_provider.ledger import recipients, tasks
 from push_provider.ledger.engine import explained, transaction
 from push_provider.ledger.shards import changed
@@ -261,6 +261,9 @@ def _update(
     """
     if before.status == TaskStatus.CANCELLED:
         raise TaskClosed(before.why_closed())
+    if before.channel != task.channel:
+        # What has begun is sent as it was planned, by the operator of the channel that it was planned for.
+        raise InvalidTask([FieldError("channel", _CHANNEL_STAYS.format(before.channel))])
     values = _values(task)
     same_recipients = _has(connection, before, task, digest)
     if ahead is not None and (same_recipients or ahead.list_digest != digest):
@@ -282,6 +285,12 @@ def _update(
         values |= (ahead or _write(connection, task, digest))._asdict()
     connection.execute(update(push_task).where(push_task.c.code == task.code).values(updated_at=now, **values))
     return Action.UPDATED
+
+
+_CHANNEL_STAYS = (
+    "is {!r} and cannot be changed: its executions are sent through that. Give the other one another code, or delete "
+    "this one first"
+)
 
 
 def _has(connection: Connection, before: tasks.TaskRow, task: PushTask, digest: bytes) -> bool:
