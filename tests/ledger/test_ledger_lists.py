@@ -199,6 +199,28 @@ def test_deliveries_of_small_executions_after_a_large_one(ledger: Engine) -> Non
     assert pages_read(ledger, lambda: deliveries.count(ledger, cap=15)) < PAGES
 
 
+@pytest.mark.slow
+def test_the_few_that_are_sent_where_all_others_were_confirmed(ledger: Engine) -> None:
+    """What has arrived is counted as sent, too, and is not what is looked for."""
+    crowd.fill(ledger, crowd.Size(tasks=300, executions=6, each=10, big=2_000, busy=2_000))
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_delivery SET state = 'delivered' WHERE state = 'sent' AND id > 9"))
+        connection.execute(_CONFIRMED)
+    with ledger.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM FULL ANALYZE push_delivery, push_execution"))
+    wanted = {"state": DeliveryState.SENT}
+    assert pages_read(ledger, lambda: deliveries.find(ledger, limit=20, **wanted)) < 3 * FEW
+    assert pages_read(ledger, lambda: deliveries.count(ledger, cap=CAP, **wanted)) < 3 * FEW
+    assert deliveries.count(ledger, cap=CAP, **wanted) == 9
+
+
+_CONFIRMED = text("""
+    UPDATE push_execution AS e SET finished_at = now(), delivered = sent - n
+    FROM (SELECT execution_id, count(*) FILTER (WHERE state = 'sent') AS n FROM push_delivery GROUP BY 1) AS s
+    WHERE s.execution_id = e.id
+""")
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(crowded: Engine, name: str) -> None:
     filters = TASKS[name]

@@ -342,7 +342,7 @@ def _may_hold(state: str | None) -> list[ColumnElement[bool]]:
     if state in (DeliveryState.PENDING, DeliveryState.SENDING):
         return [is_open]
     if state == DeliveryState.SENT:
-        return [or_(is_open, push_execution.c.sent > 0)]
+        return [or_(is_open, push_execution.c.sent > push_execution.c.delivered)]  # which are counted as sent, too
     if state in (DeliveryState.FAILED, DeliveryState.UNKNOWN, DeliveryState.CANCELLED):
         # Word for word as the index push_execution_noteworthy_ix has it.
         troubled = [push_execution.c[name] > literal_column("0") for name in ("failed", "unknown", "cancelled")]
