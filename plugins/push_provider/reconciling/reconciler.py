@@ -144,8 +144,14 @@ class Reconciler:
                     if (state := states.get((one.task_code, one.run_id))) not in run_ends.ALIVE
                 }
             for one, why in ended.items():
-                if closing.close(engine, one.id, error=why):
+                # The closing of another one may have taken ten seconds, in which somebody has cleared this one's run.
+                if not self._goes_on(one) and closing.close(engine, one.id, error=why):
                     log.warning("Execution %s of push task %s is closed: %s", one.id, one.task_code, why)
+
+    def _goes_on(self, one: executions.UnderWay) -> bool:
+        with self._sessions() as session:
+            run = (one.task_code, one.run_id)
+            return run_ends.states(session, [run]).get(run) in run_ends.ALIVE
 
     def _write_ended(self, engine: Engine) -> None:
         """One in each pass: a million take seconds, in which nothing else is compared."""
