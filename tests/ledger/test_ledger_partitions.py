@@ -315,6 +315,16 @@ def test_one_in_which_nothing_lies_any_more_is_dropped(desk: Desk) -> None:
     assert tables(desk.engine) == {"push_delivery_1", "push_delivery_2"}
 
 
+def test_a_copy_that_somebody_keeps_is_no_partition(desk: Desk) -> None:
+    copies = {"push_delivery_20261130", "push_delivery_2"}
+    with desk.engine.begin() as connection:
+        for name in copies - tables(desk.engine):
+            connection.execute(text(f"CREATE TABLE {name} AS SELECT * FROM push_delivery"))
+    there = tables(desk.engine)
+    assert drop(desk.engine) == []
+    assert tables(desk.engine) == there >= copies
+
+
 def test_a_purge_waits_for_no_partition(desk: Desk) -> None:
     finish(desk)
     other = Desk(desk.engine)

@@ -192,12 +192,15 @@ def rotate(engine: Engine, limit: int = 1, *, now: datetime, age: timedelta | No
 # --- dropping ---------------------------------------------------------------------------------------------------
 
 
-_DETACHED = text("""
+# A copy that somebody keeps under a date, say push_delivery_20261130, is none: it would be one of ids to come.
+_DETACHED = text(f"""
     SELECT c.relname FROM pg_class AS c JOIN pg_class AS p ON p.oid = CAST('push_delivery' AS regclass)
     WHERE c.relnamespace = p.relnamespace AND c.relkind = 'r' AND NOT c.relispartition
         AND c.relname ~ '^push_delivery_[0-9]+$'
+        AND CAST(substring(c.relname FROM '[0-9]+$') AS numeric) * {PARTITION_IDS}
+            < (SELECT last_value FROM push_delivery_id_seq)
     ORDER BY length(c.relname), c.relname LIMIT 1
-""")
+""")  # noqa: S608  (a constant of ours)
 _LIVES = text("""
     SELECT EXISTS (
         SELECT FROM push_execution
