@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
+from push_provider.contract import PushTask
 from push_provider.ui import page
 
 
@@ -55,3 +57,11 @@ def test_its_files_are_found(dist: Path, name: str) -> None:
 )
 def test_nothing_else_is(dist: Path, name: str) -> None:
     assert page.file(name, dist) is None
+
+
+def test_the_form_knows_every_field_of_a_push_task() -> None:
+    """One that it does not know is lost in a copy, and cannot be set on the page."""
+    form = Path(page.__file__).with_name("www") / "src" / "screens" / "taskForm"
+    written = (form / "document.ts").read_text("utf-8") + (form / "recipients" / "useRoll.ts").read_text("utf-8")
+    written += (form / "TaskForm.tsx").read_text("utf-8")
+    assert [name for name in PushTask.model_fields if not re.search(rf"\b{name}\b", written)] == []

@@ -1,5 +1,6 @@
 // The one way to the REST API: JSON in, JSON out, problem details (RFC 9457) as errors.
 
+import { read } from "./exact";
 import type { components } from "./schema";
 
 export type Schemas = components["schemas"];
@@ -43,7 +44,15 @@ export function address(path: string, params: Params = {}): string {
   return `${airflow()}push/v1/${path}${text ? `?${text}` : ""}`;
 }
 
-type Call = { method?: string; body?: unknown; params?: Params; signal?: AbortSignal; headers?: Record<string, string> };
+type Call = {
+  method?: string;
+  body?: unknown;
+  params?: Params;
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+  /** Numbers of the answer stay as they are written. */
+  exact?: boolean;
+};
 
 /** Call our API. Throws a Problem for every answer that is none of 2xx, and for none at all (status 0). */
 export async function call<T>(path: string, { params, ...rest }: Call = {}): Promise<T> {
@@ -55,7 +64,8 @@ export async function callAirflow<T>(path: string, rest: Call = {}): Promise<T> 
   return fetched<T>(`${airflow()}api/v2/${path}`, rest);
 }
 
-async function fetched<T>(url: string, { method = "GET", body, signal, headers = {} }: Omit<Call, "params">): Promise<T> {
+async function fetched<T>(url: string, asked: Omit<Call, "params">): Promise<T> {
+  const { method = "GET", body, signal, headers = {}, exact = false } = asked;
   const patch = method === "PATCH" && url.includes("/push/v1/");
   const type = patch ? "application/merge-patch+json" : "application/json";
   let answer: Response;
@@ -73,7 +83,7 @@ async function fetched<T>(url: string, { method = "GET", body, signal, headers =
   }
   if (answer.status === 204) return undefined as T;
   const text = await answer.text();
-  if (answer.ok) return (text === "" ? undefined : JSON.parse(text)) as T;
+  if (answer.ok) return (text === "" ? undefined : exact ? read(text) : JSON.parse(text)) as T;
   throw problem(answer.status, text);
 }
 

@@ -17,6 +17,8 @@ import {
   type TaskDetail,
   type TaskPage,
 } from "./client";
+import { rough } from "./exact";
+import { useOnce } from "./once";
 
 /** Milliseconds after which lists are asked for again. */
 export const REFRESH = 5_000;
@@ -60,12 +62,30 @@ export function useTasks(params: Params, refresh: number | false = REFRESH) {
   });
 }
 
+const detail = async (code: string | undefined, signal: AbortSignal): Promise<TaskDetail> => {
+  const found = await call<TaskDetail>(`tasks/${code}`, { signal, exact: true });
+  const plain = <T extends object>(some: T): T =>
+    Object.fromEntries(Object.entries(some).map(([name, value]) => [name, rough(value)])) as T;
+  // The numbers of people's variables stay as they are written; those of the page are numbers.
+  return { ...plain(found), task: plain(found.task) };
+};
+
 export function useTask(code: string | undefined, refresh: number | false = false) {
   return useQuery({
     queryKey: ["task", code],
-    queryFn: ({ signal }) => call<TaskDetail>(`tasks/${code}`, { signal }),
+    queryFn: ({ signal }) => detail(code, signal),
     enabled: code !== undefined,
     refetchInterval: refresh,
+  });
+}
+
+/** The task that a form begins with: as it is stored now, and not as it was shown some minutes ago. */
+export function useStoredTask(code: string | undefined) {
+  return useQuery({
+    queryKey: ["stored task", code],
+    queryFn: ({ signal }) => detail(code, signal),
+    enabled: code !== undefined,
+    gcTime: 0,
   });
 }
 
@@ -91,10 +111,21 @@ export const useDeleteTask = (onDeleted?: (code: string) => void) =>
     (_, { code }) => onDeleted?.(code),
   );
 
-export const useTrigger = () =>
-  useDeed(({ code, ...body }: { code: string; recipients?: unknown[]; variables?: Record<string, unknown> }) =>
-    call<Schemas["Begun"]>(`tasks/${code}/trigger`, { method: "POST", body }),
-  );
+export type Trigger = { recipients?: unknown[]; variables?: Record<string, unknown> };
+
+/** Begins an execution; one whose answer got lost does not begin again. */
+export function useBegin() {
+  const once = useOnce();
+  return (code: string, body: Trigger) =>
+    once(`${code} ${JSON.stringify(body)}`, (headers) =>
+      call<Schemas["Begun"]>(`tasks/${code}/trigger`, { method: "POST", body, headers }),
+    );
+}
+
+export function useTrigger() {
+  const begin = useBegin();
+  return useDeed(({ code, ...body }: Trigger & { code: string }) => begin(code, body));
+}
 
 export const useChangeTask = () =>
   useDeed(({ code, patch }: { code: string; patch: Record<string, unknown> }) =>

@@ -3,6 +3,7 @@
 import { Box, Button, Checkbox, Flex, HStack, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
 import { useEffect, useId, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { momentOf, onClock, zone, zoneWords } from "./moment";
 
 export type Column<Row> = {
   name: string;
@@ -182,13 +183,15 @@ type TextFilterProps = FilterProps & {
   w?: string;
   /** Characters below which nothing is asked for. */
   least?: number;
+  /** Characters that are no part of it. */
+  without?: RegExp;
 };
 
 /** Milliseconds without a key after which a filter is asked for: an answer takes some twenty. */
 const REST = 100;
 
 /** A filter by text, which is asked for when the user rests. */
-export function TextFilter({ label, value, onChange, w = "12rem", least = 0 }: TextFilterProps) {
+export function TextFilter({ label, value, onChange, w = "12rem", least = 0, without }: TextFilterProps) {
   const [text, setText] = useState(value);
   const id = useId();
   useEffect(() => setText(value), [value]);
@@ -203,7 +206,14 @@ export function TextFilter({ label, value, onChange, w = "12rem", least = 0 }: T
       <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted">
         {label}
       </Text>
-      <Input id={id} size="sm" w={w} maxLength={200} value={text} onChange={(event) => setText(event.target.value)} />
+      <Input
+        id={id}
+        size="sm"
+        w={w}
+        maxLength={200}
+        value={text}
+        onChange={({ target }) => setText(without ? target.value.replace(without, "") : target.value)}
+      />
     </Stack>
   );
 }
@@ -238,28 +248,26 @@ export function WordFilter({ kind, words, ...filter }: Omit<FilterProps, "label"
   return <ChoiceFilter {...filter} label={t(`${kind}.label`)} options={options} />;
 }
 
-/** A filter by a moment of the browser's clock; the value is RFC 3339. */
+/** A filter by a moment on the clock that the lists follow; the value is RFC 3339. */
 export function MomentFilter({ label, value, onChange }: FilterProps) {
+  const { i18n } = useTranslation();
   const id = useId();
-  const local = value === "" ? "" : asLocal(new Date(value));
+  const timeZone = zone();
+  const given = value === "" ? "" : onClock(new Date(value), timeZone);
+  const [text, setText] = useState(given);
+  useEffect(() => setText(given), [given]);
+  const set = (typed: string) => {
+    setText(typed);
+    if (typed === "") onChange("");
+    // While a year is typed it is 0002 and 0020 for a moment.
+    else if (typed >= "1970-01-02") onChange(momentOf(typed, timeZone).toISOString());
+  };
   return (
     <Box>
       <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted" display="block">
-        {label}
+        {label} ({zoneWords(text === "" ? new Date() : momentOf(text, timeZone), i18n.language, timeZone)})
       </Text>
-      <Input
-        id={id}
-        type="datetime-local"
-        size="sm"
-        w="13rem"
-        value={local}
-        onChange={({ target }) => onChange(target.value === "" ? "" : new Date(target.value).toISOString())}
-      />
+      <Input id={id} type="datetime-local" size="sm" w="13rem" value={text} onChange={({ target }) => set(target.value)} />
     </Box>
   );
-}
-
-function asLocal(moment: Date): string {
-  const shifted = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 16);
 }

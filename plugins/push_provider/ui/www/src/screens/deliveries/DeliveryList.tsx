@@ -21,7 +21,7 @@ type DeliveryListProps = {
 
 export function DeliveryList({ rows, task = true, execution = true }: DeliveryListProps) {
   const { t } = useTranslation();
-  const [shown, setShown] = useState<number | null>(null);
+  const [shown, setShown] = useState<DeliveryAnswer>();
   const columns = useMemo(() => {
     const all: (Column<DeliveryAnswer> | false)[] = [
       {
@@ -37,7 +37,7 @@ export function DeliveryList({ rows, task = true, execution = true }: DeliveryLi
             whiteSpace="normal"
             textAlign="start"
             aria-label={`${row.recipient}: ${t("deliveries.show", { id: row.id })}`}
-            onClick={() => setShown(row.id)}
+            onClick={() => setShown(row)}
           >
             <Foreign>{row.recipient}</Foreign>
           </Button>
@@ -73,7 +73,8 @@ export function DeliveryList({ rows, task = true, execution = true }: DeliveryLi
   return (
     <>
       <List label={t("deliveries.label")} columns={columns} rows={rows} rowKey={(row) => String(row.id)} />
-      <Story of={rows.find((row) => row.id === shown)} onClose={() => setShown(null)} />
+      {/* It may leave the page while its story is read. */}
+      <Story of={rows.find(({ id }) => id === shown?.id) ?? shown} onClose={() => setShown(undefined)} />
     </>
   );
 }

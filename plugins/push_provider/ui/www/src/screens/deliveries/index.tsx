@@ -26,7 +26,8 @@ export default function Deliveries() {
           label={t("deliveries.execution")}
           w="7rem"
           value={filters.execution ?? ""}
-          onChange={(execution) => set({ execution: execution.replace(/\D/g, "") })}
+          without={/\D/g}
+          onChange={(execution) => set({ execution })}
         />
         <WordFilter kind="status" words={DELIVERY_STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
         <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />

@@ -12,7 +12,7 @@ import { Refusal } from "../../components/notices";
 import { dayBegin } from "./day";
 
 type Hour = Schemas["HourAnswer"];
-type Count = "executions" | "deliveries" | "sent" | "failed" | "unknown" | "cancelled";
+type Count = "executions" | "deliveries" | "sent" | "delivered" | "failed" | "unknown" | "cancelled";
 
 export function Today() {
   const { t, i18n } = useTranslation();
@@ -20,11 +20,13 @@ export function Today() {
   const from = dayBegin(Date.now(), zone()).toISOString();
   const { data, error, refetch } = useStats({ from });
   const sum = (name: Count) => (data?.items ?? []).reduce((total, hour: Hour) => total + hour[name], 0);
-  const unknown = sum("unknown");
+  const [unknown, delivered] = [sum("unknown"), sum("delivered")];
   const since = `from=${encodeURIComponent(from)}`;
   const figures = [
     { name: "executions", count: sum("executions"), to: `executions?${since}` },
-    { name: "sent", count: sum("sent"), to: `deliveries?state=sent&${since}` },
+    // What is known to have arrived has left the state.
+    { name: "sent", count: sum("sent") - delivered, to: `deliveries?state=sent&${since}` },
+    ...(delivered > 0 ? [{ name: "delivered", count: delivered, to: `deliveries?state=delivered&${since}` }] : []),
     { name: "failed", count: sum("failed"), to: `deliveries?state=failed&${since}`, color: "red.fg" },
     {
       name: "waiting",

@@ -19,6 +19,7 @@ const SAID = new Set([
   "code",
   "name",
   "channel",
+  "category",
   "app",
   "owner",
   "recipients",
@@ -73,6 +74,9 @@ export function Definition({ task }: { task: TaskDetail }) {
           <Fact name={t("task.field.variables")}>
             <Value of={spec.variables} />
           </Fact>
+        )}
+        {typeof spec.category === "string" && (
+          <Fact name={t("task.field.category")}>{t(`task.category.${spec.category}`, spec.category)}</Fact>
         )}
         {typeof spec.missed === "string" && (
           <Fact name={t("task.field.missed")}>{t(`task.missed.${spec.missed}`, spec.missed)}</Fact>

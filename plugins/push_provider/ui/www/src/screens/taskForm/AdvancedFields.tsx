@@ -9,6 +9,7 @@ import type { Values } from "./values";
 
 const FIELDS = [
   "variables",
+  "category",
   "app",
   "owner",
   "missed",
@@ -62,6 +63,12 @@ export function AdvancedFields() {
                 input={{ maxLength: 200 }}
               />
             ))}
+            <ChoiceField
+              name="category"
+              label={words("advanced.category")}
+              help={words("advanced.categoryHelp")}
+              options={["service", "marketing"].map((value) => ({ value, label: words(`advanced.category_${value}`) }))}
+            />
             <ChoiceField
               name="missed"
               label={words("advanced.missed")}

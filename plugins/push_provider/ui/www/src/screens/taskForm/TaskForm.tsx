@@ -15,7 +15,7 @@ import { useCreate } from "./calls";
 import { formOf } from "./channels/forms";
 import { SchemaFields } from "./channels/SchemaFields";
 import { documentOf, patchOf, type ChannelAnswer } from "./document";
-import type { Draft } from "./draft";
+import { resumed, type Draft } from "./draft";
 import { place as placeErrors } from "./errors";
 import { Section, useWords } from "./Labelled";
 import { PreviewPane } from "./PreviewPane";
@@ -46,12 +46,13 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
   const words = useWords();
   const navigate = useNavigate();
   const [origin] = useState(starting); // what changes are told from, whatever is read of the task later
-  const form = useForm<Values>({ defaultValues: { ...origin.values, ...draft?.values } });
+  const [begun] = useState(() => (draft === null ? origin.values : resumed(origin.values, draft)));
+  const form = useForm<Values>({ defaultValues: begun });
   const channelName = useWatch({ control: form.control, name: "channel" });
   const channel = channels.find(({ name }) => name === channelName);
   const drafted = typeof draft?.sources === "object" ? draft.sources : null;
   const roll = useRoll(channelName, drafted ?? origin.sources, drafted !== null);
-  const kept = useDraft(form, roll, user, place);
+  const kept = useDraft(form, origin.values, roll, user, place);
   const [chosen, setChosen] = useState(0);
   const [saving, setSaving] = useState(false);
   const element = useRef<HTMLFormElement>(null);
@@ -108,7 +109,7 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    if (saving) return;
+    if (saving || roll.reading !== undefined) return; // the Enter key asks no button
     setSaving(true);
     void save().finally(() => setSaving(false));
   };
@@ -171,7 +172,12 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
               </Alert.Root>
             )}
             <HStack wrap="wrap" gap={2}>
-              <Button type="submit" colorPalette="brand" loading={saving} loadingText={words("saving")}>
+              <Button
+                type="submit"
+                colorPalette="brand"
+                loading={saving || roll.reading !== undefined}
+                loadingText={words(saving ? "saving" : "recipients.stillRead")}
+              >
                 {t("do.save")}
               </Button>
               <SendTest channel={channel} like={roll.checked.lines[chosen]} check={sound} />

@@ -1,8 +1,10 @@
 // What the form asks the API for as its user types, and how it hands a task in.
 
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { call, type PreviewAnswer, type Problem, type Schemas, type TaskAnswer } from "../../api/client";
+import { read } from "../../api/exact";
+import { useOnce } from "../../api/once";
 import { preview } from "../../api/queries";
 import type { Document } from "./document";
 
@@ -26,7 +28,7 @@ function useTyped<T>(
   const body = useResting(asked, rest);
   const query = useQuery<T, Problem>({
     queryKey: [name, body],
-    queryFn: ({ signal }) => ask(JSON.parse(body ?? "{}") as Document, signal),
+    queryFn: ({ signal }) => ask(read(body ?? "{}") as Document, signal),
     enabled: body !== null,
     placeholderData: keepPreviousData,
     staleTime: 30_000,
@@ -46,21 +48,13 @@ export const useNextExecutions = (asked: string | null) =>
 export const usePreview = (asked: string | null) =>
   useTyped<PreviewAnswer>("preview", asked, (body, signal) => preview(body, signal), 500);
 
-/** Create a task; the same one again, after an answer that got lost, is the one that there is already. */
+/** Create a task; made again after an answer that got lost, it is the one that there is already. */
 export function useCreate() {
   const queries = useQueryClient();
-  const last = useRef({ text: "", key: "" });
+  const once = useOnce();
   return useMutation<TaskAnswer, Problem, Document>({
-    mutationFn: (task) => {
-      const text = JSON.stringify(task);
-      if (last.current.text !== text) last.current = { text, key: `page-${random()}` };
-      const headers = { "Idempotency-Key": last.current.key };
-      return call<TaskAnswer>("tasks", { method: "POST", body: task, headers });
-    },
+    mutationFn: (task) =>
+      once(JSON.stringify(task), (headers) => call<TaskAnswer>("tasks", { method: "POST", body: task, headers })),
     onSettled: () => queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "preview" }),
   });
 }
-
-/** Not crypto.randomUUID, which a page without TLS has not. */
-const random = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,6 +1,7 @@
 // The push task that the form's values say, and what of it is another than before.
 
 import type { Schemas } from "../../api/client";
+import { isExact, read } from "../../api/exact";
 import { formOf } from "./channels/forms";
 import { schemaValue } from "./channels/schema";
 import type { Values } from "./values";
@@ -17,7 +18,7 @@ export function numberOf(text: string): number | string | undefined {
 /** A JSON text's value; undefined for none, and for one that the form has refused already. */
 export function jsonOf(text: string): unknown {
   try {
-    return text.trim() === "" ? undefined : JSON.parse(text);
+    return text.trim() === "" ? undefined : read(text);
   } catch {
     return undefined;
   }
@@ -43,7 +44,7 @@ export const executionOf = ({ type, max_executions }: Values["execution"]): Docu
 
 /** The push task without its recipients, which are kept apart: they are many. */
 export function documentOf(values: Values, channel: ChannelAnswer | undefined): Document {
-  const { code, name, config, app, owner, missed, on_unknown } = values;
+  const { code, name, config, category, app, owner, missed, on_unknown } = values;
   return given({
     code: textOf(code),
     name: textOf(name),
@@ -53,6 +54,7 @@ export function documentOf(values: Values, channel: ChannelAnswer | undefined): 
     schedule: scheduleOf(values.schedule),
     ...contentOf(values, channel),
     variables: jsonOf(values.variables),
+    category: textOf(category),
     app: textOf(app),
     owner: textOf(owner),
     missed: textOf(missed),
@@ -89,4 +91,4 @@ export function patchOf(before: Document, after: Document): Document {
 }
 
 const isObject = (value: unknown): value is Document =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+  typeof value === "object" && value !== null && !Array.isArray(value) && !isExact(value);

@@ -1,11 +1,18 @@
 // What is being written survives a reload: it is kept in the browser until it is saved or thrown away.
 
+import { read } from "../../api/exact";
 import type { Sources } from "./recipients/useRoll";
 import { revived } from "./recipients/tables";
 import type { Values } from "./values";
 
 /** Its recipients: those that are kept, the same as before, or too many to be kept. */
-export type Draft = { at: string; values: Values; sources: Sources | "unchanged" | "too many" };
+export type Draft = {
+  at: string;
+  values: Values;
+  /** What the form began with; drafts of earlier editions do not say. */
+  base?: Values;
+  sources: Sources | "unchanged" | "too many";
+};
 
 /** Recipients that are kept; more would be slow to write at each pause, and browsers keep five million characters. */
 const MOST_RECIPIENTS = 2_000;
@@ -19,15 +26,16 @@ const keyOf = (user: string, form: string): string => `push.draft.${user}.${form
  *
  * Returns whether all of it is kept.
  *
+ * @param base what the form began with.
  * @param sources null: they are the same as before.
  */
-export function keepDraft(user: string, form: string, values: Values, sources: Sources | null): boolean {
+export function keepDraft(user: string, form: string, values: Values, base: Values, sources: Sources | null): boolean {
   const at = new Date().toISOString();
   const rows = sources?.tables.reduce((sum, table) => sum + table.rows.length, 0) ?? 0;
-  const fewer: Draft = { at, values, sources: sources === null ? "unchanged" : "too many" };
+  const fewer: Draft = { at, values, base, sources: sources === null ? "unchanged" : "too many" };
   const whole: Draft = sources === null || rows > MOST_RECIPIENTS ? fewer : { ...fewer, sources };
-  const paths = values.attachments.filter((file) => typeof file === "string");
-  for (const draft of [whole, fewer, { ...fewer, values: { ...values, attachments: paths } }]) {
+  const unladen = (some: Values): Values => ({ ...some, attachments: some.attachments.filter((file) => typeof file === "string") });
+  for (const draft of [whole, fewer, { ...fewer, values: unladen(values), base: unladen(base) }]) {
     const text = JSON.stringify({ version: VERSION, ...draft });
     if (text.length > MOST_CHARACTERS) continue;
     try {
@@ -42,15 +50,30 @@ export function keepDraft(user: string, form: string, values: Values, sources: S
 
 export function draftOf(user: string, form: string): Draft | null {
   try {
-    const draft = JSON.parse(localStorage.getItem(keyOf(user, form)) ?? "null") as (Draft & { version: number }) | null;
+    const draft = read(localStorage.getItem(keyOf(user, form)) ?? "null") as (Draft & { version: number }) | null;
     if (draft === null || draft.version !== VERSION) return null;
-    const { at, values, sources } = draft;
-    if (typeof sources === "string") return { at, values, sources };
-    return { at, values, sources: { ...sources, tables: sources.tables.map(revived) } };
+    const { version: _version, sources, ...rest } = draft;
+    if (typeof sources === "string") return { ...rest, sources };
+    return { ...rest, sources: { ...sources, tables: sources.tables.map(revived) } };
   } catch {
     return null; // none, or none of ours
   }
 }
+
+/** What a form shows of a draft: what was changed in it, and all else as it is stored by now. */
+export function resumed(today: Values, { base, values }: Draft): Values {
+  return (base === undefined ? { ...today, ...values } : changed(base, values, today)) as Values;
+}
+
+function changed(base: unknown, mine: unknown, today: unknown): unknown {
+  if (JSON.stringify(mine) === JSON.stringify(base)) return today;
+  if (!isFields(base) || !isFields(mine) || !isFields(today)) return mine;
+  const names = Object.keys({ ...today, ...mine });
+  return Object.fromEntries(names.map((name) => [name, name in mine ? changed(base[name], mine[name], today[name]) : today[name]]));
+}
+
+const isFields = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 export function forgetDraft(user: string, form: string): void {
   try {

@@ -9,7 +9,7 @@ import type { Line, Roll } from "./recipients/useRoll";
 import type { Values } from "./values";
 
 const COMMON = new Set(
-  "code name channel config missed max_active_runs variables on_unknown app owner retries retry_delay".split(" "),
+  "code name channel config category missed max_active_runs variables on_unknown app owner retries retry_delay".split(" "),
 );
 const PARTS = new Set(
   ["execution.type", "execution.max_executions"].concat(

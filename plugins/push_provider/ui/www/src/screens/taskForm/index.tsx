@@ -3,7 +3,7 @@
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useParams, useSearchParams } from "react-router-dom";
-import { useChannels, useConfigs, useMe, useRights, useTask } from "../../api/queries";
+import { useChannels, useConfigs, useMe, useRights, useStoredTask } from "../../api/queries";
 import { Empty, Refusal, Waiting } from "../../components/notices";
 import { draftOf } from "./draft";
 import { asCopy, nothing, ofTask } from "./starting";
@@ -20,7 +20,7 @@ export default function TaskFormScreen() {
   const channels = useChannels();
   const configs = useConfigs(rights.may("read configurations"));
   const existing = code ?? copied;
-  const task = useTask(existing);
+  const task = useStoredTask(existing);
   const [discarded, setDiscarded] = useState(0);
 
   const place = code !== undefined ? `edit:${code}` : copied !== undefined ? `copy:${copied}` : "new";

@@ -9,8 +9,11 @@ import type { Values } from "./values";
 /** Milliseconds of rest after which it is written. */
 const REST = 500;
 
-/** @param place the form, among all that the user may have begun. */
-export function useDraft(form: UseFormReturn<Values>, roll: Roll, user: string, place: string) {
+/**
+ * @param base what is changed.
+ * @param place the form, among all that the user may have begun.
+ */
+export function useDraft(form: UseFormReturn<Values>, base: Values, roll: Roll, user: string, place: string) {
   const [whole, setWhole] = useState(true);
   const waiting = useRef<ReturnType<typeof setTimeout>>(undefined);
   const latest = useRef<() => void>(() => undefined);
@@ -24,7 +27,7 @@ export function useDraft(form: UseFormReturn<Values>, roll: Roll, user: string, 
     const values = form.getValues();
     if (over.current) return;
     if (!touched.current && JSON.stringify(values) === first.current) return; // nothing was changed
-    setWhole(keepDraft(user, place, values, touched.current ? sources : null));
+    setWhole(keepDraft(user, place, values, base, touched.current ? sources : null));
   };
   const soon = useCallback(() => {
     clearTimeout(waiting.current);

@@ -25,6 +25,7 @@ export type Values = {
   parameters: Parameter[];
   /** The text of the provider's SMS template: never sent, it names the parameters and is counted. */
   templateText: string;
+  category: string;
   app: string;
   owner: string;
   missed: string;
@@ -51,6 +52,7 @@ export function emptyValues(channel: string): Values {
     attachments: [],
     parameters: [],
     templateText: "",
+    category: "service",
     app: "",
     owner: "",
     missed: "",
@@ -78,6 +80,7 @@ export function commonValues(spec: Spec): Values {
     config: spec.config ?? "",
     execution: { type: execution?.type ?? "once", max_executions: asText(max) },
     schedule: schedule ? scheduleValues(schedule, empty.schedule) : empty.schedule,
+    category: spec.category ?? empty.category,
     app: spec.app ?? "",
     owner: spec.owner ?? "",
     missed: spec.missed ?? "",

@@ -3,20 +3,23 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { call } from "../../api/client";
+import { useBegin } from "../../api/queries";
 import type { Deed } from "./actions";
 
 export type Refused = { code: string; error: unknown };
 /** Calls at a time: enough to be quick, and few enough to leave the API to others. */
 const ABREAST = 4;
 
-const done = (code: string, deed: Deed, purge: boolean): Promise<unknown> =>
-  deed === "delete"
-    ? call<void>(`tasks/${code}`, { method: "DELETE", params: { purge } })
-    : call<unknown>(`tasks/${code}/${deed}`, { method: "POST", ...(deed === "trigger" ? { body: {} } : {}) });
-
 export function useMany() {
   const queries = useQueryClient();
+  const begin = useBegin();
   const [course, setCourse] = useState<{ done: number; total: number } | null>(null);
+
+  const done = (code: string, deed: Deed, purge: boolean): Promise<unknown> => {
+    if (deed === "delete") return call<void>(`tasks/${code}`, { method: "DELETE", params: { purge } });
+    if (deed === "trigger") return begin(code, {});
+    return call<unknown>(`tasks/${code}/${deed}`, { method: "POST" });
+  };
 
   /** Do it, and tell which were refused, in the order of the codes. */
   const run = async (codes: string[], deed: Deed, purge: boolean): Promise<Refused[]> => {
@@ -36,9 +39,9 @@ export function useMany() {
       }
     };
     await Promise.all(Array.from({ length: ABREAST }, work));
-    setCourse(null);
-    // Once for all of them: every list would be asked for again after each.
-    await queries.invalidateQueries();
+    // Once for all of them: every list would be asked for again after each. It is not over before, or somebody could
+    // begin it again meanwhile.
+    await queries.invalidateQueries().finally(() => setCourse(null));
     return codes.filter((code) => refused.has(code)).map((code) => ({ code, error: refused.get(code) }));
   };
   return { course, run };

@@ -1,5 +1,7 @@
 // What the trigger's form says, as the API takes it; and where the API's refusals belong in the form.
 
+import { read } from "../../api/exact";
+
 export type TriggerForm = { recipients: string; variables: { name: string; kind: "text" | "json"; value: string }[] };
 export type Place = "recipients" | `variables.${number}.name` | `variables.${number}.value`;
 type Fault = { place: Place; fault: "none" | "nameMissing" | "nameTwice" | "notJson" };
@@ -11,20 +13,6 @@ export const linesOf = (text: string): { line: number; text: string }[] =>
     .split("\n")
     .map((one, index) => ({ line: index + 1, text: one.trim() }))
     .filter(({ text: one }) => one !== "");
-
-type Exact = {
-  rawJSON?: (text: string) => unknown;
-  parse: (text: string, reviver: (key: string, value: unknown, context?: { source?: string }) => unknown) => unknown;
-};
-
-/** JSON whose numbers stay as they are written: for a template, 12.50 is not 12.5. Older browsers cannot keep that. */
-function read(text: string): unknown {
-  const { rawJSON, parse } = JSON as Exact;
-  return parse(text, (_, value, context) => {
-    const source = typeof value === "number" ? context?.source : undefined;
-    return source !== undefined && rawJSON !== undefined ? rawJSON(source) : value;
-  });
-}
 
 /** The body of the call, and what keeps it from being sent. */
 export function bodyOf({ recipients, variables }: TriggerForm, hasOwn: boolean): { body: Body; faults: Fault[] } {

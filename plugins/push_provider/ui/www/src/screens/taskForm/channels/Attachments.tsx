@@ -1,7 +1,7 @@
 // An email's files: carried in the task itself, or lying below include/ on the server.
 
 import { Box, Button, HStack, Input, Text } from "@chakra-ui/react";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useController, useFormContext } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { sayRefused } from "../../../components/messages";
@@ -25,8 +25,11 @@ function base64(file: File): Promise<string> {
 }
 
 export function Attachments() {
-  const { control, setError, clearErrors } = useFormContext<Values>();
-  const { field } = useController({ control, name: "attachments" });
+  const { control, getValues, setError, clearErrors } = useFormContext<Values>();
+  const reading = useRef<Promise<unknown>>(Promise.resolve());
+  // Whoever saves meanwhile waits for what is being read.
+  const rules = { validate: () => reading.current.then(() => true) };
+  const { field } = useController({ control, name: "attachments", rules });
   const { i18n } = useTranslation();
   const words = useWords();
   const [path, setPath] = useState("");
@@ -42,7 +45,8 @@ export function Attachments() {
     clearErrors("attachments");
     try {
       const read = [...chosen].map(async (file) => ({ name: file.name, content_base64: await base64(file) }));
-      field.onChange([...files, ...(await Promise.all(read))]);
+      const added = await Promise.all(read);
+      field.onChange([...getValues("attachments"), ...added]); // others may have come meanwhile
     } catch (error) {
       sayRefused(error);
     }
@@ -61,7 +65,8 @@ export function Attachments() {
           size="sm"
           p={1}
           onChange={({ target }) => {
-            void add(target.files).finally(() => (target.value = ""));
+            const added = add(target.files).finally(() => (target.value = ""));
+            reading.current = Promise.all([reading.current, added]);
           }}
         />
       </Labelled>

@@ -1,5 +1,6 @@
 // What a field's JSON schema says of the form that it needs.
 
+import { read } from "../../../api/exact";
 import { asText } from "../values";
 
 export type Schema = Record<string, unknown>;
@@ -60,7 +61,7 @@ export function schemaValue(schema: Schema, text: string): unknown {
       return Number.isFinite(Number(text)) ? Number(text) : text;
     case "json":
       try {
-        return JSON.parse(text);
+        return read(text);
       } catch {
         return undefined; // which the form has refused already
       }

@@ -17,8 +17,7 @@ type RecipientFieldsProps = { roll: Roll; channel: string; onPreview: (line: num
 
 export function RecipientFields({ roll, channel, onPreview }: RecipientFieldsProps) {
   const words = useWords();
-  const { sources, change, checked, complaint } = roll;
-  const [reading, setReading] = useState<{ name: string; rows: number }>();
+  const { sources, change, checked, complaint, reading, setReading } = roll;
   const [unreadable, setUnreadable] = useState<string>();
 
   const add = (table: Table) => change(({ tables }) => ({ tables: [...tables, table] }));

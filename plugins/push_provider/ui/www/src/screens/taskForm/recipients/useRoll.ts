@@ -21,6 +21,8 @@ export type Checked = {
   twice: number;
 };
 export type Sources = { typed: string; tables: Table[] };
+/** A list that is being read: its recipients are not there yet. */
+export type Reading = { name: string; rows: number };
 
 const NOBODY: Checked = { lines: [], wrong: [], twice: 0 };
 /** Lines that are looked at at a stretch. */
@@ -76,6 +78,7 @@ export function useRoll(channel: string, initial: Sources, changed: boolean) {
   const [checked, setChecked] = useState(NOBODY);
   const [busy, setBusy] = useState(false);
   const [complaint, complain] = useState<string>();
+  const [reading, setReading] = useState<Reading>();
   const touched = useRef(changed);
 
   const change = useCallback((after: Partial<Sources> | ((before: Sources) => Partial<Sources>)) => {
@@ -114,7 +117,7 @@ export function useRoll(channel: string, initial: Sources, changed: boolean) {
     }
   }, []);
 
-  const choices = { leaveOut, setLeaveOut, refused, setRefused, complaint, complain };
+  const choices = { leaveOut, setLeaveOut, refused, setRefused, complaint, complain, reading, setReading };
   return { sources, change, touched, checked, busy, settled, ...choices };
 }
 
