@@ -92,9 +92,7 @@ def _finish(
         lease.renew_within(connection, moves=True)
     columns = push_execution.c
     query = select(columns.finished_at, columns.error, columns.list_id, columns.total, push_task.c.status)
-    found = connection.execute(
-        query.join_from(push_execution, push_task).where(columns.id == execution)
-    ).first()
+    found = connection.execute(query.join_from(push_execution, push_task).where(columns.id == execution)).first()
     if found is None:
         raise executions.unknown(execution)
     if found.finished_at is not None:
