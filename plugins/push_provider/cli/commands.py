@@ -94,12 +94,11 @@ def apply(args: Namespace) -> None:
     from push_provider.ledger import definitions
     from push_provider.ledger.engine import get_engine
 
-    engine, zone = get_engine(), settings.default_timezone()
-    pushes = documents.read(args.files)
+    now, zone = datetime.now(UTC), settings.default_timezone()
+    placed = documents.read_placed(args.files)
+    done = definitions.apply_all(get_engine(), placed, now=now, default_timezone=zone, dry_run=args.dry_run)
     rows = []
-    for task in pushes:
-        now = datetime.now(UTC)
-        applied = definitions.apply(engine, task, now=now, default_timezone=zone, dry_run=args.dry_run)
+    for (_, task), applied in zip(placed, done, strict=True):
         due = schedule.next_execution(task, applied.row, now, zone)
         rows.append(
             {

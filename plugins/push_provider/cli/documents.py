@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from json import JSONDecodeError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider import strict_json, strict_yaml
 from push_provider.addresses import shown
@@ -22,12 +22,24 @@ SIZE_LIMIT = 64 * 1024 * 1024
 """Bytes of one file: room for some 500,000 recipients, and an end to accidents."""
 
 
+class Placed(NamedTuple):
+    """A push task, and its place: the file, and which of its tasks it is."""
+
+    place: str
+    task: PushTask
+
+
 def read(paths: Sequence[str]) -> list[PushTask]:
+    """:func:`read_placed` without the places."""
+    return [task for _, task in read_placed(paths)]
+
+
+def read_placed(paths: Sequence[str]) -> list[Placed]:
     """Read and check every task of every file, and its content, before any is applied.
 
     :raises InvalidTask: names file, task and field, for all faults in all files.
     """
-    tasks: list[PushTask] = []
+    tasks: list[Placed] = []
     errors = FieldErrors()
     seen: dict[str, str] = {}
     asker = Asker(seconds=math.inf)
@@ -49,7 +61,7 @@ def read(paths: Sequence[str]) -> list[PushTask]:
                 twice = FieldError(f"{where}: code", f"{task.code!r} stands in {seen[task.code]} already")
                 errors = errors.and_then(FieldErrors([twice]))
             seen[task.code] = where
-            tasks.append(task)
+            tasks.append(Placed(where, task))
     if errors:
         raise InvalidTask(errors)
     return tasks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from push_provider import schedule, written
 from push_provider.channels.reading import parse_stored
 from push_provider.contract.recipients import Recipient
-from push_provider.exceptions import FieldError, InvalidTask, LimitReached, TaskClosed, TaskExists
+from push_provider.exceptions import FieldError, FieldErrors, InvalidTask, LimitReached, TaskClosed, TaskExists
 from push_provider.ledger import recipients, tasks
 from push_provider.ledger.engine import explained, transaction
-from push_provider.ledger.shards import changed
+from push_provider.ledger.shards import all_changed, changed
 from push_provider.ledger.standing import Standing, closed
 from push_provider.ledger.tables import TaskStatus, push_task, shard_of
 
@@ -63,6 +63,71 @@ def apply(engine: Engine, task: PushTask, *, now: datetime, default_timezone: st
         if dry_run:
             begun.rollback()
         return applied
+
+
+def apply_all(
+    engine: Engine,
+    placed: Sequence[tuple[str, PushTask]],
+    *,
+    now: datetime,
+    default_timezone: str,
+    dry_run: bool = False,
+) -> list[Applied]:
+    """:func:`apply` of several push tasks: all of them, or none if one is wrong.
+
+    The parameters are those of :func:`apply`.
+
+    :param placed: the tasks, no two of one code, each with its place in what was read.
+    :returns: what has become of each, in their order.
+    :raises InvalidTask: names place and field, for all faults of all tasks.
+    """
+    while True:
+        try:
+            return _apply_all(engine, placed, now=now, default_timezone=default_timezone, dry_run=dry_run)
+        except TaskExists:
+            # Somebody has just created one. To lock it now, behind others, could make two wait for each other; it is
+            # locked in its turn when all begins again.
+            continue
+
+
+def _apply_all(
+    engine: Engine, placed: Sequence[tuple[str, PushTask]], *, now: datetime, default_timezone: str, dry_run: bool
+) -> list[Applied]:
+    given: dict[str, Any] = {"now": now, "default_timezone": default_timezone}
+    applied: dict[str, Applied] = {}
+    faults: dict[str, FieldErrors] = {}
+    with explained(), engine.connect() as connection, connection.begin() as begun:
+        ahead: dict[str, tuple[bytes, Listed | None]] = {}
+        for _, task in placed:
+            if seen := tasks.seen(connection, task.code):
+                digest = recipients.digest_of(task.recipients)
+                ahead[task.code] = digest, _write_ahead(connection, seen, task, digest)
+        # In the order in which whoever takes messages locks, too: first what there is, then what is new, each by code.
+        before = tasks.locked_all(connection, [task.code for _, task in placed])
+        for place, task in sorted(placed, key=lambda one: (one[1].code not in before, one[1].code)):
+            code = task.code
+            try:
+                if code in before:
+                    digest, listed = ahead.get(code) or (recipients.digest_of(task.recipients), None)
+                    action = _update(connection, before[code], task, digest, ahead=listed, **given)
+                else:
+                    create(connection, task, **given)
+                    action = Action.CREATED
+            except InvalidTask as error:
+                faults[code] = error.errors.under(f"{place}: ")
+            except TaskClosed as error:
+                faults[code] = FieldErrors([FieldError(f"{place}: code", str(error))])
+            else:
+                applied[code] = Applied(action, tasks.locked(connection, code))
+        if faults:
+            errors = FieldErrors()
+            for _, task in placed:
+                errors = errors.and_then(faults.get(task.code, FieldErrors()))
+            raise InvalidTask(errors)
+        all_changed(connection, [code for code, one in applied.items() if one.action != Action.UNCHANGED])
+        if dry_run:
+            begun.rollback()
+    return [applied[task.code] for _, task in placed]
 
 
 def put(

@@ -3,8 +3,8 @@
 1. The **partitions** its messages come from: one that two read, because it has just gone from the one to the other, is
    taken by one after the other, and the second sees what the first has taken. Nothing but messages locks these.
 2. The **push tasks** that it speaks of and that there are, in the order of their codes. Everybody else locks one task
-   in a transaction, or several without waiting (``SKIP LOCKED``). An ``id`` is one of a task, so from here on nobody
-   else takes a message under it.
+   in a transaction, several in this order as well (``airflow push apply``), or several without waiting
+   (``SKIP LOCKED``). An ``id`` is one of a task, so from here on nobody else takes a message under it.
 3. The **counts of open tasks** of the applications whose tasks it defines, if they are near their limit. Who changes a
    task locks that first, too; who creates one has none.
 4. The codes of **new push tasks**, as it inserts them, in order. Whoever waits for an insert waits for somebody who is
