@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from ledger_desk import NOW, Desk, push
@@ -18,7 +19,7 @@ from push_provider.channels.base import Result
 from push_provider.exceptions import ContentError, LedgerUnavailable, UnknownMessage
 from push_provider.kafka import messages as kafka
 from push_provider.ledger import closing, deliveries, executions, messages, rejected, tasks
-from push_provider.ledger.orders import Bounds, Taken
+from push_provider.ledger.orders import Bounds, Message, Refused, Taken
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -401,6 +402,26 @@ def test_what_nobody_thought_of_is_found_and_rejected_alone(
     for row in rejected.find(ledger):
         message = rejected.get(ledger, row.id)
         assert stream.again(kafka.orders(message), replay=message.position).rejected == []
+    assert rejected.find(ledger) == []
+
+
+def test_a_replay_that_is_broken_off_is_not_done(ledger: Engine) -> None:
+    stream = Stream(Desk(ledger), "odd")
+    stream.desk.apply(**MANUAL, recipients=[])
+    value = written.dumps([stream.start("p@example.com"), stream.start("odd@example.com")]).encode()
+    array = Message(stream.name, 0, 0, None, NOW, value, uuid4())
+    with ledger.begin() as connection:
+        rejected.keep(connection, [Refused(array, None, "Whatever it was")], None)
+        connection.execute(text("ALTER TABLE push_delivery ADD CONSTRAINT odd CHECK (recipient <> 'odd@example.com')"))
+
+    def end() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):  # between the half that can be taken and the other
+        stream.again(kafka.orders(array), replay=array.position, between=end)
+    with ledger.begin() as connection:
+        connection.execute(text("ALTER TABLE push_delivery DROP CONSTRAINT odd"))
+    assert stream.again(kafka.orders(array), replay=array.position)._replace(executions=0) == Taken(1, 0, 0, 1, [])
     assert rejected.find(ledger) == []
 
 

@@ -13,7 +13,7 @@ from push_provider.exceptions import NotAllowed, RenderingBudget
 from push_provider.kafka.connection import find
 from push_provider.kafka.messages import refused_define
 from push_provider.kafka.topics import Rules
-from push_provider.ledger import messages
+from push_provider.ledger import messages, rejected
 from push_provider.ledger.messages import unforeseen_refusal
 from push_provider.ledger.orders import Bounds, Define, Order, Refused, Start, Taken
 from push_provider.policy.quotas import open_tasks
@@ -48,6 +48,8 @@ def take(
     :raises LedgerUnavailable: what has not been taken comes again.
     :raises ConfigurationError: a rule of topics cannot be read.
     """
+    if replay is not None:
+        orders = _known_still(engine, orders, replay)
     rules = Rules(engine, find)
     askers: dict[str, Asker] = {}
     return messages.take(
@@ -61,6 +63,24 @@ def take(
         bounds=Bounds(rules.check_app, settings.max_recipients(), partial(open_tasks.limit, engine)),
         between=between,
     )
+
+
+def _known_still(engine: Engine, orders: Sequence[Order], replay: UUID) -> Sequence[Order]:
+    """The orders of a message that is tried again; its refusal, if it is not known any more which of them were taken.
+
+    Of an array that was rejected as a whole, those elements that could be used were taken when it came.
+    """
+    days = settings.message_id_days()
+    if days is None or all(order.message.position == replay for order in orders):
+        return orders
+    kept = rejected.kept(engine, replay)
+    if kept is None or kept[1] > datetime.now(UTC) - days:
+        return orders
+    reason = (
+        "The array was rejected longer ago than ids of messages are known ([push] message_id_days), and those of its "
+        "elements that could be used were taken then: they would be sent again. Send the others as a new message"
+    )
+    return [Refused(kept[0], None, reason)]
 
 
 def _allowed(order: Order, rules: Rules) -> Order:

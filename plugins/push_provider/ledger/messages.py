@@ -76,6 +76,9 @@ def take(
     :param between: called after each transaction but the last.
     :raises LedgerUnavailable: what has not been taken comes again.
     """
+    # Its ids may be forgotten by now; that it was taken is known for as long as it is listed.
+    if replay is not None and rejections.is_settled(engine, replay):
+        return Taken(0, 0, 0, len(orders), [])
     unforeseen = Unforeseen(log)
     taken = Taken(0, 0, 0, 0, [])
     waiting: list[Sequence[Order]] = message_locks.parts(orders)[::-1]
@@ -92,6 +95,7 @@ def take(
                 default_timezone=default_timezone,
                 forward_to=forward_to,
                 replay=replay,
+                ends=not waiting and not _is_among(taken.rejected, replay),
                 bounds=bounds,
                 counted=counted,
             )
@@ -139,11 +143,13 @@ def _take(
     default_timezone: str,
     forward_to: str | None,
     replay: UUID | None,
+    ends: bool,
     bounds: Bounds,
     counted: Counter[tuple[str, int, int]],
 ) -> tuple[Taken, Sequence[Order], Counter[tuple[str, int, int]]]:
     """Take a batch, or as much of it as one transaction may write; the rest comes back.
 
+    :param ends: whether nothing of a message that is tried again is left after this, or was rejected before it.
     :param counted: recipients that each message has brought so far; the new numbers come back.
     """
     with transaction(engine) as connection:
@@ -156,13 +162,17 @@ def _take(
         rejected = batch.rejected
         if rejected:
             rejections.keep(connection, rejected, forward_to)
-        if replay is not None and not batch.left and all(refused.message.position != replay for refused in rejected):
+        if replay is not None and ends and not batch.left and not _is_among(rejected, replay):
             rejections.settle(connection, replay)
         # Last: from here on others wait.
         shards.all_changed(connection, batch.changed)
     repeated = len(orders) - len(fresh) + batch.repeated
     taken = Taken(batch.deliveries, batch.begun, batch.defined, repeated, rejected)
     return taken, batch.left, batch.of_message
+
+
+def _is_among(rejected: Collection[Refused], position: UUID | None) -> bool:
+    return any(refused.message.position == position for refused in rejected)
 
 
 class _Batch:

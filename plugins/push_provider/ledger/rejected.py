@@ -124,6 +124,21 @@ def get(engine: Engine, rejected: int) -> Message:
     return Message(*row)
 
 
+def kept(engine: Engine, position: UUID) -> tuple[Message, datetime] | None:
+    """The rejected message at a position, as it came, and when it was rejected; None if there is none."""
+    query = select(push_rejected.c.rejected_at, *_MESSAGE).where(push_rejected.c.position == position)
+    with transaction(engine) as connection:
+        row = connection.execute(query).first()
+    return None if row is None else (Message(*row[1:]), row[0])
+
+
+def is_settled(engine: Engine, position: UUID) -> bool:
+    """Whether a replay took the message at a position already."""
+    query = select(push_rejected.c.replayed_at.is_not(None)).where(push_rejected.c.position == position)
+    with transaction(engine) as connection:
+        return bool(connection.execute(query).scalar())
+
+
 def reason(engine: Engine, position: UUID) -> str | None:
     """Why the message at a position was rejected last; None if it was not."""
     with transaction(engine) as connection:
