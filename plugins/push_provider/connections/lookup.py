@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from push_provider.connections.absence import require_absent
 from push_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def get_connection(config: str | None, *, default: str, form: str, options: str)
     :param form: what Airflow's form calls the connection type, for the error.
     :param options: of ``airflow connections add``, for the error.
     :raises ConfigurationError: there is no such connection; the text says how to make it.
+    :raises TransientError: Airflow cannot be asked just now.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -27,6 +29,7 @@ def get_connection(config: str | None, *, default: str, form: str, options: str)
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
+        require_absent(conn_id)
         named = "" if config else "The push task names no config, and the default one is missing: "
         other = "" if config else ". Or take another one: airflow push default <channel> <its id>"
         raise ConfigurationError(

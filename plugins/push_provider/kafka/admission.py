@@ -46,6 +46,7 @@ def take(
     :param replay: position of the rejected message that these are, and that is tried again.
     :param between: called while much of the batch has been taken, and more of it has not.
     :raises LedgerUnavailable: what has not been taken comes again.
+    :raises TransientError: Airflow cannot be asked for a connection just now; none has been taken, and all come again.
     :raises ConfigurationError: a rule of topics cannot be read.
     """
     if replay is not None:

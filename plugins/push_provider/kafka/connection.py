@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from push_provider.connections.absence import require_absent
 from push_provider.exceptions import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ _WAITED_FOR = frozenset(
 
 
 def find(conn_id: str) -> Connection | None:
-    """The connection, in a task; None if there is none of this id."""
+    """The connection, in a task; None if there is none of this id, or none that this task may have.
+
+    :raises TransientError: Airflow cannot be asked just now.
+    """
     from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
+    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowSecretsBackendAccessDenied
 
     try:
         return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
+    except (AirflowNotFoundException, AirflowSecretsBackendAccessDenied):
+        require_absent(conn_id)
         return None
 
 

@@ -42,7 +42,8 @@ class PushKafkaSensor(BaseOperator):
         """Empty the topics, then wait for more, until the run has been going for an hour.
 
         :returns: what this try did since the last wait.
-        :raises TransientError: Airflow tries again: the ledger cannot be used, or something has to be put in order.
+        :raises TransientError: Airflow tries again: the ledger cannot be used, Airflow's API server cannot be asked, or
+            something has to be put in order.
         """
         from push_provider import settings
         from push_provider.kafka import connection as kafka

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, OKResponse, TriggerDagRun
 from confluent_kafka import Consumer, Producer, TopicPartition
 from kafka_broker import Topic
 from sqlalchemy import text as sql
@@ -43,7 +43,9 @@ class Supervisor:
         self.runs: dict[str, dict[str, Any]] = {}
         self.refuse: Exception | None = None
 
-    def send(self, asked: TriggerDagRun) -> OKResponse | ErrorResponse:
+    def send(self, asked: TriggerDagRun | GetConnection) -> OKResponse | ErrorResponse:
+        if isinstance(asked, GetConnection):
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
         if self.refuse:
             raise self.refuse
         assert isinstance(asked, TriggerDagRun)

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, OKResponse, TriggerDagRun
 from confluent_kafka import Consumer, TopicPartition
 from kafka_broker import ApacheKafka, Topic
 
@@ -44,7 +45,9 @@ class Supervisor:
         self.before_each: Callable[[TriggerDagRun], None] = lambda _: None
         self._lock = threading.Lock()
 
-    def send(self, asked: TriggerDagRun) -> OKResponse | ErrorResponse:
+    def send(self, asked: TriggerDagRun | GetConnection) -> OKResponse | ErrorResponse:
+        if isinstance(asked, GetConnection):
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
         self.before_each(asked)
         with self._lock:
             self.asked.append(asked.run_id)

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import ErrorType, TaskDeferred
 from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
 from kafka_broker import ApacheKafka, Topic
 
 from push_provider.exceptions import TransientError
@@ -247,8 +248,9 @@ def sensor() -> PushKafkaSensor:
 
 @pytest.fixture(autouse=True)
 def _supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow's side of a task, which these tests ask for nothing."""
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    """Airflow's side of a task, which has no connection."""
+    none = ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=lambda _: none), raising=False)
 
 
 def test_it_drains_and_then_waits(
