@@ -106,6 +106,11 @@ def consumer_config(connection: Connection, on_error: Callable[[KafkaError], Non
     }
 
 
+def passes(fault: KafkaError) -> bool:
+    """Whether an error passes, so that what met it is to be tried again."""
+    return getattr(fault, "name", lambda: "")() in _WAITED_FOR or getattr(fault, "retriable", lambda: False)()
+
+
 def refuse(conn_id: str, error: Exception) -> NoReturn:
     """Turn an error of the client into one of ours.
 
@@ -116,8 +121,8 @@ def refuse(conn_id: str, error: Exception) -> NoReturn:
 
     if isinstance(error, KafkaException) and error.args:
         fault = error.args[0]
-        name, words = getattr(fault, "name", lambda: "")(), getattr(fault, "str", lambda: str(fault))()
-        if name in _WAITED_FOR or getattr(fault, "retriable", lambda: False)():
+        words = getattr(fault, "str", lambda: str(fault))()
+        if passes(fault):
             raise BrokerUnavailable(f"Kafka (connection {conn_id!r}) cannot be used just now: {words}") from error
         raise ConfigurationError(f"Connection {conn_id!r}: Kafka refuses it: {words}") from error
     raise ConfigurationError(f"Connection {conn_id!r}: {error}") from error

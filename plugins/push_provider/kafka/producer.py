@@ -37,7 +37,7 @@ def send(connection: Connection, messages: Sequence[Outgoing]) -> list[Place | s
     """Send messages, and wait until the broker has them.
 
     :returns: for each, its place, or why the broker does not want it.
-    :raises BrokerUnavailable: the broker cannot be reached; some may have arrived.
+    :raises BrokerUnavailable: the broker cannot be reached, or does not take messages just now; some may have arrived.
     :raises ConfigurationError: the connection has to be changed.
     """
     from confluent_kafka import KafkaException, Producer
@@ -66,7 +66,10 @@ def send(connection: Connection, messages: Sequence[Outgoing]) -> list[Place | s
         if fault is None:
             answers[number] = Place(message.topic(), message.partition(), message.offset())
         elif fault.name() in ("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT"):
-            away.append(complaint)
+            away.append(f"cannot be reached: {complaint}")
+        # A fatal one is the producer's: it takes no message any more, whatever the message is.
+        elif kafka.passes(fault) or fault.fatal():
+            away.append(f"takes no messages just now: {fault.str()}")
         else:
             answers[number] = str(fault.str())
 
@@ -85,6 +88,6 @@ def send(connection: Connection, messages: Sequence[Outgoing]) -> list[Place | s
     except (KafkaException, ValueError, TypeError) as error:
         kafka.refuse(connection.conn_id, error)
     if away or len(answers) < len(messages):
-        why = away[0] if away else complaint
-        raise BrokerUnavailable(f"Kafka (connection {connection.conn_id!r}) cannot be reached: {why}")
+        why = away[0] if away else f"cannot be reached: {complaint}"
+        raise BrokerUnavailable(f"Kafka (connection {connection.conn_id!r}) {why}")
     return [answers[number] for number in range(len(messages))]

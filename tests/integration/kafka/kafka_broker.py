@@ -92,6 +92,10 @@ class ApacheKafka:
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain."
             'PlainLoginModule required user_push="sesame";',
+            # Who has logged in may be kept from a topic, and may do all else; whoever has not may do everything.
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:ANONYMOUS",
             # A broker that was killed is let in again when its old self is given up.
             "broker.session.timeout.ms": "1000",
             "broker.heartbeat.interval.ms": "200",

@@ -434,6 +434,55 @@ def test_the_dead_letter_topic_gets_later_what_it_could_not_get_now(
     assert [letter.value() for letter in dead.values(1)] == [b"{"]
 
 
+def test_the_dead_letter_topic_gets_what_it_could_not_get_for_want_of_a_right(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confluent_kafka.admin import (
+        AclBinding,
+        AclBindingFilter,
+        AclOperation,
+        AclPermissionType,
+        ResourcePatternType,
+        ResourceType,
+    )
+
+    topic, dead, probe = Topic(apache, 1), Topic(apache, 1), Topic(apache, 1)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    admission.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
+    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "push"}
+    connection = connect(topic, apache.sasl_address, **login, **{"sasl.password": "sesame"})
+    admin = apache.admin()
+    rules = [(ResourceType.TOPIC, name, ResourcePatternType.LITERAL, "User:push", "*", AclOperation.ALL,
+              AclPermissionType.DENY) for name in (dead.name, probe.name)]  # fmt: skip
+
+    def await_right(has: bool) -> None:
+        """Until the broker, which is told of rights by its controller, has them as they are now."""
+        deadline = time.monotonic() + 30
+        while isinstance(_try(connection, probe.name), Place) != has:
+            assert time.monotonic() < deadline
+
+    for made in admin.create_acls([AclBinding(*rule) for rule in rules]).values():
+        made.result(10)
+    await_right(has=False)
+    run(ledger, connection)
+    assert waiting_for_their_topic(ledger) == 1
+    with pytest.raises(BrokerUnavailable, match=r"(?i)authorization failed"):
+        producer.send(connection, [Outgoing(dead.name, b"x")])
+    for gone in admin.delete_acls([AclBindingFilter(*rule) for rule in rules]).values():
+        assert gone.result(10)
+    await_right(has=True)
+    run(ledger, connection)
+    assert waiting_for_their_topic(ledger) == 0
+    assert [letter.value() for letter in dead.values(1)] == [b"{"]
+
+
+def _try(connection: Any, topic: str) -> Place | str | None:
+    try:
+        return producer.send(connection, [Outgoing(topic, b"x")])[0]
+    except BrokerUnavailable:
+        return None
+
+
 # --- where reading begins -----------------------------------------------------------------------------
 
 
