@@ -13,6 +13,8 @@ import pytest
 from api_server import Answer, ApiServer, simple_auth, task
 from sqlalchemy import text
 
+from push_provider.ledger import definitions
+
 if TYPE_CHECKING:
     from sandbox.postgres import PostgresServer
 
@@ -34,7 +36,7 @@ def narrow(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         yield server
 
 
-def patient(server: ApiServer, *arguments: object, **options: object) -> object:
+def patient(server: ApiServer, *arguments: object, **options: object) -> Answer:
     """A request that waits for its allowance, as the answer tells it to."""
     while True:
         answer = server.push(*arguments, **options)  # type: ignore[arg-type]
@@ -79,6 +81,30 @@ def test_open_tasks_of_an_application_also_at_the_same_moment(narrow: ApiServer)
     opened = next(answer for answer in answers if answer.status == 201).json["code"]
     assert patient(narrow, "POST", f"/tasks/{opened}/cancel").status == 200
     assert patient(narrow, "POST", "/tasks", task(app="shop")).status == 201
+
+
+def test_two_bulk_calls_for_the_same_applications_do_not_wait_for_each_other(narrow: ApiServer) -> None:
+    first = [task(code="ring-1", app="ring-a"), task(code="ring-4", app="ring-b")]
+    second = [task(code="ring-2", app="ring-b"), task(code="ring-3", app="ring-a")]
+
+    def await_waiting(count: int) -> None:
+        deadline = time.monotonic() + 120
+        query = (
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        while len(narrow.rows(query)) < count:
+            assert time.monotonic() < deadline
+
+    with ThreadPoolExecutor(2) as pool:
+        with narrow.ledger.begin() as held:  # so that both are under way when the first of them goes on
+            definitions.lock_counts(held, ["ring-b"])
+            answers = [pool.submit(patient, narrow, "POST", "/tasks/bulk", {"tasks": second})]
+            await_waiting(1)
+            answers += [pool.submit(patient, narrow, "POST", "/tasks/bulk", {"tasks": first})]
+            await_waiting(2)
+        found = [answer.result() for answer in answers]
+    assert [(answer.status, answer.json.get("created")) for answer in found] == [(200, 2), (200, 2)]
 
 
 def test_a_user_who_asks_too_often_waits_and_no_other_does(narrow: ApiServer) -> None:

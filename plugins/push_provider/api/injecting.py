@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -154,15 +154,16 @@ def create_tasks(
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = refusals.entry(error, index)
-    engine = get_engine()
 
     def create(connection: Connection) -> dict[str, Any]:
-        # In the order of their codes, and then of their shards: two bulk calls at once must not wait for each other.
+        # The counts of all applications, then the codes, then the shards, each in order: two bulk calls at once must
+        # not wait for each other.
+        limits = _lock_counts(connection, [task.app for _, task in readable])
         created = []
         for index, task in sorted(readable, key=lambda entry: entry[1].code):
             try:
                 with connection.begin_nested():
-                    row = definitions.create(connection, task, **now(), open_limit=open_tasks.limit(engine, task.app))
+                    row = definitions.create(connection, task, **now(), open_limit=limits[task.app])
                     entry = {"status": 201, "task": task_created(request, row, task).model_dump(mode="json")}
             except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
                 entry = refusals.entry(error, index)
@@ -177,6 +178,19 @@ def create_tasks(
         }
 
     return _once(response, ask, create)
+
+
+def _lock_counts(connection: Connection, apps: Sequence[str | None]) -> Mapping[str | None, int]:
+    """Lock the counts of open tasks that new ones may reach the limit of.
+
+    :param apps: of each new task.
+    :returns: the limit of each application; 0 if it is far.
+    """
+    limits: dict[str | None, int] = {}
+    for app in apps:
+        limits[app] = max(limits.get(app, 0), open_tasks.limit(get_engine(), app))
+    definitions.lock_counts(connection, [app for app, limit in limits.items() if limit])
+    return limits
 
 
 def _read(caller: Caller, asker: Asker, document: Any) -> PushTask:

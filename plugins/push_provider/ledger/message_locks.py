@@ -6,7 +6,7 @@
    in a transaction, several in this order as well (``airflow push apply``), or several without waiting
    (``SKIP LOCKED``). An ``id`` is one of a task, so from here on nobody else takes a message under it.
 3. The **counts of open tasks** of the applications whose tasks it defines, if they are near their limit. Who changes a
-   task locks that first, too; who creates one has none.
+   task locks that first, too; who creates one, or many by REST, has none.
 4. The codes of **new push tasks**, as it inserts them, in order. Whoever waits for an insert waits for somebody who is
    as far as this. A code that somebody else has inserted meanwhile is not locked here, but by the next transaction.
 5. The **shards** of what has changed, in order, as the last thing.
