@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-_PRIVATE = frozenset({"recipient"})
-"""Parameters whose values are people."""
+_PRIVATE = frozenset({"recipient", "search", "address", "sender"})
+"""Parameters whose values are people, or may be."""
 
 
 class PrivateQuery:
@@ -20,10 +20,9 @@ class PrivateQuery:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on, and hide."""
-        if scope["type"] != "http" or not any(name.encode() in scope["query_string"] for name in _PRIVATE):
+        if scope["type"] != "http" or (hidden := without_people(scope["query_string"])) == scope["query_string"]:
             await self.app(scope, receive, send)
             return
-        hidden = without_people(scope["query_string"])
 
         async def hide(message: Any) -> None:
             scope["query_string"] = hidden
@@ -37,9 +36,20 @@ class PrivateQuery:
 
 
 def without_people(query: bytes) -> bytes:
-    """The query with asterisks for the values of private parameters; all of it, if it cannot be read."""
+    """The query with asterisks for the values of private parameters; all of it, if it cannot be read.
+
+    One that has none of them stays as it is.
+    """
     try:
+        # Names as the app reads them: ``r%65cipient`` is one, too.
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True)
     except ValueError:
         return b"***"
-    return urlencode([(name, "***" if name in _PRIVATE else value) for name, value in pairs], safe="*").encode()
+    if not any(_is_private(name) for name, _ in pairs):
+        return query
+    return urlencode([(name, "***" if _is_private(name) else value) for name, value in pairs], safe="*").encode()
+
+
+def _is_private(name: str) -> bool:
+    # Also one that is misspelt, which the app refuses or does not read: its value is an address all the same.
+    return name.strip().casefold() in _PRIVATE
