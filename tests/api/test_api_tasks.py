@@ -136,6 +136,18 @@ def test_the_same_request_gets_the_same_answer(server: ApiServer) -> None:
     assert (other.status, other.json["code"]) == (409, "key-reused")
 
 
+def test_a_number_that_is_written_otherwise_is_another_request(server: ApiServer) -> None:
+    body, key = json.dumps(task(variables={"price": 0, "far": 2**70})), {"Idempotency-Key": "price"}
+
+    def send(price: str) -> Any:
+        data = body.replace('"price": 0', f'"price": {price}').encode()
+        return server.push("POST", "/tasks", data=data, headers=key)
+
+    assert (send("12.50").status, send("12.50").headers["idempotency-replayed"]) == (201, "true")
+    other = send("12.5")
+    assert (other.status, other.json["code"]) == (409, "key-reused")
+
+
 def test_keys_of_two_callers_are_two_keys(server: ApiServer) -> None:
     key = {"Idempotency-Key": "mine"}
     assert server.push("POST", "/tasks", task(), headers=key, role="user").status == 201

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
 
-from push_provider import strict_json
+from push_provider import strict_json, written
 from push_provider.api import large_bodies, second_server
 from push_provider.api.guards import Caller, CallerDep
 from push_provider.api.hangups import until_gone
@@ -68,9 +67,8 @@ def ask(caller: Caller, request: Request, key: str | None, document: Any) -> Ask
 
 
 def _fingerprint(document: Any) -> str:
-    """SHA-256 of a document, however it is spaced and ordered."""
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    """SHA-256 of a document, however it is spaced and ordered; 12.50 and 12.5 are two, as they are in a message."""
+    return hashlib.sha256(written.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
