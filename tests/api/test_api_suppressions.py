@@ -46,7 +46,8 @@ def test_one_is_taken_off_once(server: ApiServer) -> None:
     again = server.push("DELETE", f"/suppressions/{number}", role="user")
     assert (again.status, again.json["code"]) == (404, "unknown-suppression")
     assert server.push("GET", "/suppressions", task=code).json["items"] == []
-    (entry,) = server.log("push_delete_suppression", code)
+    refused, entry = server.log("push_delete_suppression", code)
+    assert (refused.owner, refused.extra) == ("viewer", f'{{"suppression": {number}, "refused": "forbidden"}}')
     assert (entry.owner, entry.extra) == ("user", f'{{"suppression": {number}}}')
 
 

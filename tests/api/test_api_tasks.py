@@ -464,6 +464,57 @@ def test_the_access_log_has_no_recipients(server: ApiServer) -> None:
     assert "recipient=***" in text or "recipient=%2A%2A%2A" in text
 
 
+def test_what_was_refused_for_want_of_a_right_is_on_record(server: ApiServer) -> None:
+    secret = {"recipients": ["secret@example.com"], "content": "4711"}
+    body = task(**secret)
+    code = server.create()
+    execution = server.create()
+    begun = server.push("POST", f"/tasks/{execution}/trigger").json["execution"]
+    number, gone = server.reject({"task": code}, code), server.suppress(code)
+    refused = [
+        ("push_create_task", body["code"], "POST", "/tasks", body, {}),
+        ("push_create_tasks", None, "POST", "/tasks/bulk", {"tasks": [body]}, {}),
+        ("push_change_task", code, "PATCH", f"/tasks/{code}", {"subject": "Other"}, {}),
+        ("push_trigger_task", code, "POST", f"/tasks/{code}/trigger", {"recipients": ["secret@example.com"]}, {}),
+        ("push_pause_task", code, "POST", f"/tasks/{code}/pause", None, {}),
+        ("push_resume_task", code, "POST", f"/tasks/{code}/resume", None, {}),
+        ("push_cancel_task", code, "POST", f"/tasks/{code}/cancel", None, {}),
+        ("push_delete_task", code, "DELETE", f"/tasks/{code}", None, {"purge": False}),
+        ("push_redrive_execution", execution, "POST", f"/executions/{begun}/redrive", None, {"execution": begun}),
+        ("push_delete_suppression", code, "DELETE", f"/suppressions/{gone}", None, {"suppression": gone}),
+        ("push_default_config", None, "PUT", "/configs/one/default", None, {"config": "one"}),
+        ("push_test_config", None, "POST", "/configs/one/test", None, {"config": "one"}),
+        ("push_mint_token", None, "POST", "/websocket/tokens", {"user": "secret@example.com"}, {}),
+    ]
+    for event, whose, method, path, sent, told in refused:
+        before = len(server.log(event, whose))
+        answer = server.push(method, path, sent, role="viewer")
+        assert answer.status == 403, (event, answer)
+        (row,) = server.log(event, whose)[before:]
+        assert (row.owner, json.loads(row.extra)) == ("viewer", {**told, "refused": "forbidden"}), event
+    assert server.push("POST", f"/rejected/{number}/replay", role="viewer").status == 403
+    assert [row.owner for row in server.log("push_replay_message", code)] == ["viewer"]
+
+
+def test_a_try_is_on_record_as_one(server: ApiServer) -> None:
+    body = task()
+    server.push("POST", "/tasks?dry_run=true", body)
+    server.push("POST", "/tasks", body)
+    tried, created = (json.loads(row.extra) for row in server.log("push_create_task", body["code"]))
+    assert (tried.pop("dry_run"), tried) == (True, created)
+
+
+def test_each_task_of_a_bulk_call_is_on_record(server: ApiServer) -> None:
+    named, broken = task(), task(recipients=["nobody"])
+    unnamed = {name: value for name, value in task().items() if name != "code"}
+    answer = server.push("POST", "/tasks/bulk", {"tasks": [named, broken, unnamed, 3]}, role="user").json
+    assert [item["status"] for item in answer["items"]] == [201, 422, 201, 422]
+    for code in (named["code"], broken["code"], answer["items"][2]["task"]["code"]):
+        (row,) = server.log("push_create_task", code)
+        assert (row.owner, json.loads(row.extra)["name"]) == ("user", "API")
+    assert json.loads(server.log("push_create_tasks")[-1].extra) == {"tasks": "4 in all"}
+
+
 def test_what_was_refused_is_on_record_too(server: ApiServer) -> None:
     code = server.create()
     server.push("PATCH", f"/tasks/{code}", {"subject": ""})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from airflow._shared.secrets_masker import secrets_masker
 from airflow.models.log import Log
 
 from push_provider.api.guards import Caller, sessions
+from push_provider.api.problems import Problem, of_error
 from push_provider.contract import dag_id
+from push_provider.exceptions import PushError
 from push_provider.visible import visible
 
 _LONGEST = 100
@@ -26,6 +29,7 @@ def write(
     *,
     run_id: str | None = None,
     said: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one entry: before the deed, so that what was only tried is on record, too.
 
@@ -34,19 +38,55 @@ def write(
     :param said: what the caller sent. Of it known fields alone are told, and in short: a viewer reads this, and what
         is refused may be anything. Text is counted, variables are named, of recipients there are the number and the
         first few, masked.
+    :param more: what is told besides, and not what the caller has chosen.
     """
     with sessions() as session:
-        session.add(
-            Log(
-                event=event,
-                task_instance=None,
-                owner=caller.name,
-                owner_display_name=caller.name,
-                extra=json.dumps(_told(said or {})),
-                dag_id=dag_id(code) if code else None,
-                run_id=run_id,
-            )
-        )
+        session.add(_entry(caller, event, code, said or {}, run_id=run_id, more=more))
+
+
+def write_each(caller: Caller, event: str, said: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """:func:`write` of many push tasks at once.
+
+    :param said: the code of each, and what the caller sent of it.
+    """
+    with sessions() as session:
+        session.add_all([_entry(caller, event, code, document) for code, document in said])
+
+
+@contextmanager
+def refusals(
+    caller: Caller, event: str, code: str | None = None, *, said: Mapping[str, Any] | None = None
+) -> Iterator[None]:
+    """Write an entry for what a block refuses: the caller has no right to the deed, and what they sent is not read.
+
+    The parameters are those of :func:`write`.
+    """
+    try:
+        yield
+    except (Problem, PushError) as error:
+        problem = error if isinstance(error, Problem) else of_error(error)
+        write(caller, event, code, said=said, more={"refused": problem.code})
+        raise
+
+
+def _entry(
+    caller: Caller,
+    event: str,
+    code: str | None,
+    said: Mapping[str, Any],
+    *,
+    run_id: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Log:
+    return Log(
+        event=event,
+        task_instance=None,
+        owner=caller.name,
+        owner_display_name=caller.name,
+        extra=json.dumps({**_told(said), **(more or {})}),
+        dag_id=dag_id(code) if code else None,
+        run_id=run_id,
+    )
 
 
 def _told(said: Mapping[str, Any]) -> dict[str, Any]:

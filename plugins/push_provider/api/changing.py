@@ -48,7 +48,8 @@ def change_task(request: Request, caller: CallerDep, asker: AskerDep, code: Code
     A changed schedule counts from now, as if the task were new; executions that have begun stay counted and as they
     were planned. A list, such as the recipients, is replaced whole. The type `application/json` is taken as well.
     """
-    caller.require_edit(code)
+    with audit.refusals(caller, "push_change_task", code):
+        caller.require_edit(code)
     patch = body.mapping()
     audit.write(caller, "push_change_task", code, said=patch)
     if patch.get("code", code) != code:

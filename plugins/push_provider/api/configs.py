@@ -85,7 +85,8 @@ def make_default_config(caller: CallerDep, config: ConfigPath) -> None:
 
     Whichever was the default before is none any more. It may also be one of a secrets backend.
     """
-    caller.require_edit_connection(config)
+    with audit.refusals(caller, "push_default_config", said={"config": config}):
+        caller.require_edit_connection(config)
     audit.write(caller, "push_default_config", said={"config": config})
     default_configs.make_default(get_engine(), sessions, config)
 
@@ -98,7 +99,8 @@ def test_config(caller: CallerDep, config: ConfigPath) -> TestResult:
     A mail server is asked whether it takes mail of the sender. Connections of Airflow's type `smtp`, of which Airflow
     has no test, are tried as well. Airflow must allow it: `[core] test_connection = Enabled`.
     """
-    caller.require_test(config)
+    with audit.refusals(caller, "push_test_config", said={"config": config}):
+        caller.require_test(config)
     audit.write(caller, "push_test_config", said={"config": config})
     if conf.get("core", "test_connection", fallback="Disabled").strip().lower() != "enabled":
         raise Problem(403, "tests-disabled", "Tests are switched off. Set [core] test_connection to Enabled.")

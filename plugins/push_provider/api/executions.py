@@ -111,7 +111,9 @@ async def redrive_execution(request: Request, caller: CallerDep, execution: Exec
 
 
 def _asked_again(request: Request, caller: Caller, execution: int, body: Body) -> _Again:
-    caller.require_any_read(RUN)
+    told = {"execution": execution}
+    with audit.refusals(caller, "push_redrive_execution", said=told):
+        caller.require_any_read(RUN)
     document = body.mapping(optional=True)
     unknown = document.pop("unknown", None)
     if faults := unknown_fields(document, "unknown"):
@@ -120,15 +122,16 @@ def _asked_again(request: Request, caller: Caller, execution: int, body: Body) -
         raise invalid(FieldError("unknown", "must be true or false"))
     engine = get_engine()
     row = executions.get(engine, execution)
-    caller.require_execution(execution, row.task_code)
-    caller.require_trigger(row.task_code)
+    with audit.refusals(caller, "push_redrive_execution", row.task_code, said=told):
+        caller.require_execution(execution, row.task_code)
+        caller.require_trigger(row.task_code)
     run_id = row.run_id or run_id_of(row.source, row.id)
     audit.write(
         caller,
         "push_redrive_execution",
         row.task_code,
         run_id=run_id,
-        said={"execution": execution, "unknown": unknown},
+        said={**told, "unknown": unknown},
     )
     row = sending.prepare_redrive(engine, execution, unknown=unknown)
     return _Again(request, caller, row._replace(run_id=run_id), waits=retiring.revive(engine, row.task_code))

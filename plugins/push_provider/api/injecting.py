@@ -95,11 +95,12 @@ def create_task(
     """
     document = body.mapping()
     code = _code_in(document)
-    if code is None:
-        caller.require_any_edit()
-    else:
-        caller.require_edit(code)
-    audit.write(caller, "push_create_task", code, said=document)
+    with audit.refusals(caller, "push_create_task", code):
+        if code is None:
+            caller.require_any_edit()
+        else:
+            caller.require_edit(code)
+    audit.write(caller, "push_create_task", code, said=document, more={"dry_run": True} if dry_run else None)
     task = _read(caller, asker, document)
     if dry_run:
         return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
@@ -135,7 +136,8 @@ def create_tasks(
     key: IdempotencyKey = None,
 ) -> Any:
     """Inject up to 1,000 push tasks: each is created or refused by itself, and has its own answer."""
-    caller.require_any_edit()
+    with audit.refusals(caller, "push_create_tasks"):
+        caller.require_any_edit()
     document = body.mapping()
     audit.write(caller, "push_create_tasks", said=document)
     documents = document.pop("tasks", None)
@@ -154,6 +156,9 @@ def create_tasks(
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = refusals.entry(error, index)
+    codes = {index: task.code for index, task in readable}
+    tried = [(codes.get(index) or _code_in(one), one) for index, one in enumerate(documents) if isinstance(one, dict)]
+    audit.write_each(caller, "push_create_task", [(code, one) for code, one in tried if code is not None])
 
     def create(connection: Connection) -> dict[str, Any]:
         # The counts of all applications, then the codes, then the shards, each in order: two bulk calls at once must

@@ -125,7 +125,8 @@ def replay_rejected(request: Request, caller: CallerDep, message: MessageId) -> 
     to inject or change one, to be allowed to edit it and to have it do all that it does. What its topic may do counts
     as well. If it is taken, it is listed as replayed, and tried again it does nothing.
     """
-    row = _visible(caller, message)
+    with audit.refusals(caller, "push_replay_message", said={"message": message}):
+        row = _visible(caller, message)
     audit.write(caller, "push_replay_message", _code(row.task_code), said={"message": message})
     engine = get_engine()
     given = rejected.get(engine, message)

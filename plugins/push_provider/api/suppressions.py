@@ -75,13 +75,16 @@ def delete_suppression(caller: CallerDep, suppression: SuppressionId) -> Respons
 
     It takes to be allowed to edit the push task that found out.
     """
-    caller.require_any_read(RUN)
+    event, told = "push_delete_suppression", {"suppression": suppression}
+    with audit.refusals(caller, event, said=told):
+        caller.require_any_read(RUN)
     engine = get_engine()
     row = suppressions.get(engine, suppression)
-    readable = caller.readable()
-    if readable is not None and row.task_code not in readable:  # as if there were none
-        raise UnknownSuppression(suppression)
-    caller.require_edit(row.task_code)
-    audit.write(caller, "push_delete_suppression", row.task_code, said={"suppression": suppression})
+    with audit.refusals(caller, event, row.task_code, said=told):
+        readable = caller.readable()
+        if readable is not None and row.task_code not in readable:  # as if there were none
+            raise UnknownSuppression(suppression)
+        caller.require_edit(row.task_code)
+    audit.write(caller, event, row.task_code, said=told)
     suppressions.lift(engine, suppression)
     return Response(status_code=204)

@@ -126,7 +126,8 @@ def delete_task(
 
     However long its log is, it is gone at once, and another task of its code may be created.
     """
-    caller.require_delete(code)
+    with audit.refusals(caller, "push_delete_task", code, said={"purge": purge}):
+        caller.require_delete(code)
     audit.write(caller, "push_delete_task", code, said={"purge": purge})
     tasks.delete(get_engine(), code, purge=purge)
     with sessions() as session:
@@ -160,7 +161,8 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
 
     What is being sent at this moment is not called back.
     """
-    caller.require_edit(code)
+    with audit.refusals(caller, "push_cancel_task", code):
+        caller.require_edit(code)
     audit.write(caller, "push_cancel_task", code)
     cancelled = tasks.cancel(get_engine(), code)
     return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
@@ -180,7 +182,9 @@ async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -
 
 
 def _ask_to_pause(caller: Caller, code: str, *, paused: bool) -> None:
-    caller.require_edit(code)
-    if not paused:  # its schedule sends again, and so do its triggers
-        caller.require_trigger(code)
-    audit.write(caller, "push_pause_task" if paused else "push_resume_task", code)
+    event = "push_pause_task" if paused else "push_resume_task"
+    with audit.refusals(caller, event, code):
+        caller.require_edit(code)
+        if not paused:  # its schedule sends again, and so do its triggers
+            caller.require_trigger(code)
+    audit.write(caller, event, code)

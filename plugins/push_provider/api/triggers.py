@@ -80,7 +80,8 @@ async def trigger_task(
 
 
 def _asked_for(request: Request, caller: Caller, code: str, body: Body, key: str | None) -> _Beginning:
-    caller.require_trigger(code)
+    with audit.refusals(caller, "push_trigger_task", code):
+        caller.require_trigger(code)
     document = body.mapping(optional=True)
     audit.write(caller, "push_trigger_task", code, said=document)
     ask = bodies.ask(caller, request, key, document)

@@ -43,7 +43,8 @@ def mint_websocket_token(caller: CallerDep, body: JsonBody) -> TokenAnswer:
     For servers that know who is logged in there: whoever has a token reads all that is sent to its user meanwhile. It
     takes role Admin, or to be named in `[push] token_minters`.
     """
-    caller.require_tokens()
+    with audit.refusals(caller, "push_mint_token"):
+        caller.require_tokens()
     wanted = parse_token_request(body.mapping())
     audit.write(caller, "push_mint_token", said={"config": wanted.config, "recipients": [wanted.user]})
     name = wanted.config or default_configs.current(get_engine())[_CHANNEL]
