@@ -35,6 +35,7 @@ Account = Callable[..., SmtpConfig]
 JOB = Job(1, "cd" * 16)
 PLAIN = ("8BITMIME", "SIZE 50000000")
 PIPELINING = ("PIPELINING", *PLAIN)
+MAIL = Templates("Hello {name}", "Dear {name}")
 
 
 def deliveries(count: int, **variables: Any) -> list[Delivery]:
@@ -258,6 +259,66 @@ def test_the_server_is_gone_in_the_middle(serve: Serve, account: Account) -> Non
     outcomes = send(account(server, max_connections=1), deliveries(6))
     assert results(outcomes) == ["sent", "sent", "unknown", "retry", "retry", "retry"]
     assert outcomes[6].code == "connection"
+
+
+AUTH = (*PIPELINING, "AUTH PLAIN")
+LATER_REFUSALS = [
+    ("auth", "535 5.7.3 Authentication unsuccessful"),  # Office 365, of a token that has run out
+    ("auth", "550 User has no permission: login frequency limited"),  # 163
+    ("connect", "554 not for you"),
+    ("mail", "530 5.7.57 Client not authenticated"),
+]
+
+
+@pytest.mark.parametrize(("step", "answer"), LATER_REFUSALS)
+def test_a_login_that_is_refused_later_leaves_the_rest_to_a_later_try(
+    step: str, answer: str, serve: Serve, account: Account
+) -> None:
+    def script(here: At) -> Any:
+        if here.step == step and here.connection > 1:
+            return answer
+        return "421 4.7.0 good bye" if here.step == "dot" and here.count == 3 else None
+
+    server = serve(script, extensions=AUTH)
+    with EmailSender(account(server, user="ann", password="s3cret", max_connections=1), MAIL, JOB) as sender:
+        outcomes = {outcome.id: outcome for outcome in sender.send(deliveries(6))}
+        assert results(outcomes) == ["sent", "sent", *["retry"] * 4]
+        assert answer in str(outcomes[6].text)
+        assert isinstance(sender.given_up(), ProviderUnavailable)
+        for _ in range(2):
+            with pytest.raises(ProviderUnavailable, match=f"push_email_test.*{answer}.*was let in before"):
+                sender.send(deliveries(6))
+    assert server.connections == 2, "accounts get locked for logins that are refused"
+
+
+@pytest.mark.parametrize(("step", "answer"), LATER_REFUSALS)
+def test_a_login_that_is_refused_between_chunks(step: str, answer: str, serve: Serve, account: Account) -> None:
+    def script(here: At) -> Any:
+        if here.step == step and here.connection > 1:
+            return answer
+        return Do.CLOSE if here.step == "mail" and here.here == 3 else None
+
+    server = serve(script, extensions=AUTH)
+    with EmailSender(account(server, user="ann", password="s3cret", max_connections=1), MAIL, JOB) as sender:
+        assert {str(o.result) for o in sender.send(deliveries(2))} == {"sent"}
+        assert sender.given_up() is None
+        with pytest.raises(ProviderUnavailable, match=answer):
+            sender.send(deliveries(2))
+    assert server.connections == 2
+
+
+def test_more_logins_than_the_server_takes_are_tried_once(serve: Serve, account: Account) -> None:
+    def script(here: At) -> Any:
+        return "535 login frequency limited" if here.step == "auth" and here.connection > 1 else None
+
+    server = serve(script, extensions=AUTH)
+    with EmailSender(account(server, user="ann", password="s3cret", max_connections=2), MAIL, JOB) as sender:
+        assert {str(o.result) for o in sender.send(deliveries(100))} == {"sent"}
+        for start in (1000, 2000):
+            chunk = [d._replace(id=d.id + start) for d in deliveries(100)]
+            assert {str(o.result) for o in sender.send(chunk)} == {"sent"}
+        assert sender.given_up() is None
+    assert server.connections == 2
 
 
 ENOUGH = [

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from push_provider.channels.email.content import Content
     from push_provider.channels.email.smtp_config import SmtpConfig
+    from push_provider.exceptions import PushError
 
 
 class EmailChannel(Channel):
@@ -89,6 +90,10 @@ class EmailSender(Sender):
     def stop(self, seconds: float = math.inf) -> None:
         """Begin no more mails."""
         self._pool.stop(seconds)
+
+    def given_up(self) -> PushError | None:
+        """Why those who are left are left to a later try, if they are."""
+        return self._pool.given_up
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -75,6 +75,14 @@ class Pool:
         self._stop_by = math.inf
         """Until when answers are waited for."""
         self._unforeseen = Unforeseen(log)
+        self._most = config.max_connections
+        """Connections that the server lets in at the same time, as far as it has shown."""
+        self._let_in = False
+        """Whether a connection was ever ready for mail."""
+        self._taken = False
+        """Whether the server ever gave its word on a mail."""
+        self._shut_out: ProviderUnavailable | None = None
+        """Why no more connections are tried: one that was needed was refused, and others before it were not."""
         self._reset([])
 
     def _reset(self, deliveries: Sequence[Delivery]) -> None:
@@ -87,14 +95,15 @@ class Pool:
         """Code and words of the last of them."""
         self._thinned = False
         """Whether a connection ended since the others were last asked to take over."""
-        self._wanted = min(self._config.max_connections, -(-len(deliveries) // _SHARE))
-        self._error: PushError | None = None
+        self._wanted = min(self._most, -(-len(deliveries) // _SHARE))
+        self._error: PushError | None = self._shut_out
 
     def send(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Send a chunk and wait until every delivery has its outcome.
 
         :raises ConfigurationError: the server refuses the sender itself; nothing was handed over.
-        :raises ProviderUnavailable: the server cannot be reached; nothing was handed over.
+        :raises ProviderUnavailable: the server cannot be reached, or refuses the sender whom it took before; nothing
+            was handed over.
         """
         self._reset(deliveries)
         try:
@@ -108,6 +117,11 @@ class Pool:
         if self._error is not None and not self._reached:
             raise self._error
         return self._outcomes
+
+    @property
+    def given_up(self) -> PushError | None:
+        """Why no more connections are tried, in no chunk to come, if that is so."""
+        return self._shut_out
 
     def known(self) -> list[Outcome]:
         """What is known of the chunk that is being sent; see :meth:`push_provider.channels.base.Sender.known`."""
@@ -162,6 +176,7 @@ class Pool:
         self._reached = True
         if code not in _NO_WORD:
             self._setbacks = 0
+            self._taken = True
         self._outcomes.append(Outcome(mail.delivery.id, result, mail.message_id, code, text))
 
     def put_off(self, mail: Mail, code: str, text: str) -> None:
@@ -292,14 +307,16 @@ class Pool:
 
     def _add(self, opened: smtplib.SMTP | PushError) -> None:
         if isinstance(opened, smtplib.SMTP):
+            self._let_in = True
             dialogue = Dialogue(opened, self._config.from_email, self, self._manners)
             fd = dialogue.fileno()
             self._live[fd] = dialogue
             self._poll.register(fd, select.POLLIN)
             self._advance(fd, dialogue)
         elif self._live or self._opening:
-            # Servers allow so many connections at a time: go on with those there are.
-            self._wanted = len(self._live) + self._opening
+            self._do_without(opened)
+        elif self._let_in and isinstance(opened, ConfigurationError):
+            self._stay_out(opened)
         elif self._reached and isinstance(opened, ProviderUnavailable) and self._setbacks < _SETBACKS:
             self._set_back("connection", str(opened))
         else:
@@ -347,12 +364,34 @@ class Pool:
 
     def _refuse(self, fd: int, refusal: LoginRequired) -> None:
         config, reply = self._config, refusal.reply
-        self._error = ConfigurationError(
+        error = ConfigurationError(
             f"Connection {config.connection!r}: the mail server {config.host}:{config.port} takes no mail "
             f"from this session: {reply.code.decode()} {reply.text}. "
             "Give the connection a login and password, or TLS."
         )
         self._drop(fd, reply.code.decode(), reply.text)
+        if not self._taken:
+            self._error = error
+        elif self._live or self._opening:
+            self._do_without(error)
+        else:
+            self._stay_out(error)
+
+    def _do_without(self, error: PushError) -> None:
+        """Go on with the connections there are: servers allow so many at a time."""
+        self._wanted = len(self._live) + self._opening
+        if isinstance(error, ConfigurationError):  # which would be said to each chunk's next one, too
+            self._most = max(1, self._wanted)
+
+    def _stay_out(self, error: ConfigurationError) -> None:
+        """Try no more connections, as the server refuses what it has taken before.
+
+        A token has run out, or there were too many logins for its taste. The configuration may be as right as it was:
+        the next try of the execution reads it anew, and gets another token.
+        """
+        self._error = self._shut_out = ProviderUnavailable(
+            f"{str(error).rstrip('.')}. Another connection was let in before, so what is left is for a later try."
+        )
 
     def _give_up(self) -> None:
         """No connection is left and none can be had that takes mail: what was not begun is for a later try."""
