@@ -257,6 +257,14 @@ def test_a_vendor_that_is_silent_is_left_to_a_later_try(google: Google) -> None:
     assert results.count(UNKNOWN) + results.count(RETRY) == 1000
 
 
+def test_a_vendor_that_fails_at_every_call_is_left_to_a_later_try(google: Google) -> None:
+    google.fail("refuse", code="INTERNAL", status=500, times=None)
+    outcomes = send(google, people(1000), extra={"max_connections": 1})
+    results = [one.result for one in outcomes]
+    assert 100 <= results.count(UNKNOWN) <= 220
+    assert results.count(UNKNOWN) + results.count(RETRY) == 1000
+
+
 def test_who_is_not_there_is_not_sent_to(google: Google) -> None:
     with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
         send(google, people(3), extra={"endpoint": "http://127.0.0.1:1"})

@@ -577,6 +577,42 @@ def test_a_call_without_an_answer_is_in_doubt_and_not_made_again(
     assert len(aliyun.sent) == (200 if accepted else 100)
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"kind": "drop"}, "connection"),
+        ({"kind": "http", "status": 503}, "protocol"),
+        ({"kind": "refuse", "code": "isp.GATEWAY_ERROR"}, "isp.GATEWAY_ERROR"),
+        ({"kind": "refuse", "code": "InternalError", "status": 500}, "InternalError"),
+    ],
+    ids=lambda value: str(value),
+)
+@pytest.mark.parametrize("connections", [1, 8])
+def test_a_service_that_gives_no_clear_answer_is_left_to_a_later_try(
+    aliyun: Any, fault: dict[str, Any], code: str, connections: int
+) -> None:
+    aliyun.fail(**fault, action="SendBatchSms", times=None)
+    with SmsChannel().open(connection(aliyun, max_connections=connections), content(), JOB) as sender:
+        outcomes = sender.send(people(2500))
+        why = str(sender.given_up())
+        with pytest.raises(ProviderUnavailable, match="'sms': nobody can tell what became of the last calls"):
+            sender.send(people(800, first=2501))
+    counts = Counter(results(outcomes))
+    assert counts[UNKNOWN] + counts[RETRY] == 2500
+    most = max(3, connections)
+    assert 100 * most <= counts[UNKNOWN] < 100 * (most + connections)
+    assert {outcome.code for outcome in outcomes if outcome.result is UNKNOWN} == {code}
+    assert {outcome.text for outcome in outcomes if outcome.result is RETRY} == {why}
+    assert aliyun.calls["SendBatchSms"] == counts[UNKNOWN] // 100
+
+
+def test_calls_without_an_answer_count_in_a_row(aliyun: Any) -> None:
+    for _ in range(3):
+        aliyun.fail("drop", action="SendBatchSms", times=2)
+        aliyun.fail("slow", action="SendBatchSms", seconds=0.0)  # accepted
+    assert results(send(aliyun, people(900), max_connections=1)) == ([UNKNOWN] * 200 + [SENT] * 100) * 3
+
+
 def test_a_gateway_that_is_not_there(aliyun: Any) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -26,7 +26,7 @@ _TRIES = 3
 _PATIENCE = 10.0
 """Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 _SILENT = STREAMS
-"""Calls in a row without an answer after which the rest is left to a later try."""
+"""Calls in a row that may or may not have been carried out, after which the rest is left to a later try."""
 
 
 class Message(NamedTuple):
@@ -92,10 +92,10 @@ class FcmCalls(Calls):
                 await self._pause(2.0**number)
                 continue
             except NoAnswer as error:
-                return self._unanswered(message, error)
-            self._silent = 0
+                return self._in_doubt(message, error.code, str(error), str(error))
             if not answer.code:
                 self._handed_over = self.proven = True
+                self._silent = 0
                 return Outcome(message.id, Result.SENT, answer.text)
             if answer.code == "UNAUTHENTICATED" and not renewed and not last:
                 renewed = True
@@ -111,22 +111,29 @@ class FcmCalls(Calls):
             await self._pause(wait)
         return self._refused(message, answer)
 
-    def _unanswered(self, message: Message, error: NoAnswer) -> Outcome:
+    def _in_doubt(self, message: Message, code: str, text: str, why: str) -> Outcome:
+        """What becomes of a call that may have been carried out; and of the rest, if those before it ended so, too.
+
+        :param text: for the outcome.
+        :param why: for the rest.
+        """
         self._handed_over = True
         self._silent += 1
         if self._silent >= _SILENT:
-            return self._give_up([message], Result.UNKNOWN, error.code, str(error))[0]
-        return Outcome(message.id, Result.UNKNOWN, None, error.code, str(error)[:500])
+            self._give_up([], Result.RETRY, code, why)
+        return Outcome(message.id, Result.UNKNOWN, None, code, text[:500])
 
     def _refused(self, message: Message, answer: Answer) -> Outcome:
         says, text = meaning(answer.code), answer.text[:500]
+        if says.fault is Fault.DOUBT:
+            return self._in_doubt(message, answer.code, text, f"FCM answers {answer.code} to each call ({text[:200]})")
+        self._silent = 0
         if says.fault is Fault.ACCOUNT:
             return self._refused_all(message, self.client.refusal(answer), answer.code)
         if says.fault is Fault.BUSY:
             return Outcome(message.id, Result.RETRY, None, answer.code, text, answer.retry_after or says.wait)
         self._handed_over = True
-        result = Result.UNKNOWN if says.fault is Fault.DOUBT else Result.FAILED
-        return Outcome(message.id, result, None, answer.code, text, gone=says.gone)
+        return Outcome(message.id, Result.FAILED, None, answer.code, text, gone=says.gone)
 
     def _refused_all(self, message: Message, error: PushError, code: str) -> Outcome:
         result, rest = (

@@ -5,7 +5,8 @@ alone: the others get their message, and only they. One that is refused for a re
 nobody can tell is ``unknown``, and never sent again by itself.
 
 No answer about one recipient fails another. Where many are refused in a row, calls become slow, so that the account is
-not flooded with refusals; if that does not end, those who were not asked for stay pending for a later try.
+not flooded with refusals; if that does not end, those who were not asked for stay pending for a later try. So do those
+who are left when nobody can tell what became of several calls in a row.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ _PACE = 0.05
 """Seconds between two calls then: twenty a second."""
 _ENOUGH = 1000
 """Refusals in a row after which the rest is left to a later try, if one comes."""
+_SILENT = 3
+"""Calls in a row that may or may not have been carried out, after which the rest is left to a later try; as many as
+there are connections, if those are more: what ends one may end all that are open."""
 
 
 class Message(NamedTuple):
@@ -89,6 +93,7 @@ class SmsCalls(BatchCalls):
         self._job = job
         self._turn = threading.Lock()
         self._refused = 0
+        self._silent = 0
 
     def deliver(self, batch: Sequence[Message], tries: int = _TRIES) -> Iterator[list[Outcome]]:
         """Send messages to different numbers; gives an outcome for each, those of each call as soon as it is answered.
@@ -116,8 +121,7 @@ class SmsCalls(BatchCalls):
         except NotSent as error:
             return self._give_up(batch, Result.RETRY, "connection", str(error), lasting=False)
         except NoAnswer as error:
-            self._handed_over = True
-            return all_alike(batch, Result.UNKNOWN, error.code, str(error))
+            return self._in_doubt(batch, error.code, str(error))
         except PushError as error:
             self._stop_all(Halt(error, Result.FAILED, "configuration"))
             return all_alike(batch, Result.FAILED, "configuration", str(error))
@@ -151,8 +155,8 @@ class SmsCalls(BatchCalls):
 
     def _refuse(self, batch: Sequence[Message], answer: Answer, says: Meaning) -> list[Outcome] | _InParts:
         if says.fault is Fault.DOUBT:
-            self._handed_over = True
-            return all_alike(batch, Result.UNKNOWN, answer.code, answer.message)
+            return self._in_doubt(batch, answer.code, answer.message)
+        self._silent = 0
         if says.fault is Fault.ACCOUNT:
             from push_provider.channels.sms.aliyun_account import refusal
 
@@ -184,7 +188,21 @@ class SmsCalls(BatchCalls):
     def _accept(self) -> None:
         with self._lock:
             self._handed_over = self.proven = True
-            self._refused = 0
+            self._refused = self._silent = 0
+
+    def _in_doubt(self, batch: Sequence[Message], code: str, text: str) -> list[Outcome]:
+        """What becomes of a call that may have been carried out; and of the rest, if those before it ended so, too."""
+        with self._lock:
+            self._handed_over = True
+            self._silent += 1
+            silent = self._silent
+        if silent >= max(_SILENT, self._client.config.max_connections):
+            later = ProviderUnavailable(
+                f"Connection {self._connection!r}: nobody can tell what became of the last calls, {silent} in a row, "
+                f"the last with {code} ({text[:200]}); the others have not been tried, and are left to the next try"
+            )
+            self._stop_all(Halt(later, Result.RETRY, "not-tried"))
+        return all_alike(batch, Result.UNKNOWN, code, text)
 
     def _stop_all(self, halt: Halt) -> None:
         # Also of a call that did not reach Aliyun: the first one after it is made alone.

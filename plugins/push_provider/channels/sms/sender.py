@@ -146,10 +146,11 @@ class SmsSender(BatchSender):
 
         An outcome's ``provider_id`` is Aliyun's BizId. Its ``code`` is Aliyun's, or one of ``content`` (no parameters
         can be made), ``number`` (none that the template is for), ``connection``, ``timeout`` and ``protocol`` (no
-        answer), and ``not-tried`` (too many before were refused).
+        answer), and ``not-tried`` (too many before were refused, or left in doubt).
 
         :raises ConfigurationError: Aliyun refuses the account, the signature or the template; nothing was sent.
-        :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row; nothing was sent.
+        :raises ProviderUnavailable: Aliyun cannot be reached, or has refused too many in a row or left them in doubt;
+            nothing was sent.
         """
         self._outcomes = []
         self._left = {}
