@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -268,6 +271,32 @@ def test_a_vendor_that_fails_at_every_call_is_left_to_a_later_try(google: Google
 def test_who_is_not_there_is_not_sent_to(google: Google) -> None:
     with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
         send(google, people(3), extra={"endpoint": "http://127.0.0.1:1"})
+
+
+@contextmanager
+def unconnected(scheme: str) -> Iterator[str]:
+    """An endpoint to which no connection is ever ready: its TLS is not answered, or its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4 if scheme == "http" else 0):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("scheme", "proven"), [("http", False), ("http", True), ("https", False)])
+def test_what_was_never_connected_was_not_sent(google: Google, scheme: str, proven: bool) -> None:
+    slept: list[float] = []
+    with unconnected(scheme) as endpoint, sender(google, slept, {"endpoint": endpoint}) as open_:
+        calls = open_._calls
+        calls.client.authorize()
+        calls.client.config = replace(calls.client.config, timeout=0.2)
+        calls.proven = proven
+        with pytest.raises(ProviderUnavailable, match=rf"{endpoint} cannot be reached"):
+            open_.send(people(150))
+    assert {one.result for one in open_.known()} == {RETRY}
+    assert set(slept) == {1.0, 2.0}
 
 
 def test_a_retry_after_is_honoured(google: Google) -> None:

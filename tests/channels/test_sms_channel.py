@@ -621,6 +621,19 @@ def test_a_gateway_that_is_not_there(aliyun: Any) -> None:
         send(aliyun, people(1), endpoint=f"http://{address}")
 
 
+def test_a_gateway_whose_tls_is_not_answered_was_never_reached(aliyun: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        client = AliyunClient(aliyun_config(connection(aliyun, endpoint=f"https://{address}", timeout=0.3)))
+        calls = SmsCalls(client, "推送平台", aliyun.TEMPLATE, JOB)
+        numbers = Numbers(aliyun.TEMPLATE, TemplateKind.MAINLAND, "as the test says")
+        with (
+            SmsSender(calls, content(), numbers, 1) as sender,
+            pytest.raises(ProviderUnavailable, match=rf"'sms': {address} cannot be reached"),
+        ):
+            sender.send(people(200))
+
+
 @contextmanager
 def mortal(aliyun: Any) -> Iterator[tuple[str, Callable[[], None]]]:
     """A way to the gateway, and what ends it: from then on nobody listens there, and open connections are cut."""

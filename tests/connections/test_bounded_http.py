@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import gzip
 import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
 from raw_http import Server, endless, serving, whole
+from urllib3.exceptions import ConnectTimeoutError
 
-from push_provider.connections.bounded_http import ANSWER_BYTES, AnswerLeadsElsewhere, AnswerTooLong, bounded_session
+from push_provider.connections.bounded_http import (
+    ANSWER_BYTES,
+    AnswerLeadsElsewhere,
+    AnswerTooLong,
+    TlsFailed,
+    bounded_session,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 BOMB = gzip.compress(b"\0" * (ANSWER_BYTES * 8))
@@ -110,6 +121,59 @@ def test_an_answer_has_an_end(answer: Server, error: type[Exception]) -> None:
             link = next((arg for arg in (*link.args, link.__cause__) if isinstance(arg, BaseException)), None)
     assert any(isinstance(link, error) for link in chain), chain
     assert len(asked) == 1  # and nobody was asked twice
+
+
+@contextmanager
+def no_tls(treat: Callable[[socket.socket], object] | None) -> Iterator[str]:
+    """The address of a server that takes connections and makes no TLS of them.
+
+    :param treat: what it does with each; None has the system alone take them, and nobody answers.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    sock, _ = listener.accept()
+                    with sock:
+                        if treat is not None:
+                            treat(sock)
+
+        thread = threading.Thread(target=serve)
+        if treat is not None:
+            thread.start()
+        try:
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            if treat is not None:
+                thread.join()
+
+
+def cut(sock: socket.socket) -> None:
+    sock.recv(1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # which resets it
+
+
+@pytest.mark.parametrize(
+    ("treat", "error"),
+    [
+        (None, ConnectTimeoutError),
+        (cut, TlsFailed),
+        (lambda sock: sock.recv(1000), TlsFailed),
+        (lambda sock: sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), TlsFailed),
+    ],
+    ids=["silent", "reset", "closed", "speaks HTTP"],
+)
+def test_a_connection_without_tls_was_never_made(
+    treat: Callable[[socket.socket], object] | None, error: type[Exception]
+) -> None:
+    timeout = 0.3 if treat is None else 60
+    with no_tls(treat) as url, bounded_session(timeout=timeout, connections=1) as session:
+        with pytest.raises(requests.ConnectionError) as raised:
+            session.post(url, data=b"signed")
+        assert isinstance(raised.value, requests.ConnectTimeout) == (treat is None)
+        assert type(raised.value.args[0].reason) is error
 
 
 def test_a_call_may_give_its_own_time() -> None:

@@ -36,6 +36,10 @@ class AnswerTooLong(requests.RequestException):
     """An answer went on after :data:`ANSWER_BYTES`."""
 
 
+class TlsFailed(NewConnectionError):
+    """A server took the connection, and made no TLS of it."""
+
+
 class AnswerLeadsElsewhere(requests.RequestException):
     """The answer is a redirect, which is not followed."""
 
@@ -180,7 +184,16 @@ class _Http(_Dialling):
 
 
 class _Https(_Dialling, HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        # urllib3 takes what goes wrong here for an answer that did not come, though nothing was asked.
+        try:
+            super().connect()
+        except ssl.SSLCertVerificationError:
+            raise
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"No TLS with {self.host} in time") from error
+        except OSError as error:
+            raise TlsFailed(self, f"No TLS with {self.host}: {error}") from error
 
 
 class _HttpPool(HTTPConnectionPool):

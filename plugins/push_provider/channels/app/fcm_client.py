@@ -15,12 +15,16 @@ from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import httpx
 
     from push_provider.channels.app.fcm_config import FcmConfig
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 ANSWER_BYTES = 1 << 18
+_WHOLE = 3
+"""How many times the limit of one answer a call may wait for a connection."""
 
 
 class Answer(NamedTuple):
@@ -117,22 +121,35 @@ class FcmClient:
 
         where = self.config.endpoint
         client = self._client(lane)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        content = msgspec.json.encode(message)
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+        }
+        begun = False
+        # httpx gives TCP and TLS their time each; this ends waiting for a connection that another call makes.
+        end = asyncio.timeout(_WHOLE * self.config.timeout)
+
+        async def said() -> AsyncIterator[bytes]:
+            # Asked for when there is a connection: from here on it may be carried out, and the answer has its own time.
+            nonlocal begun
+            begun = True
+            end.reschedule(asyncio.get_running_loop().time() + self.config.timeout)
+            yield content
+
         try:
-            async with (
-                asyncio.timeout(self.config.timeout),
-                client.stream("POST", self._url, content=msgspec.json.encode(message), headers=headers) as answer,
-            ):
+            async with end, client.stream("POST", self._url, content=said(), headers=headers) as answer:
                 body = bytearray()
                 async for piece in answer.aiter_bytes():
                     body += piece
                     if len(body) > ANSWER_BYTES:
                         raise NoAnswer("protocol", f"{where} answered with more than {ANSWER_BYTES >> 10} KiB")
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotSent(f"{where} cannot be reached ({type(error).__name__})") from None
-        except (TimeoutError, httpx.TimeoutException):
-            raise NoAnswer("timeout", f"{where} did not answer in {self.config.timeout:g} s") from None
-        except httpx.HTTPError as error:
+        except (TimeoutError, httpx.HTTPError) as error:
+            if not begun:
+                raise NotSent(f"{where} cannot be reached ({type(error).__name__})") from None
+            if isinstance(error, TimeoutError | httpx.TimeoutException):
+                raise NoAnswer("timeout", f"{where} did not answer in {self.config.timeout:g} s") from None
             raise NoAnswer("connection", f"{where} broke the connection off ({type(error).__name__})") from None
         return _answer(where, answer.status_code, bytes(body), _seconds(answer.headers.get("retry-after")))
 
