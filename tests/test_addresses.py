@@ -231,6 +231,27 @@ def test_what_looks_american_is_neither_a_mainland_number_nor_one_of_singapore(g
     assert phone_number(f"+{given}" if given[0] == "1" else f"+1 {given}").startswith("+1")
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["6502530000", "2025550123", "9175551234", "3105551234", "6465551234", "４１５５５５２６７１", "\u202d4155552671"],
+)
+def test_ten_digits_of_north_america_are_no_number_of_another_country(given: str) -> None:
+    with pytest.raises(ValueError, match=r"is written as in North America, .* write '\+1' in front, "):
+        phone_number(given)
+    assert phone_number(f"+1{given}").startswith("+1")
+    assert phone_number(f"001{given}").startswith("+1")
+
+
+@pytest.mark.parametrize("given", ["6591234567", "8529000123", "4791234567", "4512345678", "6581234567"])
+def test_other_ten_digits_begin_with_their_country_code(given: str) -> None:
+    assert phone_number(given) == phone_number(f"+{given}") == f"+{given}"
+
+
+@pytest.mark.parametrize("given", ["+6502530000", "006502530000"])
+def test_who_writes_a_country_code_is_believed(given: str) -> None:
+    assert phone_number(given) == "+6502530000"
+
+
 @given(st.text(alphabet="+0123456789 -()", max_size=20) | st.from_regex(r"(\\+|00)?[1-9][0-9]{6,13}", fullmatch=True))
 def test_a_number_s_normal_form_stays_as_it_is(text: str) -> None:
     try:

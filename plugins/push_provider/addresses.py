@@ -112,20 +112,22 @@ _SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015\u2043\u2212\ufe58\ufe63]+")
 """Blanks, brackets, dots, and whatever looks like a hyphen."""
 _AMERICAN = re.compile(r"1 \d{3} ?\d{3} ?\d{4}|\d{3} \d{3} ?\d{4}", re.ASCII)
 """A number of North America without its plus: a lone 1, or a group of three digits and seven more."""
+_AMERICAN_IN_ONE = re.compile(r"[2-9]\d{2}[2-9]\d{6}", re.ASCII)
+"""The same in one piece, as it may be (https://en.wikipedia.org/wiki/North_American_Numbering_Plan)."""
 
 
 def phone_number(text: str) -> str:
     """Check one mobile number and return it in its normal form.
 
     Mainland China: the 11 digits. Elsewhere: ``+``, country code and number (E.164), without separators. A number that
-    begins with 1 is one of the mainland; those of North America need their ``+``.
+    begins with 1 is one of the mainland; those of North America need their ``+``, also where another country has them.
 
     :raises ValueError: it is no such number; the text says why.
     """
     if plain := _MAINLAND.fullmatch(text):  # nearly all numbers, of long lists
         return plain[1]
     groups = _SEPARATORS.sub(" ", _MARKS.sub("", text).translate(_FULL_WIDTH)).strip()
-    if _AMERICAN.fullmatch(groups):
+    if _AMERICAN.fullmatch(groups) or (_AMERICAN_IN_ONE.fullmatch(groups) and _is_of_north_america(groups)):
         raise ValueError(
             f"{shown(text)} is written as in North America, and nothing says that it is of there; write '+1' in front, "
             "or another '+' and country code, and a number of mainland China in one piece, like 13800138000"
@@ -134,6 +136,13 @@ def phone_number(text: str) -> str:
     mainland = _MAINLAND.fullmatch(digits)
     # A mistyped mainland number would pass for one of North America.
     return mainland[1] if mainland else _elsewhere(text, "" if digits.startswith("1") else digits)
+
+
+def _is_of_north_america(digits: str) -> bool:
+    """Whether ten digits are a number there: 2025550123 is one, and +20 25550123 would be possible in Egypt."""
+    import phonenumbers
+
+    return phonenumbers.is_valid_number(phonenumbers.parse(f"+1{digits}"))
 
 
 def _elsewhere(text: str, digits: str) -> str:
