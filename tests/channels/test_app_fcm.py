@@ -122,7 +122,6 @@ def test_what_a_notification_says(google: Google) -> None:
         "data": {"n": "12.5", "push_id": key, "link": "https://example.com/A-1"},
         "android": {
             "priority": "HIGH",
-            "collapse_key": key,
             "ttl": "3600s",
             "notification": {"tag": key, "channel_id": "orders", "sound": "ding", "notification_count": 3},
         },
@@ -153,6 +152,9 @@ def test_marketing_and_messages_are_less_urgent(google: Google) -> None:
     assert two["data"]["content"] == "Dear Ann"
     assert two["apns"]["headers"]["apns-push-type"] == "background"
     assert "notification" not in two
+    # Of messages with keys of their own a phone that is off keeps four.
+    assert two["android"] == {"priority": "HIGH"}
+    assert two["data"]["push_id"] == two["apns"]["headers"]["apns-collapse-id"] == message_id(JOB.token, 2)
 
 
 @pytest.mark.parametrize(

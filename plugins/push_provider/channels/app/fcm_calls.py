@@ -1,7 +1,7 @@
 """Calls that push through FCM, one for each message, and what each answer means for its recipient.
 
 A call without an answer is not made again by itself: FCM knows no token of a call. Whoever wants it made again gets a
-message that takes the first one's place on the phone, as both have one collapse key.
+notification that takes the first one's place on the phone, as both have one tag, or a message with the same push_id.
 """
 
 from __future__ import annotations

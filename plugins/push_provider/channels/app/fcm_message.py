@@ -38,7 +38,7 @@ def fcm_message(message: Mapping[str, Any], to: str, marks: Marks, options: Opti
 
     :param message: as :class:`~push_provider.channels.app.content.AppContent` renders it.
     :param to: the registration token.
-    :param marks: of the message: a second one of this name takes the first one's place on the phone.
+    :param marks: of the message: a second notification of this name takes the first one's place on the phone.
     :param now: when it is sent, for the moment at which it expires.
     :raises ContentError: it is larger than FCM takes.
     """
@@ -49,7 +49,9 @@ def fcm_message(message: Mapping[str, Any], to: str, marks: Marks, options: Opti
     if link := message.get("link"):
         data["link"] = link
     made: dict[str, Any] = {"token": to}
-    android: dict[str, Any] = {"priority": "HIGH" if service else "NORMAL", "collapse_key": key}
+    # No collapse_key: FCM keeps four different ones for a phone that is off, and a hundred messages without
+    # (https://firebase.google.com/docs/cloud-messaging/customize-messages/collapsible-message-types).
+    android: dict[str, Any] = {"priority": "HIGH" if service else "NORMAL"}
     headers = {"apns-collapse-id": key, "apns-priority": "10" if service and shown else "5"}
     aps: dict[str, Any] = {}
     if shown:

@@ -24,7 +24,7 @@ class AppChannel(Channel):
     first_chunk = 1000
     least_chunk = 400
     # What nobody can tell is asked for again by the same token, for a quarter of an hour (Aliyun), or takes the first
-    # one's place on the phone (FCM).
+    # one's place on the phone, or has its push_id (FCM).
     on_unknown = "resend"
     connection_types = ("push_aliyun_app", FCM)
     default_connection = DEFAULT_CONNECTION
