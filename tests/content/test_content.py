@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -451,6 +453,72 @@ def test_a_hostile_template_is_refused_soon(hostile: str, content_type: str) -> 
 def test_the_time_limit_holds_where_nothing_is_put_out(hostile: str, content_type: str) -> None:
     with pytest.raises(ContentError, match=r"longer than 0\.3 s"):
         compiled(hostile, content_type)
+
+
+PATIENT = Limits(seconds=1000, characters=100_000, made=4 * 1024 * 1024)
+"""No machine is so slow that the clock ends what memory should."""
+HEAVY = [
+    "{{ '%((a)b)30000000d' % {'(a)b': n} }}",
+    "{{ '%((a)b)30000000d'|format(**{'(a)b': n}) }}",
+    "{{ '%l%%30000000d' % n }}",
+    "{{ '%.30000000f' % n }}",
+    "{{ '{:٣٠٠٠٠٠٠٠}'.format(n) }}",
+    "{{ '{0[}]:{1}}'.format({'}': n}, 30000000) }}",
+    "{{ ('{:{}}'|safe).format(n, 30000000) }}",
+    "{% set s = namespace(x='x' * 90000) %}{{ ('{0.x}' * 90 * n).format(s) }}",
+]
+
+
+@pytest.mark.parametrize("content_type", ["html", "text"])
+@pytest.mark.parametrize("hostile", HEAVY, ids=lambda source: source[:60])
+def test_what_is_large_is_refused_before_it_is_made(hostile: str, content_type: str) -> None:
+    content = Content(task(content=hostile, content_type=content_type), {}, limits=PATIENT)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ContentError) as refused:
+            content.render(TO, {"n": 1})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * PATIENT.made, str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["%(", "%((", "%()", "%0", "% ", "{", "{{", "{0[", "{:{", "{}"])
+@pytest.mark.parametrize("how", ["('{}' * n) % 1", "('{}' * n)|format(a=1)", "('{}' * n).format(1)"])
+def test_a_format_is_read_in_time_that_grows_with_it(text: str, how: str) -> None:
+    content = Content(task(content="{{ " + how.replace("{}", text) + " }}", content_type="text"), {})
+
+    def work(size: int) -> None:
+        with contextlib.suppress(ContentError):
+            content.render(TO, {"n": size})
+
+    assert growth(work, 10_000) < LINEAR
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{{ '%05.1f%% of %(a)s' % {'a': 1} }}", None),
+        ("{{ '%(b)05.1f%% of %(a)-4sx' % {'a': 'é', 'b': 2.25} }}", "002.2% of é   x"),
+        ("{{ '%ld %5000% %%99999' % 7 }}", None),
+        ("{{ '%ld of %%99999' % 7 }}", "7 of %99999"),
+        ("{{ '{0:>5}|{a:{w}}|{0!r:.3}|{{{b[k]}}}'.format(7, a='x', w=3, b={'k': 1}) }}", "    7|x  |7|{1}"),
+        ("{{ 'Order 20261130: {}'.format(7) }}", "Order 20261130: 7"),
+        ("{% set f = '{}'.format %}{% set x = 'x' * 45000 %}{{ f(x)|length + f(x)|length + f(x)|length }}", "135000"),
+        ("{{ ('<b>{}</b>'|safe).format('<') }}", "<b><</b>"),
+        ("{{ '{0.year}-{0:%m}'.format(push.at) }}", "2026-07"),
+    ],
+)
+def test_formats_are_pythons(content: str, text: str | None) -> None:
+    import datetime
+
+    push = {"at": datetime.datetime(2026, 7, 1)}
+    if text is None:
+        with pytest.raises(ContentError):
+            Content(task(content=content, content_type="text"), {}, push=push).render(TO, {})
+    else:
+        whole = Content(task(content=content, content_type="text"), {}, push=push, limits=PATIENT)
+        assert whole.render(TO, {}).text == text
 
 
 def test_large_values_of_recipients_are_limited_too() -> None:

@@ -23,6 +23,7 @@ from jinja2.sandbox import safe_range
 from jinja2.utils import Cycler, Joiner, Namespace, _PassArg, pass_context
 from markupsafe import Markup
 
+from push_provider.content.jinja_formats import check_percent
 from push_provider.content.jinja_scales import CHARACTER, ENTRY, ITEM, SLOW_TEXT, WIDTH, Refused, Scales
 
 
@@ -104,39 +105,8 @@ def _check_sum(scales: Scales, iterable: Any, attribute: Any = None, start: Any 
         raise Refused("sums numbers only")
 
 
-_DIGITS = re.compile(r"[0-9]+")
-
-
-def _check_widths(text: str) -> None:
-    for digits in _DIGITS.findall(text):
-        if len(digits) > 4 or int(digits) > WIDTH:
-            raise Refused(f"formats with numbers of at most {WIDTH}")
-
-
-_PERCENT = re.compile(r"%(?:\([^)]*\))?[^a-zA-Z%]*")
-
-
-def check_percent(scales: Scales, text: Any, values: Any) -> None:
-    """Check ``text % values``. :raises Refused: a width comes from a value or is large, or the result is."""
-    text = str(text)
-    specifiers = _PERCENT.findall(text)
-    for specifier in specifiers:
-        if "*" in specifier.rpartition(")")[2]:
-            raise Refused("takes no '*' in a format; write the width")
-        _check_widths(specifier.rpartition(")")[2])
-    scales.room_for(len(text) + len(specifiers) * (scales.weight(values) + WIDTH))
-
-
 def _check_format_filter(scales: Scales, value: Any, *args: Any, **kwargs: Any) -> None:
     check_percent(scales, value, kwargs or args)
-
-
-def _check_str_format(scales: Scales, text: str, *args: Any, **kwargs: Any) -> None:
-    # A nested field gives a width that nobody has seen: '{:{}}'.
-    if re.search(r"\{[^{}]*\{", text.replace("{{", "")):
-        raise Refused("takes no field inside a field of a format; write the width")
-    _check_widths(text)
-    scales.room_for(len(text) + text.count("{") * (scales.weight([args, kwargs]) + WIDTH))
 
 
 def _check_strftime(scales: Scales, moment: Any, text: Any) -> None:
@@ -357,7 +327,6 @@ PARTING = frozenset({"split", "splitlines"})
 
 METHOD_CHECKS: dict[str, _Check] = {
     "center": _check_numbers,
-    "format": _check_str_format,
     "join": _check_join,
     "ljust": _check_numbers,
     "lstrip": _check_strip,

@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import update_wrapper
 from typing import Any, cast
 
 from jinja2 import (
@@ -49,10 +50,10 @@ from push_provider.content.jinja_allowed import (
     METHODS,
     PARTING,
     PLAIN_FILTERS,
-    check_percent,
     parts_of,
     readable,
 )
+from push_provider.content.jinja_formats import check_percent, formatter
 from push_provider.content.jinja_guards import with_guards
 from push_provider.content.jinja_scales import (
     ENTRY,
@@ -202,6 +203,19 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """As Jinja's, with a formatter that weighs what it makes."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is None or value.__name__ != "format":
+            return wrapped
+        text = value.__self__
+        kind, weighed = type(text), formatter(self, text)
+
+        def wrapper(*args: Any, **kwargs: Any) -> str:
+            return cast("str", kind(weighed.vformat(text, args, kwargs)))
+
+        return update_wrapper(wrapper, value)
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Template:  # noqa: A002  (Jinja's name)
         """As Jinja's; templates that include each other run against the clock."""
