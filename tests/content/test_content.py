@@ -465,7 +465,52 @@ HEAVY = [
     "{{ '{:٣٠٠٠٠٠٠٠}'.format(n) }}",
     "{{ '{0[}]:{1}}'.format({'}': n}, 30000000) }}",
     "{{ ('{:{}}'|safe).format(n, 30000000) }}",
-    "{% set s = namespace(x='x' * 90000) %}{{ ('{0.x}' * 90 * n).format(s) }}",
+    "{% set s = namespace(x='x' * 45000) %}{{ ('{0.x}' * 80 * n).format(s) }}",
+    # Filters
+    "{{ ('x' * 400)|wordwrap(1, true, 'y' * (49000 * n)) }}",
+    "{{ ('x\n' * 400)|wordwrap(79, true, 'y' * (45000 * n)) }}",
+    "{{ range(400)|list|tojson('x' * (45000 * n)) }}",
+    "{{ [[[[[[[[[[range(1500)|list]]]]]]]]]]|tojson(1000 * n) }}",
+    "{{ [[[[[[[[[[{'a': range(1500)|list}]]]]]]]]]]|tojson('x' * 1000 * n) }}",
+    "{{ ('\r' * 1000)|indent('x' * (45000 * n), blank=true) }}",
+    "{{ ('a\u2028' * 1000)|indent('x' * (45000 * n)) }}",
+    "{{ ('<' * 1000)|replace('&'|forceescape|safe|first|safe, 'y' * (45000 * n)) }}{{ n / 0 }}",
+    "{{ ('中' * (33000 * n)).join('中' * 33000) }}",
+    "{{ ('中' * (33000 * n))|groupby(0)|length }}",
+    "{{ ('中 ' * (33000 * n))|title }}{{ ('中 ' * (33000 * n))|wordcount }}{{ n / 0 }}",
+    "{{ range(2000 * n)|sort(attribute=',' * 2000) }}",
+    "{% set s = namespace(x='X' * 45000) %}{{ ([s] * (400 * n))|sort(attribute='x')|length }}",
+    "{% set s = namespace(x='X' * 45000) %}{{ ([s] * (400 * n))|groupby('x')|length }}",
+    "{% set s = namespace(x='X' * 45000) %}{{ ([s] * (400 * n))|join(attribute='x')|length }}",
+    "{% macro m() %}{{ caller(*('中' * (33000 * n))) }}{% endmacro %}{% call m() %}{% endcall %}",
+    # Values that show more than they seem to hold
+    "{% set v = {'a': 'x' * 45000}.values() %}{% set l = [v] * (400 * n) %}{{ l }}",
+    "{% set v = {'a': 'x' * 45000}.items() %}{{ ([v] * (400 * n))|string }}",
+    "{% set v = {'x' * 45000: 1}.keys() %}{{ '%s' % [[v] * (400 * n)] }}",
+    "{% set v = {'a': 'x' * 45000}.keys().mapping %}{{ [v] * (400 * n) }}{{ n / 0 }}",
+    "{{ [2 ** 2000] * (13000 * n) }}",
+    "{{ ([2 ** 2000] * (13000 * n))|join(',') }}",
+    "{{ ([range(2 ** 2000, 2 ** 2000 + 2)] * (13000 * n))|string }}",
+    "{% macro " + "m" * 20000 + "() %}{% endmacro %}{{ [" + "m" * 20000 + "] * (900 * n) }}",
+    "{% set f = ('x' * 45000)|forceescape|safe %}{{ ([f.upper] * (900 * n))|string|length }}{{ n / 0 }}",
+    # What is kept
+    *(
+        "{% set s = namespace(a=1) %}{% set x = 2 ** 2000 %}{% set t = 'x' ~ 'y' * 45000 %}"
+        "{% set d = dict(range(9000)|batch(2)) %}"
+        f"{{% for i in range({turns} * n) %}}{{% set s.a = {kept} %}}{{% endfor %}}"
+        for kept, turns in {
+            "cycler(t.partition('x'), s.a)": 300,
+            "namespace(d, p=s.a)": 90,
+            "cycler(range(x + i, x + 9000 + i)|list, s.a)": 40,
+            "cycler(range(9000 + i, 18000 + i)|list, s.a)": 60,
+            "cycler(range(9000 + i, 18000 + i)|sort, s.a)": 60,
+            "cycler(range(9000 + i, 18000 + i)|batch(1000)|list, s.a)": 60,
+            "cycler([" + "x * x // (i + 1)," * 30 + "], s.a)": 1000,
+            "cycler(" + "x * x // (i + 1)," * 30 + " s.a)": 1000,
+        }.items()
+    ),
+    "{% set x = 2 ** 2000 %}{% macro m() %}{% for i in range(16000 * n) %}{{ x }}{% endfor %}{% endmacro %}{{ m() }}",
+    "{% set x = '<中' * 5000 %}{% macro m() %}{% for i in range(300 * n) %}{{ x }}{% endfor %}{% endmacro %}{{ m() }}",
 ]
 
 
@@ -481,6 +526,34 @@ def test_what_is_large_is_refused_before_it_is_made(hostile: str, content_type: 
     finally:
         tracemalloc.stop()
     assert most < 2 * PATIENT.made, str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "{{ (range(100000, 200000)|select('in', l))|list }}",
+        "{{ n in l }}" * 700,
+        "{{ n is in l }}" * 700,
+        "{{ l == k }}" * 700,
+        "{{ l is eq k }}" * 700,
+        "{{ ('a' * 90000)|max(attribute='0" + ".0" * 20000 + "') }}",
+        "{{ ('a' * 90000)|map(attribute='0" + ".0" * 20000 + "')|first }}",
+    ],
+    ids=lambda source: source[:60],
+)
+@pytest.mark.parametrize("content_type", ["html", "text"])
+def test_what_takes_long_looks_at_the_clock(hostile: str, content_type: str) -> None:
+    """Each of these takes many times as long as it may."""
+    limits = Limits(seconds=0.05)
+
+    def render() -> None:
+        content = Content(task(content=hostile, content_type=content_type), {}, limits=limits)
+        content.render(TO, {"n": "x", "l": list(range(90_000)), "k": [*range(90_000)]})
+
+    began = time.thread_time()
+    with pytest.raises(ContentError, match=r"longer than 0\.05 s|at most 16 names"):
+        render()
+    assert time.thread_time() - began < 10
 
 
 @pytest.mark.parametrize("text", ["%(", "%((", "%()", "%0", "% ", "{", "{{", "{0[", "{:{", "{}"])
@@ -519,6 +592,30 @@ def test_formats_are_pythons(content: str, text: str | None) -> None:
     else:
         whole = Content(task(content=content, content_type="text"), {}, push=push, limits=PATIENT)
         assert whole.render(TO, {}).text == text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{{ d.keys() }}{% for k, v in d.items() %}{{ k }}{{ v }}{% endfor %}", "['a', 'b']a1b2"),
+        ("{{ 'a' in d.keys() }} {{ d.values()|sum }} {{ (d.keys()|list) == d.keys() }}", "True 3 True"),
+        ("{{ dict([('x', 1), ['y', 2]], z=3) }} {{ dict(d) == d }}", "{'x': 1, 'y': 2, 'z': 3} True"),
+        ("{% set s = namespace([('x', 1)], y=2) %}{{ s.x }}{{ s['y'] }}", "12"),
+        ("{{ {'a': [1, {'b': 2}]}|tojson(2) }}", '{\n  "a": [\n    1,\n    {\n      "b": 2\n    }\n  ]\n}'),
+        ("{{ [1]|tojson('\t') }}", "[\n\t1\n]"),
+        ("{{ 'one two'|wordwrap(3, wrapstring='|') }} {{ 'a\nb'|indent('> ', first=true) }}", "one|two > a\n> b"),
+        ("{{ 'a<b'|replace('<', '-') }} {{ ''.join('abc') }} {{ '-'.join(['a', 'b']) }}", "a-b abc a-b"),
+        ("{{ [d, d]|map(attribute='a')|sum }} {{ [3, 4]|select('in', [4])|list }}", "2 [4]"),
+        ("{{ [1, 1, 2]|unique|list }} {{ 'x' is in 'xyz' }} {{ d.a is lt d.b }}", "[1, 2] True True"),
+        ("{{ none|select|list }}{{ none|map('upper')|list }}", "[][]"),
+        ("{{ [{'x': {'y': 2}}, {'x': {'y': 1}}]|sort(attribute='x.y')|map(attribute='x.y')|join }}", "12"),
+        ("{{ 'a b'.partition(' ') }} {{ 'über alles'|title }} {{ 'a b'|wordcount }}", "('a', ' ', 'b') Über Alles 2"),
+        ("{% macro m() %}{{ varargs|join('+') }}{% endmacro %}{{ m(*[1, 2]) }}{{ m(*'ab') }}", "1+2a+b"),
+        ("{{ 2 in [1, 2] }} {{ 1 < 2 < 3 }} {{ d.a == d.b }}", "True True False"),
+    ],
+)  # fmt: skip
+def test_what_is_looked_at_does_what_jinja_does(content: str, text: str) -> None:
+    assert rendered(content, d={"a": 1, "b": 2}).text == text
 
 
 def test_large_values_of_recipients_are_limited_too() -> None:

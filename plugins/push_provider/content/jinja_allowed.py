@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 import sys
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from functools import wraps
 from typing import Any, cast
 
 from jinja2.filters import FILTERS
@@ -20,8 +21,9 @@ from jinja2.runtime import (
     str_join,
 )
 from jinja2.sandbox import safe_range
+from jinja2.tests import TESTS as JINJAS_TESTS
 from jinja2.utils import Cycler, Joiner, Namespace, _PassArg, pass_context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from push_provider.content.jinja_formats import check_percent
 from push_provider.content.jinja_scales import CHARACTER, ENTRY, ITEM, SLOW_TEXT, WIDTH, Refused, Scales
@@ -51,6 +53,8 @@ class _Namespace(Namespace):
 
 
 _Check = Callable[..., None]
+_SMALL = 64
+"""Bits of a number that an item of a list has room for."""
 
 
 def _number(value: Any, limit: int = WIDTH) -> None:
@@ -65,26 +69,71 @@ def _check_numbers(scales: Scales, value: Any, *args: Any, **kwargs: Any) -> Non
 
 
 def _check_batch(scales: Scales, value: Any, count: Any, fill_with: Any = None) -> None:
+    _check_list(scales, value)
     _number(count)
     scales.room_for(int(count) * (scales.weight(fill_with) + 1))
 
 
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+"""What ``str.splitlines`` parts lines at."""
+
+
 def _check_indent(scales: Scales, s: Any, width: Any = 4, first: bool = False, blank: bool = False) -> None:
     _number(width)
+    if not isinstance(s, str):
+        raise Refused("indents texts only")
     size = width if isinstance(width, int) else len(str(width))
-    scales.room_for(len(s) + (s.count("\n") + 1) * size)
+    lines = 1 + sum(map(s.count, _LINE_ENDS))
+    scales.room_for(len(s) + (lines + 1) * size)
+    scales.charge(ENTRY * lines)
 
 
 def _check_replace(scales: Scales, s: Any, old: Any, new: Any, count: Any = None) -> None:
+    if any(hasattr(value, "__html__") for value in (s, old, new)):
+        s, new = escape(s), escape(new)  # as it may be before anything is looked for
     text, old, new = str(s), str(old), str(new)
     scales.room_for(len(text))
     scales.room_for(len(text) + text.count(old) * len(new))
 
 
 def _check_join(scales: Scales, separator: Any, items: Any) -> None:
-    if not isinstance(items, list | tuple | str):
+    if isinstance(items, str):
+        scales.room_for((3 + len(str(separator))) * len(items))
+        scales.charge(CHARACTER * len(items))
+    elif isinstance(items, list | tuple):
+        scales.room_for(scales.weight(items) + len(items) * len(str(separator)))
+    else:
         raise Refused("joins lists only; the filter 'join' takes anything")
-    scales.room_for(scales.weight(list(items)) + len(items) * len(str(separator)))
+
+
+def _check_wordwrap(
+    scales: Scales, s: Any, width: Any = 79, break_long_words: Any = True, wrapstring: Any = None, *_: Any, **__: Any
+) -> None:
+    _check_short(scales, s, width)
+    # Each character may become a line.
+    scales.room_for((len(str(s)) + 1) * (1 + len(str(wrapstring or ""))))
+
+
+def _check_tojson(scales: Scales, value: Any, indent: Any = None) -> None:
+    """The size of what is indented, exactly: each item has a line of its own, indented as deep as it is."""
+    size = len(indent) if isinstance(indent, str) else indent
+    if not isinstance(size, int):
+        return
+    _number(size)
+    total = 0
+    levels = [(1, value)]
+    while levels:
+        level, part = levels.pop()
+        if isinstance(part, dict | list | tuple):
+            total += (len(part) + 1) * (1 + level * max(size, 0))
+            scales.room_for(total)
+            levels.extend((level + 1, item) for item in (part.values() if isinstance(part, dict) else part))
+
+
+def _check_words(scales: Scales, s: Any) -> None:
+    # They are taken apart.
+    if isinstance(s, str) and len(s) > SLOW_TEXT:
+        scales.charge(CHARACTER * len(s))
 
 
 def _check_short(scales: Scales, s: Any, *args: Any, **kwargs: Any) -> None:
@@ -99,10 +148,37 @@ def _check_strip(scales: Scales, value: Any, chars: Any = None) -> None:
         raise Refused(f"strips at most {WIDTH} different characters")
 
 
+_PARTS = 16
+"""Names that a filter's attribute may have: it is followed once for each item, without a look at the clock."""
+
+
+def _check_attribute(attribute: Any) -> None:
+    if isinstance(attribute, str) and attribute.count(".") + attribute.count(",") >= _PARTS:
+        raise Refused(f"takes an attribute of at most {_PARTS} names")
+
+
 def _check_sum(scales: Scales, iterable: Any, attribute: Any = None, start: Any = 0) -> None:
+    _check_attribute(attribute)
     # Adding up lists takes quadratic time.
     if not isinstance(start, int | float):
         raise Refused("sums numbers only")
+
+
+def _check_most(scales: Scales, value: Any, case_sensitive: Any = False, attribute: Any = None) -> None:
+    _check_attribute(attribute)
+
+
+def _check_sort(
+    scales: Scales, value: Any, reverse: Any = False, case_sensitive: Any = False, attribute: Any = None
+) -> None:
+    _check_attribute(attribute)
+    _check_list(scales, value)
+
+
+def _check_groupby(scales: Scales, value: Any, attribute: Any, *args: Any, **kwargs: Any) -> None:
+    _check_attribute(attribute)
+    _check_list(scales, value)
+    _check_pairs(scales, value)
 
 
 def _check_format_filter(scales: Scales, value: Any, *args: Any, **kwargs: Any) -> None:
@@ -121,6 +197,7 @@ def _check_round(scales: Scales, value: Any, precision: Any = 0, method: Any = "
 
 def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> Any:
     scales = cast("Scales", context.environment)
+    _check_attribute(attribute)
     items = list(scales.held(iter(value)))
     _check_join(scales, d, items)
     return FILTERS["join"](context.eval_ctx, items, d, attribute)
@@ -130,6 +207,8 @@ def _check_list(scales: Scales, value: Any) -> None:
     if isinstance(value, str):
         scales.room_for(3 * len(value))
         scales.charge(CHARACTER * len(value))
+    elif isinstance(value, range):
+        scales.charge(ITEM * len(value))
 
 
 def _check_pairs(scales: Scales, value: Any, *args: Any, **kwargs: Any) -> None:
@@ -153,11 +232,22 @@ def _charge(context: Context, value: Any, size: int) -> Any:
     return value
 
 
+def large_numbers(values: Iterable[Any]) -> int:
+    """Bytes of numbers that are larger than ``ITEM`` has room for."""
+    return sum(sys.getsizeof(value) for value in values if isinstance(value, int) and value.bit_length() > _SMALL)
+
+
+@pass_context
+def _timed(context: Context, value: Any) -> Any:
+    cast("Scales", context.environment).tick()
+    return value
+
+
 @pass_context
 def _literal(context: Context, value: Any) -> Any:
     scales = cast("Scales", context.environment)
     scales.tick()
-    scales.charge(ITEM * len(value))
+    scales.charge(ITEM * len(value) + large_numbers(value.values() if isinstance(value, dict) else value))
     return scales.held(value)
 
 
@@ -191,8 +281,8 @@ def _json(context: Context, value: Any, indent: int | None = None) -> str:
 
 _EASY = (
     "abs capitalize count d default e escape filesizeformat first float forceescape int "
-    "items last length lower map max min reject rejectattr reverse safe select selectattr sort string "
-    "title unique upper urlencode wordcount xmlattr"
+    "items last length lower map reject rejectattr reverse safe select selectattr string "
+    "unique upper urlencode xmlattr"
 )
 """Filters whose result is not larger than what they are given, in time that grows with it."""
 
@@ -201,18 +291,23 @@ _CHECKED: dict[str, _Check] = {
     "center": _check_numbers,
     "dictsort": _check_pairs,
     "format": _check_format_filter,
-    "groupby": _check_pairs,
+    "groupby": _check_groupby,
     "indent": _check_indent,
     "list": _check_list,
+    "max": _check_most,
+    "min": _check_most,
     "replace": _check_replace,
     "round": _check_round,
     "slice": _check_batch,
+    "sort": _check_sort,
     "striptags": _check_short,
     "sum": _check_sum,
-    "tojson": _check_numbers,
+    "title": _check_words,
+    "tojson": _check_tojson,
     "trim": _check_strip,
     "truncate": _check_numbers,
-    "wordwrap": _check_short,
+    "wordcount": _check_words,
+    "wordwrap": _check_wordwrap,
 }
 
 
@@ -241,12 +336,46 @@ def _guarded(function: Callable[..., Any], check: _Check | None = None) -> Calla
     return guarded
 
 
+def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that may look at many items before it gives one back."""
+
+    @wraps(function)
+    def looked_at(passed: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        scales = cast("Scales", getattr(passed, "environment", passed))
+        _check_attribute(kwargs.get("attribute", args[0] if args else None))
+        return function(
+            passed, scales.ticking(value) if value and isinstance(value, Collection) else value, *args, **kwargs
+        )
+
+    return looked_at
+
+
+def _compared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A test that looks at as much as its values hold."""
+
+    @pass_context
+    def compared(context: Context, *args: Any) -> Any:
+        cast("Scales", context.environment).tick()
+        return function(*args)
+
+    return compared
+
+
+_COMPARING = "in == eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le upper lower"
+TESTS: dict[str, Callable[..., Any]] = {
+    name: _compared(cast("Callable[..., Any]", JINJAS_TESTS[name])) for name in _COMPARING.split()
+}
+"""Tests in place of Jinja's, with the clock."""
+
+_STREAMS = frozenset({"map", "reject", "rejectattr", "select", "selectattr", "unique"})
+
 FILTERS_OF_HTML: dict[str, Callable[..., Any]] = {
-    **{name: _guarded(FILTERS[name]) for name in _EASY.split()},
+    **{name: _guarded(_stream(FILTERS[name]) if name in _STREAMS else FILTERS[name]) for name in _EASY.split()},
     **{name: _guarded(FILTERS[name], check) for name, check in _CHECKED.items()},
     "join": _guarded(pass_context(_join)),
     "_charge": _charge,
     "_literal": _literal,
+    "_timed": _timed,
     "_concat": _guarded(pass_context(_concat)),
     "_function": _guarded(pass_context(_function)),
     "_held": _guarded(pass_context(_held)),
@@ -255,15 +384,23 @@ FILTERS_OF_HTML: dict[str, Callable[..., Any]] = {
 PLAIN_FILTERS: dict[str, Callable[..., Any]] = {
     **FILTERS_OF_HTML,
     **dict.fromkeys(("e", "escape", "forceescape", "safe"), _guarded(_plain)),
-    "tojson": _guarded(pass_context(_json), _check_numbers),
+    "tojson": _guarded(pass_context(_json), _check_tojson),
 }
 """For environments that escape in another way than HTML does."""
 
 CALLABLE = (Macro, BlockReference, LoopContext, Joiner, Undefined)
 """What Jinja makes itself. Calling an Undefined says which variable is missing."""
 
+
+def _range(*numbers: Any) -> range:
+    # Each number of it is made when it is read, and nobody weighs them.
+    if any(isinstance(number, int) and number.bit_length() > _SMALL for number in numbers):
+        raise Refused(f"counts with numbers of at most {_SMALL} bits")
+    return safe_range(*numbers)
+
+
 FUNCTIONS: dict[str, Any] = {
-    "range": safe_range,
+    "range": _range,
     "dict": dict,
     "namespace": _Namespace,
     "cycler": Cycler,
@@ -324,6 +461,8 @@ METHODS: dict[type, frozenset[str]] = {
 }
 
 PARTING = frozenset({"split", "splitlines"})
+
+VIEWS = frozenset({"items", "keys", "values"})
 
 METHOD_CHECKS: dict[str, _Check] = {
     "center": _check_numbers,

@@ -26,6 +26,13 @@ def _filtered(node: nodes.Expr, name: str, args: list[nodes.Expr] | None = None)
     return nodes.Filter(node, name, args or [], [], None, None, lineno=node.lineno)
 
 
+def _is_short(node: nodes.Expr) -> bool:
+    """Whether nothing takes long to be compared with it, or looked for in it."""
+    return isinstance(node, nodes.Const) or (
+        isinstance(node, nodes.List | nodes.Tuple) and all(map(_is_short, node.items))
+    )
+
+
 class _Guards(NodeTransformer):
     """Puts the clock into loops, and scales under what becomes plain Python: ``~``, literals, slices, macros."""
 
@@ -67,7 +74,24 @@ class _Guards(NodeTransformer):
         if isinstance(node.node, nodes.Name) and node.node.name in FUNCTIONS:
             name = nodes.Const(node.node.name, lineno=node.lineno)
             node.node = _filtered(node.node, "_function", [name])
-        return node
+        return self._spread(node)
+
+    def _spread(self, node: Any) -> nodes.Node:
+        if node.dyn_args is not None:
+            node.dyn_args = _filtered(node.dyn_args, "list")
+        return cast("nodes.Node", node)
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
+        self.generic_visit(node)
+        return self._spread(node)
+
+    visit_Test = visit_Filter
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        quick = isinstance(node.expr, nodes.Const) and all(operand.op not in ("in", "notin") for operand in node.ops)
+        quick = quick or all(_is_short(operand.expr) for operand in node.ops)
+        self.generic_visit(node)
+        return node if quick else _filtered(node, "_timed")
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import update_wrapper
+from types import MethodType
 from typing import Any, cast
 
 from jinja2 import (
@@ -36,7 +37,7 @@ from jinja2 import (
 )
 from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context, LoopContext, new_context
+from jinja2.runtime import Context, LoopContext, Macro, new_context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 from markupsafe import Markup
@@ -50,6 +51,9 @@ from push_provider.content.jinja_allowed import (
     METHODS,
     PARTING,
     PLAIN_FILTERS,
+    TESTS,
+    VIEWS,
+    large_numbers,
     parts_of,
     readable,
 )
@@ -69,6 +73,8 @@ from push_provider.content.jinja_scales import (
     Spent,
 )
 from push_provider.exceptions import ContentError, LimitExceeded
+
+_NO_TEXT = sys.getsizeof("")
 
 
 class _Missing(StrictUndefined):
@@ -138,6 +144,7 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
         )
         self.filters = dict(FILTERS_OF_HTML if autoescape else PLAIN_FILTERS)
+        self.tests = {**self.tests, **TESTS}
         self.globals = {}
         # Compiled templates look it up on the instance.
         self.concat = self._concat  # type: ignore[method-assign]
@@ -184,12 +191,30 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         """A value as it is put out. What a block or a macro puts out is kept until its end, escaped or as text."""
         if isinstance(value, str):
             escaped = self.autoescape and not isinstance(value, Markup)
-            self.charge(PUT_OUT + ESCAPED * len(value) if escaped else PUT_OUT)
+            self.charge(PUT_OUT + ESCAPED * (sys.getsizeof(value) - _NO_TEXT) if escaped else PUT_OUT)
         elif isinstance(value, dict | list | tuple):
+            self.charge(PUT_OUT + 2 * ESCAPED * self.weight(value))
+        elif isinstance(value, int):
+            self.charge(ENTRY + value.bit_length() // 2)
+        elif isinstance(value, TemplateModule):
             self.charge(PUT_OUT + 2 * ESCAPED * self.weight(value))
         else:
             self.charge(ENTRY)
         return self._finalize(value)
+
+    def weight_of_object(self, value: Any) -> int:
+        """As of any, and what is shown of those that hold texts and numbers of any length."""
+        size = super().weight_of_object(value)
+        if isinstance(value, Macro):
+            return size + len(value.name)
+        if isinstance(value, range):
+            return size + self.weight((value.start, value.stop, value.step))
+        if isinstance(value, MethodType):
+            # One of Python's own shows what it belongs to: Markup's whole text.
+            return size + (len(value.__self__) if isinstance(value.__self__, str) else 0)
+        if isinstance(value, TemplateModule):
+            return len(str(value))
+        return size
 
     def _concat(self, parts: Iterable[str]) -> str:
         text = "".join(self.bounded(parts))
@@ -222,6 +247,13 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         self.tick()
         return super().get_template(name, parent, globals)
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """As Jinja's. A text that an object of Jinja's has counts each time: a list of such objects weighs less."""
+        value = super().getitem(obj, argument)
+        if isinstance(value, str) and not isinstance(obj, dict | list | tuple | str):
+            self.charge(sys.getsizeof(value))
+        return value
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """As Jinja's, refusing what would be large before it is made."""
         self.tick()
@@ -251,7 +283,9 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         self.tick()
         if isinstance(__obj, CALLABLE) or any(__obj is function for function in FUNCTIONS.values()):
             # What keeps its arguments: a macro while it runs, a loop, a namespace.
-            self.charge(OBJECT + ITEM * len(args) + ENTRY * len(kwargs))
+            self.charge(OBJECT + ITEM * len(args) + ENTRY * len(kwargs) + large_numbers(args))
+            if args and (__obj is FUNCTIONS["dict"] or __obj is FUNCTIONS["namespace"]):
+                args = (self._dict_of(args[0]), *args[1:])
         else:
             method = getattr(__obj, "__wrapped__", __obj)  # Jinja wraps str.format
             owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "?")
@@ -263,10 +297,28 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
                         check(self, owner, *args, **given)
                     if name in PARTING and isinstance(owner, str):
                         self.charge(parts_of(owner, *args))
+                    elif name == "partition":
+                        self.charge(3 * ENTRY + sys.getsizeof(owner))
+                    elif name in VIEWS and isinstance(owner, dict):
+                        # A list is weighed and charged; a view of a dict hides what it shows.
+                        self.charge(ITEM * len(owner))
+                        return self.held(list(super().call(__context, __obj, *args, **kwargs)))
                     break
             else:
                 raise Refused(f"may not call {name!r}; a filter may do the same")
         return self.held(super().call(__context, __obj, *args, **kwargs))
+
+    def _dict_of(self, pairs: Any) -> Any:
+        """What a dict is made of. Numbers may share their hash, and then each takes as long as there are others."""
+        if isinstance(pairs, dict):
+            self.charge(ENTRY * len(pairs))
+            return pairs
+        made = {}
+        for key, value in pairs:
+            self.tick()
+            self.charge(ENTRY)
+            made[key] = value
+        return made
 
 
 _JINJA_KEYWORDS = ("_loop_vars", "_block_vars")

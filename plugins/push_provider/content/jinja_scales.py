@@ -44,6 +44,8 @@ ITEM = 64
 """An item of a literal: its reference, and a small number, a slice or a missing variable made for it."""
 CHARACTER = 84
 """A character as a text of its own."""
+_SHOWN = 40
+"""Characters of an object's name and address, or of a date."""
 PUT_OUT = 16
 """A piece of an output: its reference in a list, which grows by an eighth."""
 ESCAPED = 5
@@ -92,6 +94,12 @@ class Scales:
             if left < 0:
                 self._too_slow()
             self._now.look = time.monotonic() + left
+
+    def ticking(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items, with a look at the clock for each."""
+        for item in items:
+            self.tick()
+            yield item
 
     def _in_time(self) -> None:
         if time.thread_time() > self.limits.until:
@@ -152,11 +160,20 @@ class Scales:
             elif isinstance(part, list | tuple):
                 total += 2
                 stack.extend(part)
-            else:
+            elif isinstance(part, int):
+                bits = part.bit_length()
+                total += 4 if bits <= 64 else bits // 3
+            elif part is None or isinstance(part, float):
                 total += 4
+            else:
+                total += self.weight_of_object(part)
             if total > self.limits.characters:
                 self.too_large()
         return total
+
+    def weight_of_object(self, value: Any) -> int:  # noqa: ARG002  (for who knows Jinja's objects)
+        """About how many characters what is no number, text, list or dict takes when shown."""
+        return _SHOWN
 
     def held(self, value: Any) -> Any:
         """The value, weighed and charged; an iterator is weighed as it is read."""
