@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 from argparse import Namespace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
+from push_provider.channels.reading import parse
 from push_provider.cli import commands
-from push_provider.exceptions import InvalidTask
+from push_provider.exceptions import InvalidTask, UnknownMessage
+from push_provider.kafka import admission, messages
+from push_provider.ledger import definitions, rejected
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def test_variables_and_recipients_are_what_was_written() -> None:
@@ -31,3 +41,16 @@ def test_variables_that_are_no_json_are_refused(variables: str, says: str) -> No
     with pytest.raises(InvalidTask) as refused:
         commands._asked(Namespace(recipients=None, variables=variables), "email")
     assert str(refused.value.errors[0]).startswith(says)
+
+
+def test_no_message_is_replayed_if_there_is_none_of_one_id(ledger: Engine) -> None:
+    value = json.dumps({"task": "t", "recipients": ["a@example.com"]}).encode()
+    admission.take(ledger, messages.read("orders", 0, 0, value, timestamp=1))
+    task = {"code": "t", "name": "T", "channel": "email", "schedule": {"kind": "manual"}, "subject": "S",
+            "content": "C"}  # fmt: skip
+    definitions.apply(ledger, parse(task), now=datetime.now(UTC), default_timezone="UTC")
+    (row,) = rejected.find(ledger)
+    with pytest.raises(UnknownMessage):
+        inspect.unwrap(commands.replay)(Namespace(ids=[row.id, 2**40], output="json"))
+    (row,) = rejected.find(ledger, replayed=None)
+    assert row.replayed_at is None

@@ -416,9 +416,9 @@ def replay(args: Namespace) -> None:
     from push_provider.ledger.engine import get_engine
 
     engine = get_engine()
+    found = [rejected.get(engine, number) for number in args.ids]  # none is tried if there is none of one id
     rows, left = [], 0
-    for number in args.ids:
-        message = rejected.get(engine, number)
+    for number, message in zip(args.ids, found, strict=True):
         taken = admission.take(engine, messages.orders(message), replay=message.position, find=_find)
         left += len(taken.rejected)
         rows.append(
