@@ -501,6 +501,7 @@ HEAVY = [
         for kept, turns in {
             "cycler(t.partition('x'), s.a)": 300,
             "namespace(d, p=s.a)": 90,
+            "cycler(" + "t.format," * 30 + " s.a)": 1000,
             "cycler(range(x + i, x + 9000 + i)|list, s.a)": 40,
             "cycler(range(9000 + i, 18000 + i)|list, s.a)": 60,
             "cycler(range(9000 + i, 18000 + i)|sort, s.a)": 60,

@@ -234,6 +234,7 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         wrapped = super().wrap_str_format(value)
         if wrapped is None or value.__name__ != "format":
             return wrapped
+        self.charge(2 * OBJECT)  # a function with its names, and a formatter
         text = value.__self__
         kind, weighed = type(text), formatter(self, text)
 
