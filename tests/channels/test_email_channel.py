@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
@@ -161,6 +162,46 @@ def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[st
     assert results(outcomes) == ["sent", "unknown" if step == "dot" else "retry", "sent", "sent"]
     assert outcomes[2].code == "timeout"
     assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org", "r4@example.org"])
+
+
+@pytest.mark.parametrize(("more", "result"), [(30.0, "sent"), (None, "unknown")])
+def test_a_server_that_looks_at_a_content_for_long(
+    more: float | None, result: str, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    def script(here: At) -> None:
+        if here.step == "dot" and here.count == 2:
+            time.sleep(1.5)  # longer than any other answer may take
+
+    server = serve(script, extensions=extensions)
+    outcomes = send(account(server, max_connections=1, timeout=1, content_timeout=more), deliveries(3))
+    assert results(outcomes) == ["sent", result, "sent"]
+
+
+@pytest.mark.parametrize("step", ["rcpt", "dot"])
+def test_only_the_answer_to_a_content_has_longer_and_not_when_it_is_to_stop(
+    step: str, serve: Serve, account: Account, extensions: tuple[str, ...]
+) -> None:
+    reached = threading.Event()
+
+    def script(here: At) -> Any:
+        if here.step == step and here.count == 2:
+            reached.set()
+            return Do.HANG
+        return None
+
+    server = serve(script, extensions=extensions)
+    config = account(server, max_connections=1, timeout=0.5, content_timeout=1000)
+    with EmailSender(config, MAIL, JOB) as sender:
+
+        def stop() -> None:
+            reached.wait(20)
+            sender.stop()
+
+        stopper = threading.Thread(target=stop if step == "dot" else list)
+        stopper.start()
+        outcomes = {outcome.id: outcome for outcome in sender.send(deliveries(2))}
+        stopper.join()
+    assert results(outcomes) == ["sent", "unknown" if step == "dot" else "retry"]
 
 
 @pytest.mark.slow

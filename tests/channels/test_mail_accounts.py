@@ -253,6 +253,7 @@ def test_an_empty_field_is_not_given(nothing: str | None) -> None:
         from_email="me@qq.com",
         max_connections=4,
         timeout=30.0,
+        content_timeout=600.0,
     )
 
 
@@ -276,6 +277,8 @@ def test_an_empty_field_is_not_given(nothing: str | None) -> None:
         ({"messages_per_connection": "100"}, "messages_per_connection", 100),
         ({"timeout": "12.5"}, "timeout", 12.5),
         ({"timeout": 5}, "timeout", 5.0),
+        ({"timeout": 5}, "content_timeout", None),
+        ({}, "content_timeout", 600.0),
         ({"enabled": "true"}, "host", "mx.example"),
         ({"from_name": " 小店 "}, "from_name", "小店"),
         ({"from_name": "小\u3000店"}, "from_name", "小\u3000店"),

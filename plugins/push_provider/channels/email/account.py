@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from push_provider.addresses import email_address
 from push_provider.channels.email.services import Service, find_service, service_for_address, similar_services
 from push_provider.channels.email.smtp_config import (
+    CONTENT_TIMEOUT,
     DEFAULT_CONNECTION,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_TIMEOUT,
@@ -103,6 +104,7 @@ def email_config(connection: Connection) -> SmtpConfig:
     if tls is Tls.OPPORTUNISTIC and (password or token) and not is_loopback(server.host):
         tls = Tls.REQUIRED
 
+    timeout = fields.seconds("timeout")
     return SmtpConfig(
         connection=connection.conn_id,
         host=server.host,
@@ -116,7 +118,8 @@ def email_config(connection: Connection) -> SmtpConfig:
         from_name=from_name,
         max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
         messages_per_connection=fields.whole("messages_per_connection", maximum=MAX_MESSAGES),
-        timeout=fields.seconds("timeout") or DEFAULT_TIMEOUT,
+        timeout=timeout or DEFAULT_TIMEOUT,
+        content_timeout=None if timeout else CONTENT_TIMEOUT,
         ciphers=_ciphers(fields),
         verify=fields.choice("ssl_context", ("default", "none")) != "none",
     )

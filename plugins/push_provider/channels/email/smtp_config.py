@@ -11,6 +11,9 @@ SMTP_CONN_TYPE = "smtp"
 """Airflow's own connection type of mail accounts, which serves beside ours."""
 DEFAULT_MAX_CONNECTIONS = 4
 DEFAULT_TIMEOUT = 30.0
+CONTENT_TIMEOUT = 600.0
+"""Seconds for the answer to a content where the configuration names no timeout: who waits for less typically sends the
+mail twice (RFC 5321, 4.5.3.2.6)."""
 
 
 class Tls(StrEnum):
@@ -44,6 +47,7 @@ class SmtpConfig:
     :param messages_per_connection: mails after which a connection is closed and another opened; None for no limit
         but the one that the server shows.
     :param timeout: seconds for connecting to an address of the server, and for each answer as a whole.
+    :param content_timeout: the same for the answer to a content that was handed over whole; None for no more.
     :param ciphers: OpenSSL cipher list, or None for Python's default.
     :param verify: check the server's certificate and name.
     """
@@ -61,5 +65,6 @@ class SmtpConfig:
     max_connections: int = DEFAULT_MAX_CONNECTIONS
     messages_per_connection: int | None = None
     timeout: float = DEFAULT_TIMEOUT
+    content_timeout: float | None = None
     ciphers: str | None = None
     verify: bool = True

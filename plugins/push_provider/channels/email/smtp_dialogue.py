@@ -186,6 +186,11 @@ class Dialogue:
         return bool(self._awaited)
 
     @property
+    def judged(self) -> bool:
+        """Whether the server has a whole content, and its word on it is waited for."""
+        return self._handed is not None and self._written >= self._handed_end
+
+    @property
     def blocked(self) -> bool:
         """Whether something waits to be written."""
         return bool(self._out)

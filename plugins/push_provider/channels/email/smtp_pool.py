@@ -71,6 +71,8 @@ class Pool:
         self._poll.register(self._wake, select.POLLIN)
         self._used = time.monotonic()
         self._closed = False
+        self._longer = max(0.0, (config.content_timeout or 0.0) - config.timeout)
+        """Seconds that the answer to a content may take beyond those of any other."""
         self._stopping = False
         self._stop_by = math.inf
         """Until when answers are waited for."""
@@ -207,7 +209,8 @@ class Pool:
                 continue
             if now >= check:
                 self._time_out(now)
-                check = min((deadlines[fd] for fd, d in live.items() if d.busy), default=now + timeout)
+                # No later than that: a content may have its answer meanwhile, and what follows it has less time.
+                check = min([now + timeout, *(self._due(fd, d) for fd, d in live.items() if d.busy)])
                 if not live and not self._opening:
                     continue
             for fd, event in self._poll.poll(max(0.0, min(check, self._stop_by) - now) * 1000 + 1):
@@ -337,8 +340,14 @@ class Pool:
 
     def _time_out(self, now: float) -> None:
         for fd, dialogue in list(self._live.items()):
-            if dialogue.busy and self._deadlines[fd] <= now:
-                self._drop(fd, "timeout", f"the server did not answer in {self._config.timeout:g} s")
+            if dialogue.busy and (due := self._due(fd, dialogue)) <= now:
+                seconds = self._config.timeout + due - self._deadlines[fd]
+                self._drop(fd, "timeout", f"the server did not answer in {seconds:g} s")
+
+    def _due(self, fd: int, dialogue: Dialogue) -> float:
+        """When the time of what is waited for is over."""
+        longer = self._longer if dialogue.judged and not self._stopping else 0.0
+        return self._deadlines[fd] + longer
 
     def _forget(self, fd: int) -> None:
         self._poll.unregister(fd)
