@@ -82,20 +82,6 @@ def test_a_second_click_while_lists_are_read_anew_triggers_nothing(platform: Any
     assert executions(platform, "care-twice") == 1
 
 
-def test_a_test_to_me_can_be_sent_again(platform: Any, page: Any) -> None:
-    go(page, "tasks/new")
-    form = page.get_by_role("form", name="New push task")
-    form.get_by_label("Name", exact=False).first.fill("Again")
-    form.get_by_label("Subject").fill("Again")
-    form.get_by_role("textbox", name="Content").fill("<p>Again.</p>")
-    form.get_by_role("button", name="Send a test to me").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Your address").fill("care-me@example.com")
-    for count in (1, 2):
-        dialog.get_by_role("button", name="Send the test").click()
-        platform.eventually(lambda n=count: len(platform.mails(to="care-me@example.com")) == n or None, "the test")
-
-
 def test_numbers_stay_as_they_are_written(platform: Any, page: Any) -> None:
     people = [{"to": "care-sum@example.com", "variables": {"sum": 12.50, "order": 20261005123456789012}}]
     body = {"code": "care-sum", "name": "Sum", "subject": "Sum", "content": "{{ sum }} {{ order }}", **MANUAL}
