@@ -279,6 +279,7 @@ def test_an_empty_field_is_not_given(nothing: str | None) -> None:
         ({"timeout": 5}, "timeout", 5.0),
         ({"timeout": 5}, "content_timeout", None),
         ({}, "content_timeout", 600.0),
+        ({"timeout": 30}, "content_timeout", 600.0),
         ({"enabled": "true"}, "host", "mx.example"),
         ({"from_name": " 小店 "}, "from_name", "小店"),
         ({"from_name": "小\u3000店"}, "from_name", "小\u3000店"),

@@ -104,7 +104,7 @@ def email_config(connection: Connection) -> SmtpConfig:
     if tls is Tls.OPPORTUNISTIC and (password or token) and not is_loopback(server.host):
         tls = Tls.REQUIRED
 
-    timeout = fields.seconds("timeout")
+    timeout = fields.seconds("timeout") or DEFAULT_TIMEOUT
     return SmtpConfig(
         connection=connection.conn_id,
         host=server.host,
@@ -118,8 +118,9 @@ def email_config(connection: Connection) -> SmtpConfig:
         from_name=from_name,
         max_connections=fields.whole("max_connections", maximum=MAX_CONNECTIONS) or DEFAULT_MAX_CONNECTIONS,
         messages_per_connection=fields.whole("messages_per_connection", maximum=MAX_MESSAGES),
-        timeout=timeout or DEFAULT_TIMEOUT,
-        content_timeout=None if timeout else CONTENT_TIMEOUT,
+        timeout=timeout,
+        # Airflow's form stores the default also where nobody has touched the field.
+        content_timeout=CONTENT_TIMEOUT if timeout == DEFAULT_TIMEOUT else None,
         ciphers=_ciphers(fields),
         verify=fields.choice("ssl_context", ("default", "none")) != "none",
     )
