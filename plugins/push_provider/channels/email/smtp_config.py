@@ -12,8 +12,8 @@ SMTP_CONN_TYPE = "smtp"
 DEFAULT_MAX_CONNECTIONS = 4
 DEFAULT_TIMEOUT = 30.0
 CONTENT_TIMEOUT = 600.0
-"""Seconds for the answer to a content where the configuration leaves the timeout as it is: who waits for less typically sends the
-mail twice (RFC 5321, 4.5.3.2.6)."""
+"""Seconds for the answer to a content where the configuration leaves the timeout as it is: who waits for less typically
+sends the mail twice (RFC 5321, 4.5.3.2.6)."""
 
 
 class Tls(StrEnum):
