@@ -90,5 +90,5 @@ export function patchOf(before: Document, after: Document): Document {
   return patch;
 }
 
-const isObject = (value: unknown): value is Document =>
+export const isObject = (value: unknown): value is Document =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !isExact(value);

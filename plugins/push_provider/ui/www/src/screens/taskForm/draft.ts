@@ -1,6 +1,7 @@
 // What is being written survives a reload: it is kept in the browser until it is saved or thrown away.
 
 import { read } from "../../api/exact";
+import { isObject } from "./document";
 import type { Sources } from "./recipients/useRoll";
 import { revived } from "./recipients/tables";
 import type { Values } from "./values";
@@ -67,13 +68,10 @@ export function resumed(today: Values, { base, values }: Draft): Values {
 
 function changed(base: unknown, mine: unknown, today: unknown): unknown {
   if (JSON.stringify(mine) === JSON.stringify(base)) return today;
-  if (!isFields(base) || !isFields(mine) || !isFields(today)) return mine;
+  if (!isObject(base) || !isObject(mine) || !isObject(today)) return mine;
   const names = Object.keys({ ...today, ...mine });
   return Object.fromEntries(names.map((name) => [name, name in mine ? changed(base[name], mine[name], today[name]) : today[name]]));
 }
-
-const isFields = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 export function forgetDraft(user: string, form: string): void {
   try {
