@@ -181,3 +181,13 @@ def test_a_moment_is_on_the_clock_of_the_lists(platform: Any, opened: Opened) ->
     assert execution.input_value() == "1"
     page.wait_for_url("**execution=1")
     assert platform.is_healthy()
+
+
+def test_the_cursor_stays_in_the_field_that_one_types_in(platform: Any, page: Any) -> None:
+    """Airflow's UI takes what it has just loaded for another component at the first change of the address."""
+    go(page, "deliveries")
+    field = page.get_by_label("Execution", exact=True)
+    field.press_sequentially("12345", delay=300)  # the filter is asked for after each of them
+    assert field.input_value() == "12345"
+    page.wait_for_url("**execution=12345")
+    assert platform.is_healthy()

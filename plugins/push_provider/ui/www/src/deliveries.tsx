@@ -5,7 +5,7 @@ import { Root } from "./app/Root";
 
 function Deliveries(place: { dagId?: string; runId?: string }) {
   return (
-    <Root>
+    <Root name="Deliveries">
       <DeliveriesTab {...place} />
     </Root>
   );

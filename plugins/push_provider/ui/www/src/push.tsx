@@ -5,7 +5,7 @@ import { Root } from "./app/Root";
 
 function Push() {
   return (
-    <Root>
+    <Root name="Push">
       <Page />
     </Root>
   );

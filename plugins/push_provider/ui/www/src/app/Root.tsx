@@ -7,6 +7,7 @@ import { I18nextProvider } from "react-i18next";
 import { Problem } from "../api/client";
 import { Messages } from "../components/messages";
 import { followAirflow, i18n } from "../i18n";
+import { Settled } from "./Settled";
 
 const client = new QueryClient({
   defaultOptions: {
@@ -18,12 +19,15 @@ const client = new QueryClient({
   },
 });
 
-export function Root({ children }: { children: ReactNode }) {
+/** `name` is the one by which Airflow's UI finds the component that stands in it. */
+export function Root({ name, children }: { name: string; children: ReactNode }) {
   useEffect(followAirflow, []);
   return (
     <I18nextProvider i18n={i18n}>
       <QueryClientProvider client={client}>
-        <Net>{children}</Net>
+        <Net>
+          <Settled name={name}>{children}</Settled>
+        </Net>
         <Messages />
       </QueryClientProvider>
     </I18nextProvider>
