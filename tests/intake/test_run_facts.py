@@ -43,11 +43,22 @@ def test_tests_of_the_command_line(run_id: str, user: str | None, test: bool) ->
     assert is_test(run_id, user) is test
 
 
-@pytest.mark.parametrize("run_id", ["manual__2026-07-01T09:00:00+00:00", "mine", "rest__12_x", "rest__", "push__12__3"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        "manual__2026-07-01T09:00:00+00:00",
+        "mine",
+        "rest__12_x",
+        "rest__",
+        "push__12__3",
+        "order__123",
+        "scheduled__123",
+    ],
+)
 def test_runs_that_no_execution_was_planned_for(run_id: str) -> None:
     assert not is_of_execution(run_id)
 
 
-@pytest.mark.parametrize("source", ["rest", "kafka", "cli", "dag", "manual"])
+@pytest.mark.parametrize("source", ["rest", "kafka", "cli", "dag", "manual", "schedule"])
 def test_runs_of_executions(source: str) -> None:
     assert is_of_execution(run_id_of(source, 12))

@@ -7,8 +7,9 @@ import re
 CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 DAG_PREFIX = "push__"
-_OF_EXECUTION = re.compile(r"[a-z]+__[0-9]+")
-"""Airflow's own ids of runs have a date, with more than digits."""
+_OF_EXECUTION = re.compile(r"(rest|cli|kafka|dag|manual|schedule)__[0-9]+")
+"""By where an execution comes from; the last two are of such whose run was deleted, and that are sent again. Airflow's
+own ids of runs have a date, with more than digits, and those that callers choose begin with other words."""
 _TESTER = "dag_test"
 _TESTED = "__airflow_temporary_run_"
 
