@@ -5,11 +5,13 @@ For the API server, which may use Airflow's ORM; tasks and DAG files may not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.contract import DAG_PREFIX, SEND_TASK_ID, dag_id, is_of_execution, is_test
+from push_provider.metadata.deeds import last_deed
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect
@@ -17,17 +19,6 @@ if TYPE_CHECKING:
 
 ALIVE = frozenset(("queued", "running"))
 """States of runs that go on."""
-_DEEDS = {
-    "delete_dag": "deleted the DAG",
-    "delete_dag_run": "deleted the run",
-    "bulk_dag_runs": "changed the run",
-    "patch_dag_run": "marked the run",
-    "patch_task_instance": "marked the task",
-    "patch_task_group_instances": "marked the task",
-    "bulk_task_instances": "marked the task",
-    "delete_task_instance": "deleted the task of the run",
-}
-"""What Airflow's audit log calls what a person can do to a run (``airflow.api_fastapi.core_api.routes.public``)."""
 
 
 def states(session: Session, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -46,34 +37,11 @@ def why_ended(session: Session, code: str, run_id: str, state: str | None, *, si
     :param state: of the run; None if it is gone.
     :param since: when the execution began; nothing that was done before it has ended it.
     """
-    if deed := _deed(session, code, run_id, state, since=since):
+    if deed := last_deed(session, code, run_id, state, since=since):
         return f"{deed} before all was sent"
     if state is None:
         return "The run is gone from Airflow before all was sent"
     return f"The run has ended as {state} before all was sent: its process was killed, and no try was left"
-
-
-def _deed(session: Session, code: str, run_id: str, state: str | None, *, since: datetime) -> str | None:
-    """Who did what to a run, as Airflow's audit log has it; the last one that may have ended it."""
-    from airflow.models.log import Log
-    from sqlalchemy import or_, select
-
-    query = (
-        select(Log.event, Log.owner)
-        .where(
-            Log.dag_id == dag_id(code),
-            or_(Log.run_id == run_id, Log.run_id.is_(None)),
-            Log.event.in_(_DEEDS),
-            Log.dttm >= since,
-        )
-        .order_by(Log.id.desc())
-        .limit(1)
-    )
-    found = session.execute(query).first()
-    if found is None:
-        return None
-    as_what = f" as {state}" if state and "marked" in _DEEDS[found.event] else ""
-    return f"{found.owner or 'Somebody'} {_DEEDS[found.event]}{as_what}"
 
 
 class Run(NamedTuple):
@@ -171,24 +139,33 @@ def _runs(session: Session, which: ColumnElement[bool]) -> list[Run]:
 
 
 def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
-    """The runs of push tasks that somebody has asked to delete at this moment or later, and whose task never began.
+    """The runs of push tasks that were made and deleted at this moment or later, and whose task never began.
 
-    Airflow's audit log has them, in which that is all that is known of them.
+    Airflow's audit log has them, in which that is all that is known of them. That somebody asked to delete a run does
+    not say that there was one: the log must have it that it was made, or its id be of a moment since. Of those that
+    were there before, whoever asks has seen them. So a run of a time long past that is made and deleted at once, for a
+    backfill for instance, is left out.
     """
     from airflow.models.log import Log
     from airflow.utils.types import DagRunType
     from sqlalchemy import func, select
     from sqlalchemy.orm import aliased
 
-    began = aliased(Log)
+    began, made = aliased(Log), aliased(Log)
     beginning = select(began.id).where(
         began.dag_id == Log.dag_id,
         began.task_id == SEND_TASK_ID,
         began.run_id == Log.run_id,
         began.event == "running",  # airflow.api_fastapi.execution_api.routes.task_instances
     )
+    making = select(made.id).where(
+        made.dag_id == Log.dag_id,
+        made.run_id == Log.run_id,
+        made.event == "trigger_dag_run",
+        made.dttm >= moment,
+    )
     query = (
-        select(Log.dag_id, Log.run_id, func.max(Log.dttm))
+        select(Log.dag_id, Log.run_id, func.max(Log.dttm), func.bool_or(making.exists()))
         .where(
             Log.dttm >= moment,
             Log.event == "delete_dag_run",
@@ -201,9 +178,22 @@ def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
     rows: Iterable[Any] = session.execute(query)
     return [
         Run(0, dag.removeprefix(DAG_PREFIX), run_id, DagRunType.from_run_id(run_id).value, None, None, None, when)
-        for dag, run_id, when in rows
-        if _counts(run_id, None)
+        for dag, run_id, when, was_made in rows
+        if _counts(run_id, None) and (was_made or _is_of(run_id, moment))
     ]
+
+
+_MOMENT = re.compile(r"[a-z_]+__(\d{4}-\d\d-\d\dT[\d:.]+(?:[+-]\d\d:\d\d|Z))(?:_\w+)?")
+"""An id that Airflow gives its runs (``Timetable.generate_run_id``, ``DagRun.generate_run_id``)."""
+
+
+def _is_of(run_id: str, moment: datetime) -> bool:
+    """Whether the id of a run is that of one which Airflow has made at this moment or later."""
+    found = _MOMENT.fullmatch(run_id)
+    try:
+        return found is not None and datetime.fromisoformat(found[1]) >= moment
+    except ValueError:
+        return False
 
 
 def _counts(run_id: str, user: str | None) -> bool:
@@ -238,7 +228,7 @@ def why_unplanned(session: Session, run: Run, state: str | None) -> str:
     from airflow.models.dagrun import DagRun, DagRunNote
     from sqlalchemy import select
 
-    if deed := _deed(session, run.code, run.run_id, state, since=run.since):
+    if deed := last_deed(session, run.code, run.run_id, state, since=run.since):
         return f"{deed} before it began"
     if state is None:
         return "The run is gone from Airflow before it began"

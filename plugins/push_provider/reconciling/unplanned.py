@@ -4,7 +4,7 @@ A run plans its execution as its task begins. One that is marked or deleted whil
 once, leaves nothing in the ledger. So the API server, which looks at both every few seconds, remembers the runs that
 go on, and looks those up in the ledger that go on no more. What it remembers dies with it: when it begins anew, it
 looks at what has ended within a day, and at the deletions of that day in Airflow's audit log. Only of a run that was
-deleted with its whole DAG before anybody had looked at it nothing is left.
+deleted before anybody had looked at it, with its whole DAG or of a time long past, nothing is left.
 """
 
 from __future__ import annotations
@@ -100,14 +100,19 @@ class Unplanned:
                 or (run.id and state not in run_ends.ALIVE and (run.code, run.run_id) not in well)
             }
         for run, error in why.items():
-            if _refuse(engine, run, error):
+            if _refuse(engine, run, error, gone=run not in states):
                 log.warning("Run %s of push task %s is a failed execution: %s", run.run_id, run.code, error)
 
 
-def _refuse(engine: Engine, run: run_ends.Run, error: str) -> bool:
-    """Put a run on record; False if its push task is closed or gone, of which no execution would have begun."""
+def _refuse(engine: Engine, run: run_ends.Run, error: str, *, gone: bool) -> bool:
+    """Put a run on record; False if its push task is closed or gone, of which no execution would have begun.
+
+    :param gone: it is not in Airflow any more, as those of a push task that was deleted are: another one of its code
+        has nothing to do with what was before it.
+    """
     try:
-        if not tasks.get(engine, run.code).open:
+        task = tasks.get(engine, run.code)
+        if not task.open or (gone and run.since < task.created_at):
             return False
         planning.refuse(engine, run.code, error=error, **facts_of(run))
     except UnknownTask:
