@@ -80,7 +80,9 @@ class TaskAnswer(Answer):
     owner: str | None
     subject: str | None
     status: Status
-    paused: bool = Field(description="Whether its DAG is paused; a running execution goes on all the same")
+    paused: bool = Field(
+        description="Whether its DAG is paused: what is being sent goes on, a retry waits until it is resumed"
+    )
     execution_type: Literal["once", "loop"]
     executions: int = Field(description="How many have begun")
     max_executions: int | None = Field(description="How many may begin; null: no end")

@@ -137,9 +137,9 @@ def delete_task(
 @router.post("/tasks/{code}/pause", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 @needs(Right.EDIT)
 async def pause_task(request: Request, caller: CallerDep, code: Code) -> TaskAnswer:
-    """Pause a push task's DAG: its schedule rests, and it takes no triggers. A running execution goes on.
+    """Pause a push task's DAG: its schedule rests, and it takes no triggers.
 
-    One that is retired becomes a DAG again.
+    What is being sent goes on; a retry waits until it is resumed. One that is retired becomes a DAG again.
     """
     return await _pause(request, caller, code, paused=True)
 

@@ -16,6 +16,7 @@ from push_provider.ledger.tables import (
     TaskStatus,
     push_delivery,
     push_execution,
+    push_lease,
     push_task,
 )
 
@@ -150,6 +151,32 @@ def close_within(connection: Connection, execution: int, error: str) -> bool:
         return False
     _finish(connection, execution, None, final=True, error=error, resend_unknown=False)
     return True
+
+
+class LeftOpen(NamedTuple):
+    """An execution that is open and that nobody closes."""
+
+    id: int
+    task_code: str
+
+
+def left_by_cancelling(engine: Engine, limit: int) -> list[LeftOpen]:
+    """Executions of cancelled push tasks that nobody sends, and that wait for another try to close them.
+
+    A try comes when Airflow makes it, and while the task's DAG is paused it makes none. A process that sends one closes
+    it itself.
+    """
+    columns, lease = push_execution.c, push_lease.c
+    sent = select(lease.execution_id).where(lease.execution_id == columns.id, lease.until > func.clock_timestamp())
+    query = (
+        select(columns.id, columns.task_code)
+        .join_from(push_execution, push_task, push_task.c.code == columns.task_code)
+        .where(columns.finished_at.is_(None), push_task.c.status == TaskStatus.CANCELLED, ~sent.exists())
+        .order_by(columns.id)
+        .limit(limit)
+    )
+    with transaction(engine) as connection:
+        return [LeftOpen._make(row) for row in connection.execute(query)]
 
 
 def count_moved(

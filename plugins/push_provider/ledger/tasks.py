@@ -181,7 +181,7 @@ def cancel(engine: Engine, code: str) -> int:
         # Messages may have joined one that is planned since it was looked at.
         others = push_execution.c.id != all_(array_of_ids(there))
         cancelled += _cancel_pending(connection, code, or_(others, push_execution.c.state == ExecutionState.PLANNED))
-        # Nobody is at work on these yet; those that run are closed by whoever runs them.
+        # Nobody is at work on these yet; those that run are closed by whoever runs them, else by the API server.
         connection.execute(
             update(push_execution)
             .where(*planned)

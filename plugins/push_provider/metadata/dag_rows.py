@@ -100,7 +100,8 @@ def take_away(session: Session, ids: Collection[str]) -> int:
     """Take some DAGs out of Airflow, with their runs, as *Delete* in its UI does; returns how many.
 
     Those that have a run which goes on stay. One that is paused leaves its row, which is stale, and with it the pause:
-    should it come back, it does so paused. What the audit log says of them stays.
+    should it come back, it does so paused; runs of it wait for that, and stay as they are. What the audit log says of
+    all stays.
     """
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -109,7 +110,7 @@ def take_away(session: Session, ids: Collection[str]) -> int:
     from sqlalchemy import delete, select, update
 
     busy = set(session.scalars(select(DagRun.dag_id).where(DagRun.dag_id.in_(ids), DagRun.state.in_(_ACTIVE))))
-    paused = set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(ids), DagModel.is_paused))) - busy
+    paused = set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(ids), DagModel.is_paused)))
     gone = set(ids) - busy - paused
     if paused:
         session.execute(update(DagModel).where(DagModel.dag_id.in_(paused)).values(is_stale=True))

@@ -5,6 +5,8 @@ the ledger are each told such things once, if at all. So the API server looks at
 
 * An execution whose run has ended, or is gone, is closed, with the reason: a person's deed stays a person's deed. A
   process that is still sending notices, and stops between two messages.
+* An execution of a cancelled push task that nobody sends, and that waits for another try, is closed: while the task's
+  DAG is paused, that try does not come.
 * An execution that has ended before its run came to write its deliveries gets them, as what became of them.
 * A run that has ended, or is gone, before an execution was planned becomes a failed execution, with the reason.
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
@@ -17,6 +19,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -27,6 +30,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from push_provider.contract import DAG_PREFIX, dag_id
+from push_provider.exceptions import UnknownExecution
 from push_provider.ledger import closing, executions, retiring, shards, writing
 from push_provider.ledger.engine import transaction
 from push_provider.metadata import dag_rows, pools, run_ends, runs
@@ -111,6 +115,7 @@ class Reconciler:
             self._bring_back_system,
             self._free,
             self._bring_pools,
+            partial(self._close_cancelled, engine),
             partial(self._write_ended, engine),
         )
 
@@ -152,6 +157,12 @@ class Reconciler:
         with self._sessions() as session:
             run = (one.task_code, one.run_id)
             return run_ends.states(session, [run]).get(run) in run_ends.ALIVE
+
+    def _close_cancelled(self, engine: Engine) -> None:
+        for one in closing.left_by_cancelling(engine, _AT_ONCE):
+            with contextlib.suppress(UnknownExecution):  # somebody has deleted its push task meanwhile
+                closing.finish(engine, one.id, final=True)
+                log.info("Execution %s of push task %s is closed: its task is cancelled", one.id, one.task_code)
 
     def _write_ended(self, engine: Engine) -> None:
         """One in each pass: a million take seconds, in which nothing else is compared."""
