@@ -15,7 +15,9 @@ from push_provider.metadata.run_ends import ALIVE, ids_alive
 
 if TYPE_CHECKING:
     from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
     from airflow.models.dagbag import DBDagBag
+    from airflow.models.dagrun import DagRun
     from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.orm import Session
@@ -81,7 +83,8 @@ def create(
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
 
-    _latest(session, dag_bag, code).create_dagrun(
+    _, dag = _latest(session, dag_bag, code)
+    dag.create_dagrun(
         run_id=run_id,
         run_after=datetime.now(UTC),
         conf={"execution": execution},
@@ -93,22 +96,25 @@ def create(
     )
 
 
-def _latest(session: Session, dag_bag: DBDagBag, code: str) -> SerializedDAG:
+def _latest(session: Session, dag_bag: DBDagBag, code: str) -> tuple[DagVersion, SerializedDAG]:
     from airflow.models.dag_version import DagVersion
 
     version = DagVersion.get_latest_version(dag_id(code), session=session)
     # By version, because that is what the bag has a cache for.
     dag = dag_bag.get_dag(version.id, session) if version else None
-    if dag is None:
+    if version is None or dag is None:
         raise not_ready(code)
-    return dag
+    return version, dag
 
 
 def clear(session: Session, code: str, run_id: str) -> bool:
     """Let the run of an execution that has ended send again, as *Clear* in Airflow's UI does.
 
+    If somebody has deleted its task, which *Clear* would leave so, the run gets it anew.
+
     :returns: False if there is no such run any more.
     :raises NothingToRedrive: the run has not ended.
+    :raises DagNotReady: its task was deleted, and Airflow does not know the DAG.
     """
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import clear_task_instances
@@ -124,8 +130,24 @@ def clear(session: Session, code: str, run_id: str) -> bool:
     if run.state not in State.finished_dr_states:
         raise NothingToRedrive(f"Run {run_id!r} of push task {code!r} is {run.state}: it is being sent again already.")
     instances = [one for one in run.get_task_instances(session=session) if one.task_id == SEND_TASK_ID]
-    clear_task_instances(instances, session, DagRunState.QUEUED)
+    if instances:
+        clear_task_instances(instances, session, DagRunState.QUEUED)
+    else:
+        _queue_anew(session, code, run)
     return True
+
+
+def _queue_anew(session: Session, code: str, run: DagRun) -> None:
+    """Queue a run that has no task any more, with a task, as Airflow's scheduler and *Clear* do it between them."""
+    from airflow.models.dagbag import DBDagBag
+    from airflow.utils.state import DagRunState
+
+    version, run.dag = _latest(session, DBDagBag(load_op_links=False), code)
+    run.created_dag_version_id = version.id
+    run.verify_integrity(session=session, dag_version_id=version.id)
+    run.clear_number += 1
+    run.last_scheduling_decision = None
+    run.set_state(DagRunState.QUEUED)
 
 
 _CLOCKS = timedelta(minutes=1)
