@@ -1,4 +1,4 @@
-"""Runs with a logical date in the future: which are refused, and what is read to find them."""
+"""Runs for a time in the future: which are refused, and what is read to find them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,22 @@ def many(metadata: Engine) -> Engine:
     return metadata
 
 
-def row(dag: str, run: str, date: datetime, *, state: str = "queued", run_type: str = "manual") -> dict[str, Any]:
+def row(
+    dag: str,
+    run: str,
+    date: datetime | None,
+    *,
+    state: str = "queued",
+    run_type: str = "manual",
+    after: datetime | None = None,
+) -> dict[str, Any]:
     return {
         "dag_id": dag,
         "run_id": run,
         "run_type": run_type,
         "state": state,
         "logical_date": date,
-        "run_after": datetime.now(UTC),
+        "run_after": after or datetime.now(UTC),
         "clear_number": 0,
     }
 
@@ -53,6 +61,7 @@ TOMORROW = timedelta(days=1)
         ("push__a", "queued", "manual", timedelta(0), False),
         ("push__a", "failed", "manual", TOMORROW, False),
         ("push__a", "success", "manual", TOMORROW, False),
+        ("push__a", "queued", "operator_triggered", TOMORROW, True),
         ("push__a", "queued", "scheduled", TOMORROW, False),
         ("push__a", "running", "backfill", TOMORROW, False),
         ("other", "queued", "manual", TOMORROW, False),
@@ -64,12 +73,35 @@ def test_a_run_in_the_future_is_refused(
 ) -> None:
     from airflow.models.dagrun import DagRun
 
-    with Session(many) as session:
-        run = row(dag, "one", datetime.now(UTC) + ahead, state=state, run_type=run_type)
-        session.execute(insert(DagRun.__table__), [run])
-        assert runs.refuse_future(session) == ([("a", "one")] if refused else [])
-        after = session.execute(text("SELECT state FROM dag_run WHERE run_id = 'one'")).scalar()
-        assert after == ("failed" if refused else state)
+    moment = datetime.now(UTC) + ahead
+    for times in ({"date": moment}, {"date": None, "after": moment}):
+        with Session(many) as session:
+            run = row(dag, "one", state=state, run_type=run_type, **times)
+            session.execute(insert(DagRun.__table__), [run])
+            assert runs.refuse_future(session) == ([("a", "one")] if refused else [])
+            after = session.execute(text("SELECT state FROM dag_run WHERE run_id = 'one'")).scalar()
+            assert after == ("failed" if refused else state)
+            session.rollback()
+
+
+@pytest.mark.parametrize(
+    ("times", "why"),
+    [
+        ({"date": datetime(2100, 1, 1, 9, tzinfo=UTC)}, "Its logical date, 2100-01-01 09:00 UTC, lies in the future. "),
+        (
+            {"date": None, "after": datetime(2100, 1, 1, 9, tzinfo=UTC)},
+            "Its run_after, 2100-01-01 09:00 UTC, lies in the future. A run_after is no time to send at: leave it out ",
+        ),
+    ],
+)
+def test_it_says_why(metadata: Engine, times: dict[str, Any], why: str) -> None:
+    from airflow.models.dagrun import DagRun
+
+    with Session(metadata) as session:
+        session.execute(insert(DagRun.__table__), [row("push__a", "one", **times)])
+        runs.refuse_future(session)
+        (said,) = session.execute(text("SELECT content FROM dag_run_note")).scalars()
+        assert said.startswith(why)
         session.rollback()
 
 

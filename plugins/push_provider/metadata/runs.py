@@ -155,15 +155,18 @@ _CLOCKS = timedelta(minutes=1)
 
 
 def refuse_future(session: Session) -> list[tuple[str, str]]:
-    """Fail the runs that somebody triggered with a logical date in the future; the push task and run id of each.
+    """Fail the runs that somebody triggered for a time in the future; the push task and run id of each.
 
-    Airflow lets nothing of such a run begin before that date, while it takes one of the DAG's ``max_active_runs``.
+    Airflow lets nothing of such a run begin before its logical date, and before the moment that it is to run after,
+    while it takes one of the DAG's ``max_active_runs``.
     """
     from airflow.models.dagrun import DagRun
     from airflow.utils.state import DagRunState, State, TaskInstanceState
-    from sqlalchemy import select
+    from sqlalchemy import or_, select
 
-    ahead = ids_alive(DagRun.run_type == "manual", DagRun.logical_date > datetime.now(UTC) + _CLOCKS)
+    latest = datetime.now(UTC) + _CLOCKS
+    somebody_s = DagRun.run_type.in_(("manual", "operator_triggered"))
+    ahead = ids_alive(somebody_s, or_(DagRun.logical_date > latest, DagRun.run_after > latest))
     # The state once more: a run may have ended between being found and being locked.
     waiting = select(DagRun).where(DagRun.id.in_(ahead), DagRun.state.in_(ALIVE))
     refused = []
@@ -172,9 +175,12 @@ def refuse_future(session: Session) -> list[tuple[str, str]]:
             if instance.state not in State.finished:
                 instance.set_state(TaskInstanceState.FAILED, session=session)
         run.set_state(DagRunState.FAILED)
+        what, when = "run_after", run.run_after
+        if run.logical_date and run.logical_date > latest:
+            what, when = "logical date", run.logical_date
         why = (
-            f"Its logical date, {run.logical_date:%Y-%m-%d %H:%M %Z}, lies in the future. A logical date is no time to "
-            "send at: leave it out to send now, or give a push task a schedule to send later."
+            f"Its {what}, {when:%Y-%m-%d %H:%M %Z}, lies in the future. A {what} is no time to send at: leave it out "
+            "to send now, or give a push task a schedule to send later."
         )
         run.note = why, None
         refused.append((run.dag_id.removeprefix(DAG_PREFIX), run.run_id))

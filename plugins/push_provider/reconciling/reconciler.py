@@ -12,7 +12,7 @@ the ledger are each told such things once, if at all. So the API server looks at
 * A push task whose DAG is gone, stale or in error has its DAG built again; deleted in Airflow, it comes back as it
   was, paused if it was paused. So do the platform's own DAGs.
 * A DAG whose push task is retired, or gone, leaves Airflow.
-* A run with a logical date in the future, which would hold up all others until then, fails with that reason.
+* A run for a time in the future, which would hold up all others until then, fails with that reason.
 * A DAG that Airflow still takes for full, after one of its runs was marked, takes runs again.
 * A pool that push tasks run in, and that is not there, is made: Airflow runs nothing of it until then.
 """
@@ -122,7 +122,7 @@ class Reconciler:
     def _refuse_future(self) -> None:
         with self._sessions() as session:
             for code, run in runs.refuse_future(session):
-                log.warning("Run %s of push task %s is refused: its logical date is in the future", run, code)
+                log.warning("Run %s of push task %s is refused: its time is in the future", run, code)
 
     def _free(self) -> None:
         with self._sessions() as session:
