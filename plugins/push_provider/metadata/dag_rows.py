@@ -135,18 +135,38 @@ def absent(session: Session, ids: Collection[str]) -> set[str]:
     return set(ids) - set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(ids))))
 
 
-def pause_on_record(session: Session, dag: str) -> bool | None:
-    """Whether a DAG was paused when somebody last paused or resumed it by itself; None if nobody did."""
+_PAUSES = {
+    "push_pause_task": True,
+    "push_resume_task": False,
+    "cli_dag_pause": True,
+    "cli_dag_unpause": False,
+}
+"""What Airflow's audit log calls it when a DAG is paused (True) or resumed, where its name says which. Of DAGs that
+somebody pauses or resumes by a pattern it has no ids."""
+
+
+def newest_entry(session: Session) -> int:
+    """The id of the newest entry of Airflow's audit log; those written later have higher ones."""
+    from airflow.models.log import Log
+    from sqlalchemy import func, select
+
+    return session.scalar(select(func.max(Log.id))) or 0
+
+
+def pause_on_record(session: Session, dag: str, *, after: int = 0) -> bool | None:
+    """Whether a DAG was paused when somebody last paused or resumed it by itself; None if nobody did.
+
+    :param after: an entry of the audit log; only what was written later counts.
+    """
     from airflow.models.log import Log
     from sqlalchemy import select
 
-    ours = {"push_pause_task": True, "push_resume_task": False}
-    said = select(Log.event, Log.extra).where(Log.dag_id == dag, Log.event.in_(("patch_dag", *ours)))
-    for event, extra in session.execute(said.order_by(Log.id.desc()).limit(10)):
-        if event in ours:
-            return ours[event]
+    said = select(Log.event, Log.extra).where(Log.dag_id == dag, Log.id > after, Log.event.in_(("patch_dag", *_PAUSES)))
+    for event, extra in session.execute(said.order_by(Log.id.desc()).limit(100)):
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            return bool(json.loads(extra or "")["is_paused"])
+            entry = json.loads(extra or "{}")
+            if "refused" not in entry:  # as the REST API says of what the caller had no right to
+                return _PAUSES[event] if event in _PAUSES else bool(entry["is_paused"])
     return None
 
 

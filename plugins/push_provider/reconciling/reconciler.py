@@ -23,7 +23,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,11 @@ class Reconciler:
         self._paused: set[str] = set()
         self._system: dict[str, dag_rows.Row] = {}
         self._asked: dict[dag_rows.File, tuple[float, float]] = {}
+        self._entries = 0, 0
+        """The newest entry of Airflow's audit log at the look at its DAGs before the last, and at the last."""
+        self._seen: dict[dag_rows.File, int] = {}
+        """By file whose DAGs were all there at a look: the entry from which on the audit log may know more of a pause
+        than was seen. It is that of the look before: an entry is written before what it tells of is done."""
 
     def __call__(self) -> None:
         """Compare, and mend; nothing if another process is at it, or it was done just now."""
@@ -110,12 +115,12 @@ class Reconciler:
         return (
             self._refuse_future,
             partial(self._close_executions, engine),
+            partial(self._close_cancelled, engine),
             partial(self._unplanned, engine),
             partial(self._compare_dags, engine),
             self._bring_back_system,
             self._free,
             self._bring_pools,
-            partial(self._close_cancelled, engine),
             partial(self._write_ended, engine),
         )
 
@@ -153,16 +158,16 @@ class Reconciler:
                 if not self._goes_on(one) and closing.close(engine, one.id, error=why):
                     log.warning("Execution %s of push task %s is closed: %s", one.id, one.task_code, why)
 
-    def _goes_on(self, one: executions.UnderWay) -> bool:
-        with self._sessions() as session:
-            run = (one.task_code, one.run_id)
-            return run_ends.states(session, [run]).get(run) in run_ends.ALIVE
-
     def _close_cancelled(self, engine: Engine) -> None:
         for one in closing.left_by_cancelling(engine, _AT_ONCE):
             with contextlib.suppress(UnknownExecution):  # somebody has deleted its push task meanwhile
                 closing.finish(engine, one.id, final=True)
                 log.info("Execution %s of push task %s is closed: its task is cancelled", one.id, one.task_code)
+
+    def _goes_on(self, one: executions.UnderWay) -> bool:
+        with self._sessions() as session:
+            run = (one.task_code, one.run_id)
+            return run_ends.states(session, [run]).get(run) in run_ends.ALIVE
 
     def _write_ended(self, engine: Engine) -> None:
         """One in each pass: a million take seconds, in which nothing else is compared."""
@@ -175,7 +180,13 @@ class Reconciler:
         filled = shards.filled(engine)
         bundle = dag_rows.push_bundle()
         with self._sessions() as session:
+            self._entries = self._entries[1], dag_rows.newest_entry(session)
             there = dag_rows.files(session, bundle)
+        self._seen |= {
+            dag_rows.File(bundle, shard_file(shard)): self._entries[0]
+            for shard, (tasks, _) in filled.items()
+            if there.good.get(shard_file(shard), 0) >= tasks
+        }
         self._bring_back_tasks(engine, bundle, filled, there)
         self._take_away(engine, bundle, filled, there)
 
@@ -189,8 +200,8 @@ class Reconciler:
                 for shard, count in wanted.items()
                 if there.good.get(shard_file(shard), 0) < count
             }
-            kept = dag_rows.absent(session, self._paused - there.paused) if lacking else set()
-            self._paused = there.paused | kept | (self._paused & set(dag_rows.SYSTEM))
+            system = self._paused & set(dag_rows.SYSTEM)
+            self._paused = there.paused | system | self._gone(engine, session, self._paused - there.paused - system)
             self._asked = {file: when for file, when in self._asked.items() if file.bundle != bundle or file in lacking}
             for file, shard in lacking.items():
                 if self._is_due(file):
@@ -198,7 +209,7 @@ class Reconciler:
                     log.warning("%s of %s push tasks have no good DAG: %s is parsed", count - good, count, file.path)
                     ids = {dag_id(code) for code in shards.codes_of_shard(engine, shard)}
                     for dag in dag_rows.absent(session, ids):
-                        if self._was_paused(session, dag):
+                        if self._was_paused(session, dag, file):
                             dag_rows.add_paused(session, dag, file)
                     dag_rows.ask_for(session, file)
 
@@ -223,9 +234,19 @@ class Reconciler:
         if count:
             log.info("%s DAGs leave Airflow: their push tasks are retired, or gone", count)
 
-    def _was_paused(self, session: Session, dag: str) -> bool:
-        """Whether a DAG that was deleted was paused before: it is to come back so."""
-        said = dag_rows.pause_on_record(session, dag)
+    @staticmethod
+    def _gone(engine: Engine, session: Session, dags: Set[str]) -> set[str]:
+        """Those of some DAGs that are to come back: somebody has deleted them, and not their push tasks."""
+        gone = dag_rows.absent(session, dags) if dags else ()
+        codes = {dag.removeprefix(DAG_PREFIX) for dag in gone}
+        return {dag_id(code) for code in shards.live(engine, codes)} if codes else set()
+
+    def _was_paused(self, session: Session, dag: str, file: dag_rows.File) -> bool:
+        """Whether a DAG that was deleted was paused before: it is to come back so.
+
+        The audit log does not have all: what was seen of the DAG holds, and the log for what came after.
+        """
+        said = dag_rows.pause_on_record(session, dag, after=self._seen.get(file, 0))
         return dag in self._paused if said is None else said
 
     def _bring_back_system(self) -> None:
@@ -237,13 +258,14 @@ class Reconciler:
             row = there.get(dag)
             if row is not None and not row.is_stale:
                 self._system[dag] = row
+                self._seen[row.file] = self._entries[0]
                 self._paused = (self._paused | {dag}) if row.is_paused else (self._paused - {dag})
                 self._asked.pop(row.file, None)
                 continue
             known = row or self._system.get(dag) or dag_rows.deleted_system(session, dag)
             if known is None or not self._is_due(known.file):
                 continue
-            if row is None and self._was_paused(session, dag):
+            if row is None and self._was_paused(session, dag, known.file):
                 dag_rows.add_paused(session, dag, known.file)
             dag_rows.ask_for(session, known.file)
             log.warning("DAG %s is gone: its file is parsed again", dag)
