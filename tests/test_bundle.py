@@ -321,6 +321,29 @@ def test_a_folder_that_takes_no_touch_asks_for_a_refresh_which_says_why(
         bundle.refresh()
 
 
+def test_a_file_that_cannot_be_written_keeps_no_other_from_its_parse(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, which takes no new file."""
+    apply(OTHER)
+    bundle.initialize()
+    bundle.refresh()
+    scratch = folder / f".{shard_file(shard_of('one'))}.{os.getpid()}"
+    scratch.mkdir()
+    apply("one")
+    apply(OTHER, subject="another")
+    age(folder)
+    with pytest.raises(OSError, match=scratch.name):
+        bundle.refresh()
+    assert files(folder) == [scratch.name, *names(OTHER)]
+    assert touched(folder) == names(OTHER)
+    PushTaskBundle(name="push").initialize()  # as after a restart: those that are there are parsed
+    assert f"The file of shard {shard_of('one')} cannot be written" in caplog.text
+    scratch.rmdir()
+    bundle.refresh()
+    assert files(folder) == names("one", OTHER)
+
+
 def test_airflow_may_set_the_interval(bundle: PushTaskBundle) -> None:
     bundle.refresh_interval = 5
     assert bundle.refresh_interval == 5

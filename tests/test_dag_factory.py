@@ -312,6 +312,21 @@ def test_a_task_process_finds_no_other_dag(desk: Desk, monkeypatch: pytest.Monke
     assert not desk.is_noted("one")
 
 
+def test_a_parse_that_cannot_be_noted_has_its_dags_all_the_same(desk: Desk) -> None:
+    """As on a full disk: the bundle has the file parsed until it is noted."""
+    desk.apply("one")
+    desk.bundle.initialize()
+    note = desk.bundle.path / f".{shard_file(shard_of('one')).removesuffix('.py')}.parse"
+    (note / "in the way").mkdir(parents=True)
+    bag = desk.load("one")
+    assert (set(bag.dags), bag.import_errors) == ({"push__one"}, {})
+    assert not desk.is_noted("one")
+    (note / "in the way").rmdir()
+    note.rmdir()
+    desk.load("one")
+    assert desk.is_noted("one")
+
+
 def test_without_the_ledger_the_file_has_an_import_error(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.apply("one")
     desk.bundle.initialize()

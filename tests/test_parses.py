@@ -72,6 +72,17 @@ def test_a_note_is_read_back_and_the_next_replaces_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_what_takes_no_note_keeps_nothing_of_it(tmp_path: Path) -> None:
+    parses.note(tmp_path, SHARD, Parse(3, 2, BEGAN))
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match=file.name):
+        parses.note(tmp_path, SHARD, Parse(4, 0, LATER))
+    assert list(tmp_path.iterdir()) == [file]
+    assert parses.latest(tmp_path, SHARD) is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"revision": 1, "dags": 1, "began": "soon"}'])
 def test_half_a_note_is_none(tmp_path: Path, text: str) -> None:
     parses.note(tmp_path, SHARD, Parse(3, 2, BEGAN))

@@ -104,7 +104,10 @@ class PushTaskBundle(BaseDagBundle):
         """Write the files that are missing: a worker may be on another machine than the DAG processor."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for shard in self._shards() or ():
-            self._write(shard)
+            try:
+                self._write(shard)
+            except OSError as error:  # as in refresh, which the DAG processor asks for only after this
+                log.warning("The file of shard %s cannot be written: %s", shard, error)
         super().initialize()
 
     def refresh(self) -> None:
@@ -118,10 +121,16 @@ class PushTaskBundle(BaseDagBundle):
         for file in self._left(found):
             file.unlink(missing_ok=True)
         shards = self._settled(found)
+        faults = []
         for shard in self._stale(shards):
-            self._write(shard)
-            self._touch(shard, shards[shard][0])
+            try:
+                self._write(shard)
+                self._touch(shard, shards[shard][0])
+            except OSError as error:  # a full disk takes no new file, and every touch
+                faults.append(error)
         self._listed = frozenset(file.name for file in self._folder.glob("shard_*.py"))
+        if faults:
+            raise faults[0]
 
     def view_url(self, version: str | None = None) -> None:
         """Nothing to view elsewhere."""

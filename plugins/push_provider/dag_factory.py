@@ -52,8 +52,12 @@ def push_dags(shard: int) -> None:
     revision, rows = shards.shard_tasks(engine, shard)
     for row in rows:
         _build(row)
-    # Not "built" yet: Airflow has to store it.
-    parses.note(settings.bundle_dir(), shard, parses.Parse(revision, len(rows), began))
+    try:
+        # Not "built" yet: Airflow has to store it.
+        parses.note(settings.bundle_dir(), shard, parses.Parse(revision, len(rows), began))
+    except OSError as error:
+        # The DAGs are there all the same; the bundle has the file parsed again until there is a note.
+        log.warning("The parse of shard %s cannot be noted: %s", shard, error)
 
 
 def _build(row: ShardTask) -> DAG:

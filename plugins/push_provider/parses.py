@@ -36,12 +36,17 @@ def note(folder: Path, shard: int, parse: Parse) -> None:
     """Leave a note of the latest parse of a shard.
 
     :param folder: the bundle's.
+    :raises OSError: it takes none; its disk may be full.
     """
     target = _note_of(folder, shard)
     # In one step: the bundle may be reading it.
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
-    scratch.write_text(json.dumps({**parse._asdict(), "began": parse.began.isoformat()}))
-    scratch.replace(target)
+    try:
+        scratch.write_text(json.dumps({**parse._asdict(), "began": parse.began.isoformat()}))
+        scratch.replace(target)
+    except OSError:
+        scratch.unlink(missing_ok=True)  # each parse is a process of its own, and would leave another one
+        raise
 
 
 def latest(folder: Path, shard: int) -> Parse | None:
