@@ -278,7 +278,8 @@ def test_every_code(phones: Phones, code: str) -> None:
     outcomes = send(phones, people(3), slept=slept)
     assert {(one.code, one.text) for one in outcomes} == {(code, "So it is.")}
     if says.fault is Fault.BUSY:
-        assert {(one.result, one.retry_after) for one in outcomes} == {(RETRY, says.wait)}
+        # Aliyun has not said when to come again: what it lists here is waited for between the tries of a call.
+        assert {(one.result, one.retry_after) for one in outcomes} == {(RETRY, None)}
         assert slept == [wait for wait in (says.wait, (says.wait or 0) * 2) if wait is not None][: phones.calls - 1]
     else:
         assert {one.result for one in outcomes} == {FAILED}

@@ -184,6 +184,8 @@ def test_every_code(google: Google, code: str) -> None:
     expected = {Fault.RECIPIENT: FAILED, Fault.BUSY: RETRY, Fault.DOUBT: UNKNOWN}[says.fault]
     assert {(one.result, one.code, one.text) for one in outcomes} == {(expected, code, "So it is.")}
     assert sorted(slept) == ([1.0] * 3 + [2.0] * 3 if code == "UNAVAILABLE" else [])
+    # A quota's time is listed; of an outage nobody has said how long it takes.
+    assert {one.retry_after for one in outcomes} == {60.0 if code == "QUOTA_EXCEEDED" else None}
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "PERMISSION_DENIED"), (404, "NOT_FOUND")])

@@ -257,6 +257,7 @@ def test_while_aliyun_has_no_time_to_say_the_kind_numbers_abroad_wait(aliyun: An
     aliyun.fail("refuse", action="GetSmsTemplate", **fault)
     outcomes = by_kind(aliyun, ABROAD, NUMBERS[1:])
     assert results(list(outcomes.values())) == [RETRY] * 5
+    assert {outcome.retry_after for outcome in outcomes.values()} == {None}
     assert aliyun.calls == {}
     assert results(list(by_kind(aliyun, ABROAD, NUMBERS[1:]).values())) == [SENT] * 5  # by the next try
 
@@ -337,7 +338,7 @@ def test_every_code_for_one_recipient(aliyun: Any, code: str) -> None:
             case fault:
                 (outcome,) = sender.send(people(1))
     expected = {Fault.RECIPIENT: FAILED, Fault.BUSY: RETRY, Fault.DOUBT: UNKNOWN}[fault]
-    assert (outcome.result, outcome.code) == (expected, code)
+    assert (outcome.result, outcome.code, outcome.retry_after) == (expected, code, None)
     assert "says Aliyun" in (outcome.text or "")
     assert aliyun.calls["SendSms"] == (3 if fault is Fault.BUSY else 1)
     assert len(slept) == (2 if fault is Fault.BUSY else 0)

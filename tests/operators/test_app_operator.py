@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from push_provider.rendering import compile_content
 from sandbox.app_store import AppStore
 from sandbox.fcm import FcmGateway
 from sandbox.fcm_account import TOKEN_PATH, new_account
+from sandbox.sms_faults import Fault
 from sandbox.sms_http import in_thread
 
 if TYPE_CHECKING:
@@ -27,6 +29,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 DEVICES = [f"d{number}" for number in range(1, 701)]
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FcmGateway]:
+    """The stand-in of FCM, as configuration ``fcm``."""
+    gateway = FcmGateway(AppStore(), account := new_account())
+    with in_thread(gateway) as address:
+        key = json.dumps({**account, "token_uri": f"http://{address}{TOKEN_PATH}"})
+        connection = {"conn_type": "push_fcm", "password": key, "extra": {"endpoint": f"http://{address}"}}
+        monkeypatch.setenv("AIRFLOW_CONN_FCM", json.dumps(connection))
+        yield gateway
 
 
 def apply(ledger: Engine, **fields: Any) -> None:
@@ -103,6 +116,38 @@ def test_an_aliyun_that_is_away_is_tried_again(ledger: Engine, phones: Phones, m
     assert execute()["sent"] == 10
 
 
+def test_an_aliyun_that_has_no_time_and_does_not_say_until_when_is_left_to_airflow_s_delay(
+    ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phones.connect(monkeypatch)
+    apply(ledger, recipients=DEVICES[:3])
+    phones.fail("refuse", code="SignatureNonceUsed", status=400, times=None)
+    with pytest.raises(ProviderUnavailable, match="3 to be tried again") as refused:
+        execute()
+    assert refused.value.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after", "seconds"),
+    [("UNAVAILABLE", None, None), ("UNAVAILABLE", 90_000, 90), ("QUOTA_EXCEEDED", None, 60)],
+)
+def test_how_long_fcm_is_left_alone(
+    ledger: Engine,
+    google: FcmGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    retry_after: int | None,
+    seconds: float | None,
+) -> None:
+    monkeypatch.setattr("push_provider.channels.app.fcm_calls._TRIES", 1)
+    fault = {"kind": "refuse", "action": "send", "code": code, "status": 503, "times": None}
+    google.faults.add(Fault.from_json({**fault, "retry_after": retry_after}))
+    apply(ledger, config="fcm", recipients=["t1", "t2", "t3"])
+    with pytest.raises(ProviderUnavailable, match="3 to be tried again") as refused:
+        execute()
+    assert refused.value.retry_after == (seconds and pytest.approx(seconds, abs=20))
+
+
 @pytest.mark.parametrize(
     ("extra", "error"),
     [({"password": "another"}, "SignatureDoesNotMatch"), ({"app_key": "1"}, "correct the app key")],
@@ -127,21 +172,16 @@ def test_a_trigger_names_devices_and_variables(ledger: Engine, phones: Phones, m
     assert [(message.to, message.title) for message in phones.got] == [("d9", "A-7")]
 
 
-def test_a_device_that_is_gone_is_called_no_more(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = FcmGateway(AppStore(), account := new_account())
-    with in_thread(gateway) as address:
-        key = json.dumps({**account, "token_uri": f"http://{address}{TOKEN_PATH}"})
-        connection = {"conn_type": "push_fcm", "password": key, "extra": {"endpoint": f"http://{address}"}}
-        monkeypatch.setenv("AIRFLOW_CONN_FCM", json.dumps(connection))
-        apply(ledger, config="fcm", recipients=["gone-1", "t2", "t3"])
-        with pytest.raises(AirflowFailException) as failed:
-            execute()
-        assert "2 of 3 sent, 1 failed" in str(failed.value)
-        assert "The address of 1 is gone, and gets nothing more: airflow push suppressions." in str(failed.value)
-        assert "Clear this task" not in str(failed.value)
-        assert gateway.counts["send"] == 3
-        with pytest.raises(AirflowFailException, match="2 of 3 sent, 1 failed"):
-            execute("another run")
-        assert gateway.counts["send"] == 5
+def test_a_device_that_is_gone_is_called_no_more(ledger: Engine, google: FcmGateway) -> None:
+    apply(ledger, config="fcm", recipients=["gone-1", "t2", "t3"])
+    with pytest.raises(AirflowFailException) as failed:
+        execute()
+    assert "2 of 3 sent, 1 failed" in str(failed.value)
+    assert "The address of 1 is gone, and gets nothing more: airflow push suppressions." in str(failed.value)
+    assert "Clear this task" not in str(failed.value)
+    assert google.counts["send"] == 3
+    with pytest.raises(AirflowFailException, match="2 of 3 sent, 1 failed"):
+        execute("another run")
+    assert google.counts["send"] == 5
     (row,) = suppressions.find(ledger)
     assert (row.channel, row.address, row.code) == ("app", "gone-1", "UNREGISTERED")

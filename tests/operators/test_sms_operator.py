@@ -285,6 +285,17 @@ def test_a_throttled_call_is_for_the_next_try(ledger: Engine, aliyun: Any, monke
     assert len({sms.phone for sms in aliyun.sent}) == len(aliyun.sent) == 200
 
 
+def test_a_gateway_that_has_no_time_and_does_not_say_until_when_is_left_to_airflow_s_delay(
+    ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aliyun.connect(monkeypatch)
+    apply(ledger, recipients=people(NUMBERS[:3]))
+    aliyun.fail("refuse", action="SendBatchSms", times=None, code="SignatureNonceUsed", status=400)
+    with pytest.raises(ProviderUnavailable, match="3 to be tried again") as refused:
+        execute()
+    assert refused.value.retry_after is None
+
+
 def mark(ledger: Engine, config: str | None) -> None:
     """Make a configuration the default, as the API server notes it."""
     with defaults.changing(ledger) as connection:

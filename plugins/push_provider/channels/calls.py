@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from push_provider.channels.base import Delivery
 
+PATIENCE = 10.0
+"""Longest wait between two tries of a call, in seconds; a longer one is left to Airflow's retry."""
 _Made = TypeVar("_Made")
 
 
@@ -39,6 +41,18 @@ def all_alike(
 ) -> list[Outcome]:
     """The same outcome for every message of a call."""
     return [Outcome(message.id, result, None, code, text[:500], retry_after) for message in batch]
+
+
+def next_try(said: float | None, listed: float | None) -> float | None:
+    """Seconds after which the next try of an execution may come; None leaves it to Airflow's own delay.
+
+    The short waits that our tables list are for tries of one call. Handed on, they would come instead of Airflow's
+    delay, and a minute in which a provider has no time would use up all retries.
+
+    :param said: by the provider, if it said so.
+    :param listed: in our table of its codes; one that no call waits for is a quota's, and holds.
+    """
+    return said or (listed if listed is not None and listed > PATIENCE else None)
 
 
 class Halt(NamedTuple):

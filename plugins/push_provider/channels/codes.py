@@ -25,7 +25,7 @@ class Meaning(NamedTuple):
     :param fault: see :class:`Fault`.
     :param source: where the vendor says so.
     :param remedy: what to do, for codes that stop an execution.
-    :param wait: seconds after which a later try may succeed, for :attr:`Fault.BUSY`.
+    :param wait: seconds after which another try of the call may succeed, for :attr:`Fault.BUSY`.
     :param gone: whether the address exists no more, for :attr:`Fault.RECIPIENT`.
     """
 

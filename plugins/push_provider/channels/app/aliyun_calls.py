@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from push_provider.channels.app.aliyun_client import BATCH
 from push_provider.channels.app.aliyun_codes import meaning
 from push_provider.channels.base import Job, Outcome, Result, not_begun
-from push_provider.channels.calls import BatchCalls, Halt, all_alike
+from push_provider.channels.calls import PATIENCE, BatchCalls, Halt, all_alike, next_try
 from push_provider.channels.codes import Fault
 from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import PushError
@@ -31,8 +31,6 @@ _TRIES = 3
 _WAIT = 1.0
 """Seconds before the second try of a call without an answer; the third waits four times as long. The token does not
 help against two calls at the same moment."""
-_PATIENCE = 10.0
-"""Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 
 
 class Message(NamedTuple):
@@ -130,15 +128,14 @@ class AliyunCalls(BatchCalls):
                     lost = NoAnswer(answer.code, answer.message)
                 elif says.fault is Fault.BUSY:
                     wait = answer.retry_after or (says.wait or _WAIT) * 2**number
-                    if (last or wait > _PATIENCE) and lost is None:
-                        return all_alike(
-                            batch, Result.RETRY, answer.code, answer.message, answer.retry_after or says.wait
-                        )
+                    if (last or wait > PATIENCE) and lost is None:
+                        after = next_try(answer.retry_after, says.wait)
+                        return all_alike(batch, Result.RETRY, answer.code, answer.message, after)
                 else:
                     return self._refused(batch, answer)
             if last:
                 break
-            self._sleep(min(wait, _PATIENCE))
+            self._sleep(min(wait, PATIENCE))
         assert lost is not None
         self._handed_over = True
         return self._give_up(batch, Result.UNKNOWN, lost.code, str(lost))

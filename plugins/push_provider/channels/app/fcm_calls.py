@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from push_provider.channels.app.fcm_codes import meaning
 from push_provider.channels.app.fcm_config import STREAMS
 from push_provider.channels.base import Outcome, Result
-from push_provider.channels.calls import Calls, Halt, all_alike
+from push_provider.channels.calls import PATIENCE, Calls, Halt, all_alike, next_try
 from push_provider.channels.codes import Fault
 from push_provider.connections.unanswered import NoAnswer, NotSent
 from push_provider.exceptions import ConfigurationError, PushError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 """How often a call is made that does not reach FCM, or for which it has no time."""
-_PATIENCE = 10.0
-"""Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 _SILENT = STREAMS
 """Calls in a row that may or may not have been carried out, after which the rest is left to a later try."""
 
@@ -106,7 +104,7 @@ class FcmCalls(Calls):
                 continue
             says = meaning(answer.code)
             wait = answer.retry_after or (says.wait or 0.0) * 2.0**number
-            if says.fault is not Fault.BUSY or last or wait > _PATIENCE:
+            if says.fault is not Fault.BUSY or last or wait > PATIENCE:
                 break
             await self._pause(wait)
         return self._refused(message, answer)
@@ -131,7 +129,7 @@ class FcmCalls(Calls):
         if says.fault is Fault.ACCOUNT:
             return self._refused_all(message, self.client.refusal(answer), answer.code)
         if says.fault is Fault.BUSY:
-            return Outcome(message.id, Result.RETRY, None, answer.code, text, answer.retry_after or says.wait)
+            return Outcome(message.id, Result.RETRY, None, answer.code, text, next_try(answer.retry_after, says.wait))
         self._handed_over = True
         return Outcome(message.id, Result.FAILED, None, answer.code, text, gone=says.gone)
 

@@ -30,7 +30,7 @@ class Meaning(NamedTuple):
     :param fault: see :class:`Fault`.
     :param source: where Aliyun says so.
     :param remedy: what to do, for codes that stop an execution.
-    :param wait: seconds after which a later try may succeed, for :attr:`Fault.BUSY`.
+    :param wait: seconds after which another try of the call may succeed, for :attr:`Fault.BUSY`.
     :param of_one: whether it may be one recipient's turn that has not come, and not the account's.
     """
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from push_provider.channels.base import Job, Outcome, Result, not_begun
-from push_provider.channels.calls import BatchCalls, Halt, all_alike
+from push_provider.channels.calls import PATIENCE, BatchCalls, Halt, all_alike, next_try
 from push_provider.channels.codes import Fault
 from push_provider.channels.sms import out_id
 from push_provider.channels.sms.aliyun_codes import Meaning, meaning
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 _TRIES = 3
 """How often a call is made that Aliyun has no time for."""
-_PATIENCE = 10.0
-"""Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 _MANY = 16
 """Refusals in a row, each of one recipient, after which calls wait for each other, and a refused call is made for each
 of its recipients alone: halving costs two calls for each who is refused."""
@@ -139,7 +137,7 @@ class SmsCalls(BatchCalls):
             says = meaning(answer.code, answer.message)
             wait = answer.retry_after or says.wait
             last = number + 1 == tries
-            if says.fault is not Fault.BUSY or last or wait is None or wait * 2**number > _PATIENCE:
+            if says.fault is not Fault.BUSY or last or wait is None or wait * 2**number > PATIENCE:
                 break
             self._sleep(wait * 2**number)
         return answer, says
@@ -168,7 +166,8 @@ class SmsCalls(BatchCalls):
         if says.one:
             self._count_refusal(answer)
         if says.fault is Fault.BUSY:
-            return all_alike(batch, Result.RETRY, answer.code, answer.message, answer.retry_after or says.wait)
+            after = next_try(answer.retry_after, says.wait)
+            return all_alike(batch, Result.RETRY, answer.code, answer.message, after)
         return all_alike(batch, Result.FAILED, answer.code, answer.message)
 
     def _parts(self, batch: Sequence[Message]) -> list[Sequence[Message]]:

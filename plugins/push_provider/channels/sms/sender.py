@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Channel, Delivery, Job, Outcome, ReceiptReader, Result
-from push_provider.channels.calls import BatchSender
+from push_provider.channels.calls import BatchSender, next_try
 from push_provider.channels.sms import out_id
 from push_provider.channels.sms.aliyun_client import BATCH, AliyunClient
 from push_provider.channels.sms.aliyun_config import DEFAULT_CONNECTION, TemplateKind
@@ -122,7 +122,8 @@ def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Num
         return Numbers(code, config.template_kind, f"as field 'template_kind' of connection {config.connection!r} says")
     assumed = f"taken for granted, as Aliyun does not say: {'no TemplateType' if answer.ok else answer.code}"
     if says.fault in (Fault.BUSY, Fault.DOUBT):
-        return Numbers(code, TemplateKind.MAINLAND, assumed, Result.RETRY, answer.retry_after or says.wait)
+        after = next_try(answer.retry_after, says.wait)
+        return Numbers(code, TemplateKind.MAINLAND, assumed, Result.RETRY, after)
     remedy = f"else set field 'template_kind' of connection {config.connection!r} to international"
     return Numbers(code, TemplateKind.MAINLAND, f"{assumed}; {remedy}")
 

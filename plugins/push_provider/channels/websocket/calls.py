@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from push_provider.channels.base import Outcome, Result, not_begun
-from push_provider.channels.calls import Calls, Halt, all_alike
+from push_provider.channels.calls import PATIENCE, Calls, Halt, all_alike
 from push_provider.channels.codes import Fault
 from push_provider.channels.websocket.centrifugo_client import Publication, Refused
 from push_provider.channels.websocket.codes import meaning
@@ -25,8 +25,6 @@ _TRIES = 3
 """How often a call is made that gets no answer, or for which there is no time."""
 _WAIT = 0.2
 """Seconds before the second try; each further one waits four times as long."""
-_PATIENCE = 10.0
-"""Longest wait between two tries, in seconds; a longer one is left to Airflow's retry."""
 
 
 class CentrifugoCalls(Calls):
@@ -65,7 +63,7 @@ class CentrifugoCalls(Calls):
                 wait = max(wait, error.retry_after or 0.0)
                 if isinstance(refusal, ConfigurationError):
                     self._stop_all(Halt(refusal, Result.FAILED, "configuration"))
-                elif last or wait > _PATIENCE:
+                elif last or wait > PATIENCE:
                     self._stop_all(Halt(refusal, Result.RETRY, str(error.status)))
                     return outcomes + all_alike(left, Result.RETRY, str(error.status), str(error), error.retry_after)
             else:
