@@ -78,6 +78,24 @@ def test_deliveries_are_claimed_in_order_and_once(desk: Desk, plan: Plan) -> Non
         assert desk.claim(plan) == []
 
 
+@pytest.mark.parametrize("limit", [10, 11, 12, 25, 44, 45, 46, 100])
+def test_claims_end_before_a_multiple_of_their_boundary(desk: Desk, limit: int) -> None:
+    desk.apply(recipients=[f"u{n}@example.com" for n in range(45)])
+    execution = desk.plan()
+    chunks: list[list[int]] = []
+    with desk.sending(execution) as lease:
+        after = 0
+        while claimed := sending.claim(lease, limit, after=after, boundary=10):
+            assert sending.claim(lease, limit, after=after, boundary=10, unheard=True) == claimed
+            chunks.append([one.id for one in claimed])
+            after = chunks[-1][-1]
+    assert [number for chunk in chunks for number in chunk] == [row.id for row in desk.deliveries(execution)]
+    for chunk in chunks[:-1]:
+        assert (chunk[-1] + 1) % 10 == 0
+        assert limit - 10 < len(chunk) <= limit
+    assert len(chunks[-1]) <= limit
+
+
 def test_a_claim_reads_no_more_than_it_takes_of_what_postgresql_has_not_looked_at_yet(desk: Desk) -> None:
     many = [{"to": f"m{n}@example.com"} for n in range(2000)]
     desk.apply(execution=LOOP)

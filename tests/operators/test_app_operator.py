@@ -95,6 +95,29 @@ def test_what_a_process_that_died_had_pushed_is_not_pushed_again(
     assert sorted(message.to for message in phones.got) == sorted(DEVICES)
 
 
+@pytest.mark.slow
+def test_nor_is_it_however_much_it_had_claimed_at_a_time(
+    ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [f"d{number}" for number in range(1, 2501)]
+    phones.connect(monkeypatch)
+    apply(ledger, recipients=many)
+    plan = planning.plan(ledger, "a", source="manual", freeze=lambda _: {}, run_id="run")
+    channel = get_channel("app")
+    with sending.held(ledger, "a", plan.id, on_unknown="resend") as lease:
+        content = compile_content(plan.task, plan.templates)
+        with channel.open(channel.connection(None), content, Job(plan.id, plan.token)) as sender:
+            after = 0
+            for limit in (730, 1000, 415):
+                claimed = sending.claim(lease, limit, after=after, boundary=channel.boundary)
+                after = claimed[-1].id
+                sender.send(claimed)
+    calls = phones.calls
+    assert execute()["sent"] == 2500
+    assert sorted(message.to for message in phones.got) == sorted(many)
+    assert phones.calls <= calls + 26  # a hundred in each
+
+
 def test_one_that_is_refused_is_failed_alone(ledger: Engine, phones: Phones, monkeypatch: pytest.MonkeyPatch) -> None:
     phones.connect(monkeypatch)
     apply(ledger, recipients=["d1", "invalid-2", "d3"])

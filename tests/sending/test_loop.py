@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scripted import ALL, CHUNK, Scripted, planned, states
 
-from push_provider.channels.base import Outcome, Result, Sender
+from push_provider.channels.base import Delivery, Outcome, Result, Sender
 from push_provider.channels.email.sender import EmailChannel
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from push_provider.ledger.sending import held
@@ -31,9 +31,13 @@ def lease(ledger: Engine) -> Iterator[Lease]:
         yield lease
 
 
-def sending(lease: Lease, noted: Callable[[Sequence[Outcome]], None] = lambda _: None) -> Sending:
+def sending(
+    lease: Lease,
+    noted: Callable[[Sequence[Outcome]], None] = lambda _: None,
+    channel: type[EmailChannel] = EmailChannel,
+) -> Sending:
     receipts = {"receipt_after": None}
-    return Sending(lease, EmailChannel(), patience=Patience(0), resend=True, receipts=receipts, noted=noted)
+    return Sending(lease, channel(), patience=Patience(0), resend=True, receipts=receipts, noted=noted)
 
 
 def run(one: Sending, sender: Sender) -> Stop | None:
@@ -49,6 +53,24 @@ def test_all_are_sent_and_told_once_each(ledger: Engine, lease: Lease) -> None:
     assert max(Counter(sender.begun).values()) == 1
     assert len(told) == len({outcome.id for outcome in told}) == ALL
     assert sender.closed.is_set()
+
+
+def test_chunks_end_where_the_channel_wants_it(ledger: Engine, lease: Lease) -> None:
+    class Calling(EmailChannel):
+        boundary = 15
+
+    class Noting(Scripted):
+        def send(self, chunk: Sequence[Delivery]) -> list[Outcome]:
+            ends.append(chunk[-1].id)
+            return super().send(chunk)
+
+    ends: list[int] = []
+    sender = Noting()
+    assert run(sending(lease, channel=Calling), sender) is None
+    assert states(ledger) == {"sent": ALL}
+    assert max(Counter(sender.begun).values()) == 1
+    assert len(ends) > 1
+    assert {(end + 1) % 15 for end in ends[:-1]} == {0}
 
 
 def test_what_came_back_before_anybody_listened_counts(ledger: Engine, lease: Lease) -> None:

@@ -200,6 +200,10 @@ class Channel(ABC):
     """Deliveries that are claimed before it is known how fast the provider takes them."""
     least_chunk: ClassVar[int]
     """Fewest deliveries worth a chunk, however slow the provider is."""
+    boundary: ClassVar[int] = 1
+    """A chunk ends before a multiple of it, unless nothing more is pending. For a provider that knows a call by the
+    numbers of the deliveries in it: those from one multiple to the next are in one chunk, in each try. At most
+    :attr:`least_chunk`."""
     on_unknown: ClassVar[str]
     """``resend`` or ``hold``: the default for deliveries that a crash left in doubt."""
     connection_types: ClassVar[tuple[str, ...]]

@@ -133,19 +133,22 @@ def claim(
     limit: int,
     *,
     after: int = 0,
+    boundary: int = 1,
     unheard: bool = False,
     receipt_after: float | None = None,
     config: str | None = None,
 ) -> list[Delivery]:
     """Take up to ``limit`` pending deliveries with ids beyond ``after``, in order of their ids.
 
+    :param boundary: the claim ends before a multiple of it, unless nothing more is pending; at most ``limit``. Fewer
+        than ``limit`` by less than this are no sign that there are no more.
     :param unheard: a claim before may have come true though its answer did not arrive: what it took comes again.
     :param receipt_after: seconds from now when receipts are first asked for, also if this process dies; None: never.
     :param config: the sender configuration to ask for receipts, if the task names none.
     :raises ExecutionTaken: another process has taken the execution over.
     """
     with lease.transaction() as connection:
-        return _claim(connection, lease, limit, after, receipt_after, config, unheard=unheard)
+        return _claim(connection, lease, limit, after, boundary, receipt_after, config, unheard=unheard)
 
 
 def record(lease: Lease, outcomes: Sequence[Outcome]) -> None:
@@ -163,6 +166,7 @@ def record_and_claim(
     limit: int,
     *,
     after: int,
+    boundary: int = 1,
     unheard: bool = False,
     receipt_after: float | None = None,
     config: str | None = None,
@@ -173,7 +177,7 @@ def record_and_claim(
     """
     with lease.transaction() as connection:
         _record(connection, outcomes)
-        return _claim(connection, lease, limit, after, receipt_after, config, unheard=unheard)
+        return _claim(connection, lease, limit, after, boundary, receipt_after, config, unheard=unheard)
 
 
 def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
@@ -229,9 +233,16 @@ _CLAIM = """
         ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
     RETURNING id, recipient, variables
 """
-_CLAIM_PENDING = text(_CLAIM.format(which="state = 'pending'"))
-_CLAIM_UNHEARD = text(_CLAIM.format(which="state IN ('pending', 'sending')"))
+_LIMIT = """
+    SELECT id FROM push_delivery
+    WHERE execution_id = :execution AND id BETWEEN :first AND :last AND {which}
+    ORDER BY id OFFSET :before LIMIT 1
+"""
+_PENDING, _UNHEARD = "state = 'pending'", "state IN ('pending', 'sending')"
 """Deliveries are claimed in order of their ids: what is being sent beyond the last known was claimed unheard."""
+_CLAIM_PENDING, _CLAIM_UNHEARD = (text(_CLAIM.format(which=which)) for which in (_PENDING, _UNHEARD))
+_LIMIT_PENDING, _LIMIT_UNHEARD = (text(_LIMIT.format(which=which)) for which in (_PENDING, _UNHEARD))
+"""The last that a claim may take."""
 
 
 def _claim(
@@ -239,6 +250,7 @@ def _claim(
     lease: Lease,
     limit: int,
     after: int,
+    boundary: int,
     receipt_after: float | None,
     config: str | None,
     *,
@@ -246,14 +258,12 @@ def _claim(
 ) -> list[Delivery]:
     if not limit:
         return []
-    values = {
-        "execution": lease.execution,
-        "first": max(lease.span.first, after + 1),
-        "last": lease.span.last,
-        "limit": limit,
-        "receipt_after": receipt_after,
-        "config": config,
-    }
+    which = {"execution": lease.execution, "first": max(lease.span.first, after + 1), "last": lease.span.last}
+    if boundary > 1:
+        query = _LIMIT_UNHEARD if unheard else _LIMIT_PENDING
+        if end := connection.execute(query, {**which, "before": limit - 1}).scalar():
+            which["last"] = (end + 1) // boundary * boundary - 1
+    values = {**which, "limit": limit, "receipt_after": receipt_after, "config": config}
     rows = connection.execute(_CLAIM_UNHEARD if unheard else _CLAIM_PENDING, values)
     return sorted(Delivery(*row) for row in rows)
 

@@ -104,6 +104,7 @@ class Sending:
         self._most = channel.chunk if resend else channel.chunk // 2
         self._least = min(channel.least_chunk, self._most)
         self._size = min(channel.first_chunk, self._most)
+        self._boundary = channel.boundary
         self._receipts = receipts
         self._noted = noted
         self._ended = False
@@ -132,7 +133,9 @@ class Sending:
         """Claim the first chunk; whether there was anything to claim."""
         attempts = itertools.count()
         claimed = self._patiently(
-            lambda: sending.claim(self._lease, self._size, unheard=next(attempts) > 0, **self._receipts)
+            lambda: sending.claim(
+                self._lease, self._size, boundary=self._boundary, unheard=next(attempts) > 0, **self._receipts
+            )
         )
         return self._take(claimed)
 
@@ -248,7 +251,13 @@ class Sending:
         known, attempts = _on_record(outcomes), itertools.count()
         claimed = self._patiently(
             lambda: sending.record_and_claim(
-                self._lease, known, size, after=self._last, unheard=next(attempts) > 0, **self._receipts
+                self._lease,
+                known,
+                size,
+                after=self._last,
+                boundary=self._boundary,
+                unheard=next(attempts) > 0,
+                **self._receipts,
             )
         )
         self._recorded(outcomes)
@@ -256,7 +265,7 @@ class Sending:
             self._hand_over(claimed)
 
     def _take(self, claimed: list[Delivery]) -> bool:
-        self._more = len(claimed) == self._size
+        self._more = len(claimed) > self._size - self._boundary
         if claimed:
             self._last = claimed[-1].id
             self._claimed |= {one.id: one for one in claimed}

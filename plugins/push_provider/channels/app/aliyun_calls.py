@@ -52,7 +52,8 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     Which are together depends on their numbers alone, not on who else is pending: a later try of a call then has the
     same token, unless some of it have their outcome.
 
-    :param messages: in the order of their numbers.
+    :param messages: in the order of their numbers; of those that one call may hold, all that are pending
+        (:attr:`~push_provider.channels.base.Channel.boundary`).
     """
     batch: list[Message] = []
     size = 0

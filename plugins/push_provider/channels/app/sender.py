@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from push_provider.channels import acknowledging
+from push_provider.channels.app.aliyun_client import BATCH
 from push_provider.channels.app.aliyun_config import DEFAULT_CONNECTION
 from push_provider.channels.app.fcm_config import CONN_TYPE as FCM
 from push_provider.channels.base import Channel, Job, ReceiptReader, Sender
@@ -23,6 +24,8 @@ class AppChannel(Channel):
     chunk = 4000
     first_chunk = 1000
     least_chunk = 400
+    # Aliyun's calls have a token that derives from the deliveries in them.
+    boundary = BATCH
     # What nobody can tell is asked for again by the same token, for a quarter of an hour (Aliyun), or takes the first
     # one's place on the phone, or has its push_id (FCM).
     on_unknown = "resend"
