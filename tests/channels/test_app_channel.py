@@ -405,6 +405,30 @@ def test_stopped_no_more_calls_are_made(phones: Phones) -> None:
     assert phones.calls == 1
 
 
+def stopped_by_its_first_wait(phones: Phones) -> AliyunSender:
+    client = AliyunAppClient(aliyun_app_config(connection(phones)))
+    calls = AliyunCalls(client, JOB, lambda _: calls.stop())
+    return AliyunSender(calls, content(), JOB, client.config, clock=lambda: NOW)
+
+
+@pytest.mark.parametrize("code", ["Throttling.User", "ServiceUnavailable"])
+def test_stopped_while_it_waits_for_a_busy_service_it_makes_no_more_calls(phones: Phones, code: str) -> None:
+    phones.fail("refuse", code=code, status=400)
+    with stopped_by_its_first_wait(phones) as open_:
+        outcomes = sorted(open_.send(people(250)))
+        assert sorted(open_.known()) == outcomes
+    assert [(one.result, one.code) for one in outcomes] == [(RETRY, STOPPED)] * 250
+    assert (phones.calls, phones.got) == (1, [])
+
+
+def test_stopped_while_a_call_is_in_doubt_it_asks_for_that_one_once_more(phones: Phones) -> None:
+    phones.fail("drop_after")
+    with stopped_by_its_first_wait(phones) as open_:
+        outcomes = sorted(open_.send(people(250)))
+    assert [one.result for one in outcomes] == [SENT] * 99 + [RETRY] * 151
+    assert (phones.calls, len(phones.got)) == (2, 99)
+
+
 # --- calls ----------------------------------------------------------------------------------------------
 
 

@@ -334,6 +334,26 @@ def test_stopped_no_more_calls_are_made(google: Google) -> None:
         assert sorted(open_.known()) == outcomes
 
 
+def test_stopped_while_it_waits_for_fcm_it_makes_no_more_calls(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("push_provider.channels.app.fcm_calls.PATIENCE", 7200.0)
+    google.fail("refuse", code="UNAVAILABLE", retry_after=3_600_000)
+    client = FcmClient(fcm_config(google.connection()))
+    found: list[Outcome] = []
+    with FcmSender(FcmCalls(client), content(), JOB) as open_:
+        sending = threading.Thread(target=lambda: found.extend(open_.send(people(250))), daemon=True)
+        sending.start()
+        while not google.gateway.counts["send"]:
+            time.sleep(0.01)
+        open_.stop()
+        sending.join(60)  # which is less than the hour that FCM asks for
+        assert not sending.is_alive()
+        assert sorted(open_.known()) == sorted(found)
+    open_.stop()  # also of one that is closed
+    assert {(one.result, one.code) for one in found} == {(RETRY, STOPPED)}
+    assert len(found) == 250
+    assert google.gateway.counts["send"] == 1
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [

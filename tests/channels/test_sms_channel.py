@@ -543,6 +543,20 @@ def test_aliyun_s_own_wait_holds(aliyun: Any) -> None:
     assert [(o.result, o.code, o.retry_after) for o in outcomes] == [(RETRY, "Throttling.User", 60.0)] * 2
 
 
+@pytest.mark.parametrize("fault", [{"code": "Throttling.User", "status": 400}, {"code": "isp.SYSTEM_ERROR"}])
+def test_stopped_while_it_waits_for_a_busy_service_it_makes_no_more_calls(aliyun: Any, fault: dict[str, Any]) -> None:
+    aliyun.fail("refuse", action="SendBatchSms", **fault)
+    client = AliyunClient(aliyun_config(connection(aliyun)))
+    calls = SmsCalls(client, "推送平台", aliyun.TEMPLATE, JOB, lambda _: calls.stop())
+    numbers = Numbers(aliyun.TEMPLATE, TemplateKind.MAINLAND, "as the test says")
+    with SmsSender(calls, content(), numbers, 4) as sender:
+        outcomes = sorted(sender.send(people(350)))
+        assert sorted(sender.known()) == outcomes
+    assert results(outcomes) == [RETRY] * 350
+    assert aliyun.calls == {"SendBatchSms": 1}
+    assert aliyun.sent == []
+
+
 def test_a_slow_answer_is_waited_for(aliyun: Any) -> None:
     aliyun.fail("slow", action="SendBatchSms", seconds=0.3)
     assert results(send(aliyun, people(100))) == [SENT] * 100

@@ -398,6 +398,27 @@ def test_asked_to_stop_it_begins_no_more(scripted: Scripted) -> None:
     assert len(scripted.batches) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "calls", "found"),
+    [
+        (status(503), 1, {1: (RETRY, STOPPED), 2: (RETRY, STOPPED)}),
+        (codes(u1=100), 1, {1: (RETRY, STOPPED), 2: (SENT, None)}),
+        # What may be published is asked for once more.
+        (cut, 2, {1: (SENT, None), 2: (SENT, None)}),
+    ],
+    ids=["refused", "one refused", "cut"],
+)
+def test_asked_to_stop_while_it_waits_it_begins_nothing_anew(
+    scripted: Scripted, fault: Any, calls: int, found: dict[int, Any]
+) -> None:
+    scripted.script = [fault]
+    client = CentrifugoClient(centrifugo_config(connection(scripted.fields(max_connections=1))))
+    waiting = CentrifugoCalls(client, lambda _: waiting.stop())
+    with WebsocketSender(client, content(), JOB, calls=waiting) as sender:
+        assert results(sender.send(people(2))) == found
+    assert len(scripted.batches) == calls
+
+
 def test_every_code_has_a_source_and_a_remedy_where_one_is_needed() -> None:
     for meaning in (*CODES.values(), *STATUSES.values()):
         assert meaning.source.startswith("https://")

@@ -107,6 +107,9 @@ class AliyunCalls(BatchCalls):
         tasks = [message.task for message in batch]
         lost: NoAnswer | None = None
         for number in range(_TRIES):
+            # What was refused, or never arrived, is not begun anew; what may have been pushed is asked for once more.
+            if number and lost is None and self.stopping:
+                return not_begun(message.id for message in batch)
             last = number + 1 == _TRIES or self.stopping
             wait = _WAIT * 4**number
             try:

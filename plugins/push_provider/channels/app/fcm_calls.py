@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from push_provider.channels.app.fcm_codes import meaning
 from push_provider.channels.app.fcm_config import STREAMS
-from push_provider.channels.base import Outcome, Result
+from push_provider.channels.base import Outcome, Result, not_begun
 from push_provider.channels.calls import PATIENCE, Calls, Halt, all_alike, next_try
 from push_provider.channels.codes import Fault
 from push_provider.connections.unanswered import NoAnswer, NotSent
@@ -42,17 +43,27 @@ class FcmCalls(Calls):
     """The calls of one execution, many at the same time in one event loop.
 
     :param client: the project.
-    :param pause: waits so many seconds.
+    :param pause: waits so many seconds; by default until :meth:`wake` at the longest.
     """
 
     proven = False
     """Whether FCM has accepted a call."""
 
-    def __init__(self, client: FcmClient, pause: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    def __init__(self, client: FcmClient, pause: Callable[[float], Awaitable[object]] | None = None) -> None:
         super().__init__(client.config.connection)
         self.client = client
-        self._pause = pause
+        self._pause = pause or self._until_woken
+        self._woken = asyncio.Event()
         self._silent = 0
+
+    def wake(self) -> None:
+        """End all waits, those to come as well; within the event loop, after :meth:`stop`."""
+        self._woken.set()
+
+    async def _until_woken(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
 
     @property
     def ended(self) -> bool:
@@ -80,6 +91,8 @@ class FcmCalls(Calls):
         """
         renewed = False
         for number in range(_TRIES):
+            if number and self.stopping:  # it was refused, or never arrived, and is not begun anew
+                return not_begun([message.id])[0]
             last = number + 1 == _TRIES or self.ended
             token = self.client.token
             try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -72,6 +74,12 @@ class FcmSender(CallingSender):
             self._left = {}
         # The rest was stopped, and stays among those for which no call was begun.
         return [*self._outcomes, *not_begun(self._left)]
+
+    def stop(self, seconds: float = math.inf) -> None:
+        """Make no more calls, and wait for no time at which one might be made again."""
+        super().stop(seconds)
+        with suppress(RuntimeError):  # the event loop is closed, in which nothing waits
+            self._loop.call_soon_threadsafe(self._calls.wake)
 
     async def _push_all(self, waiting: Iterator[Delivery]) -> None:
         # The first call alone: a project that is refused must not be asked many times at once.

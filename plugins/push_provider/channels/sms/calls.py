@@ -140,6 +140,8 @@ class SmsCalls(BatchCalls):
             if says.fault is not Fault.BUSY or last or wait is None or wait * 2**number > PATIENCE:
                 break
             self._sleep(wait * 2**number)
+            if self.stopping:  # it was refused, and is not begun anew
+                break
         return answer, says
 
     def _send(self, batch: Sequence[Message]) -> Answer:

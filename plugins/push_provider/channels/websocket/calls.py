@@ -42,11 +42,13 @@ class CentrifugoCalls(Calls):
         """Publish messages in their order; an outcome for each."""
         outcomes: list[Outcome] = []
         left = list(batch)
+        lost: NoAnswer | None = None
         for number in range(_TRIES):
             if self._halt is not None:
                 return outcomes + all_alike(left, self._halt.result, self._halt.code, str(self._halt.error))
-            if self.stopping and not number:
-                return not_begun(one.id for one in left)
+            # What was refused, or never arrived, is not begun anew; what may be published is asked for once more.
+            if self.stopping and lost is None:
+                return outcomes + not_begun(one.id for one in left)
             last = number + 1 == _TRIES or self.stopping
             wait = _WAIT * 4**number
             try:
@@ -55,6 +57,7 @@ class CentrifugoCalls(Calls):
                 if last:
                     return outcomes + self._give_up(left, Result.RETRY, "connection", str(error))
             except NoAnswer as error:
+                lost = error
                 if last:
                     self._handed_over = True
                     return outcomes + self._give_up(left, Result.UNKNOWN, error.code, str(error))
