@@ -364,6 +364,15 @@ def test_answers_that_never_come_are_unknown_and_the_rest_is_not_tried(phones: P
     assert len(phones.got) == 250
 
 
+def test_what_may_be_pushed_stays_in_doubt_if_the_account_ends_then(phones: Phones) -> None:
+    phones.fail("drop_after")
+    phones.fail("refuse", code="AccountInDebt", message="Pay.", status=400, times=None)
+    outcomes = send(phones, people(250), slept=[])
+    assert {(one.result, one.code) for one in outcomes[:99]} == {(UNKNOWN, "connection")}
+    assert {(one.result, one.code) for one in outcomes[99:]} == {(FAILED, "configuration")}
+    assert (phones.calls, len(phones.got)) == (2, 99)
+
+
 def test_who_is_not_there_is_not_sent_to(phones: Phones) -> None:
     with pytest.raises(ProviderUnavailable, match=r"'phones': 127\.0\.0\.1:1 cannot be reached"):
         send(phones, people(250), extra={"endpoint": "http://127.0.0.1:1"})

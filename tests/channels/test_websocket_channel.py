@@ -250,6 +250,12 @@ def cut(handler: Any, commands: list[Any]) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
+def gone(handler: Any, commands: list[Any]) -> None:
+    """Cut, and nobody listens any more."""
+    handler.server.socket.shutdown(socket.SHUT_RDWR)
+    cut(handler, commands)
+
+
 def silence(handler: Any, commands: list[Any]) -> None:
     handler.server.silent.wait(20)
 
@@ -332,6 +338,26 @@ def test_what_does_not_pass_is_left_to_the_next_try(scripted: Scripted, fault: A
     scripted.script = [fault] * 3
     with sleepless(scripted, []) as sender:
         assert results(sender.send(people(1))) == {1: (result, code)}
+
+
+@pytest.mark.parametrize(
+    ("script", "calls"),
+    [
+        ([cut, status(503), status(503)], 3),
+        ([cut, status(503, Retry_After="120")], 2),
+        ([cut, codes(u1=100), codes(u1=113)], 3),
+        ([cut, status(401)], 2),
+        ([gone], 1),
+    ],
+    ids=["no time", "no time for long", "no time for one", "refused", "gone"],
+)
+def test_what_may_be_published_stays_in_doubt_whatever_comes_of_later_calls(
+    scripted: Scripted, script: Any, calls: int
+) -> None:
+    scripted.script = script
+    with sleepless(scripted, []) as sender:
+        assert results(sender.send(people(1))) == {1: (UNKNOWN, "connection")}
+    assert len(scripted.batches) == calls
 
 
 def test_a_silent_server_leaves_its_batch_in_doubt_and_the_rest_for_later(scripted: Scripted) -> None:

@@ -121,7 +121,9 @@ class AliyunCalls(BatchCalls):
                 lost = error
             except PushError as error:
                 self._stop_all(Halt(error, Result.FAILED, "configuration"))
-                return all_alike(batch, Result.FAILED, "configuration", str(error))
+                if lost is None:
+                    return all_alike(batch, Result.FAILED, "configuration", str(error))
+                break
             else:
                 if answer.ok:
                     self._handed_over = self.proven = True
@@ -136,7 +138,10 @@ class AliyunCalls(BatchCalls):
                         after = next_try(answer.retry_after, says.wait)
                         return all_alike(batch, Result.RETRY, answer.code, answer.message, after)
                 else:
-                    return self._refused(batch, answer)
+                    became = self._refused(batch, answer)
+                    if lost is None or says.fault is Fault.RECIPIENT:
+                        return became
+                    break  # what concerns the account says nothing of the call before
             if last:
                 break
             self._sleep(min(wait, PATIENCE))

@@ -44,31 +44,34 @@ class CentrifugoCalls(Calls):
         left = list(batch)
         lost: NoAnswer | None = None
         for number in range(_TRIES):
-            if self._halt is not None:
-                return outcomes + all_alike(left, self._halt.result, self._halt.code, str(self._halt.error))
             # What was refused, or never arrived, is not begun anew; what may be published is asked for once more.
+            if self._halt is not None and lost is None:
+                return outcomes + all_alike(left, self._halt.result, self._halt.code, str(self._halt.error))
             if self.stopping and lost is None:
                 return outcomes + not_begun(one.id for one in left)
-            last = number + 1 == _TRIES or self.stopping
+            last = number + 1 == _TRIES or self.stopping or self._halt is not None
             wait = _WAIT * 4**number
             try:
                 replies = self._client.publish(left)
             except NotSent as error:
-                if last:
+                if last and lost is None:
                     return outcomes + self._give_up(left, Result.RETRY, "connection", str(error))
             except NoAnswer as error:
                 lost = error
-                if last:
-                    self._handed_over = True
-                    return outcomes + self._give_up(left, Result.UNKNOWN, error.code, str(error))
             except Refused as error:
                 refusal = self._client.refusal(error)
                 wait = max(wait, error.retry_after or 0.0)
                 if isinstance(refusal, ConfigurationError):
                     self._stop_all(Halt(refusal, Result.FAILED, "configuration"))
-                elif last or wait > PATIENCE:
+                    if lost is None:
+                        return outcomes + all_alike(left, Result.FAILED, "configuration", str(refusal))
+                    break
+                if last or wait > PATIENCE:
                     self._stop_all(Halt(refusal, Result.RETRY, str(error.status)))
-                    return outcomes + all_alike(left, Result.RETRY, str(error.status), str(error), error.retry_after)
+                    if lost is None:
+                        status = str(error.status)
+                        return outcomes + all_alike(left, Result.RETRY, status, str(error), error.retry_after)
+                    break
             else:
                 busy = []
                 for one, reply in zip(left, replies, strict=True):
@@ -76,7 +79,7 @@ class CentrifugoCalls(Calls):
                         outcomes.append(Outcome(one.id, Result.SENT, one.key))
                         continue
                     says = meaning(reply.code)
-                    if says.fault is Fault.BUSY and not last:
+                    if says.fault is Fault.BUSY and (lost is not None or not last):
                         busy.append(one)
                         continue
                     outcomes.append(self._refused(one, reply.code, reply.message))
@@ -84,9 +87,13 @@ class CentrifugoCalls(Calls):
                 left = busy
                 if not left:
                     return outcomes
+            if last:
+                break
             if self._halt is None:
                 self._sleep(wait)
-        return outcomes + self._give_up(left, Result.RETRY, "busy", "Centrifugo had no time")
+        assert lost is not None
+        self._handed_over = True
+        return outcomes + self._give_up(left, Result.UNKNOWN, lost.code, str(lost))
 
     def _refused(self, one: Publication, code: int, message: str) -> Outcome:
         says = meaning(code)
