@@ -130,6 +130,18 @@ def test_once_aliyun_cannot_be_asked_the_rest_waits(aliyun: Any, fault: dict[str
     assert len(reader(aliyun).read(questions)) == 50
 
 
+@pytest.mark.parametrize("code", ["isv.MOBILE_NUMBER_ILLEGAL", "isv.INVALID_PARAMETERS", "isv.NEW_CODE"])
+def test_a_message_of_which_aliyun_says_nothing_keeps_no_other_from_its_receipt(
+    aliyun: Any, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    questions = send(aliyun, *[f"138000001{n:02d}" for n in range(50)])
+    aliyun.fail("refuse", code=code, action="QuerySendDetails", times=1)
+    receipts = reader(aliyun).read(questions)
+    assert len(receipts) == 49
+    assert {receipt.fate for receipt in receipts} == {Fate.DELIVERED}
+    assert f"does not say what became of 1 of 50 messages, of the last with {code}" in caplog.text
+
+
 def test_an_account_that_aliyun_refuses(aliyun: Any) -> None:
     questions = send(aliyun, GOOD)
     with pytest.raises(ConfigurationError, match="SignatureDoesNotMatch"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from push_provider.connections.unanswered import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from push_provider.channels.sms.aliyun_client import AliyunClient
+
+log = logging.getLogger(__name__)
 
 _BEIJING = ZoneInfo("Asia/Shanghai")
 """The clock of Aliyun's dates."""
@@ -34,6 +37,10 @@ class _Interrupted(Exception):
     """Aliyun cannot be asked just now."""
 
 
+class _Refused(Exception):
+    """Aliyun can be asked, and does not answer this question."""
+
+
 class SmsReceipts(ReceiptReader):
     """Asks for the receipts of one account's messages.
 
@@ -43,18 +50,30 @@ class SmsReceipts(ReceiptReader):
     def __init__(self, client: AliyunClient) -> None:
         self._client = client
         self._tired = False
+        self._refused: list[str] = []
+        """The codes of questions that were refused."""
 
     def read(self, questions: Sequence[Question]) -> list[Receipt]:
         """Ask for each message; once Aliyun has no time or no answer, the rest is left out.
 
+        One of which it refuses to say anything is left out alone.
+
         :raises ConfigurationError: Aliyun refuses the account.
         """
         self._tired = False
+        self._refused = []
         pool = ThreadPoolExecutor(self._client.config.max_connections, "push-receipts")
         try:
             return [receipt for receipt in pool.map(self._ask, questions) if receipt]
         finally:
             pool.shutdown(cancel_futures=True)
+            if self._refused:
+                log.warning(
+                    "Aliyun does not say what became of %s of %s messages, of the last with %s",
+                    len(self._refused),
+                    len(questions),
+                    self._refused[-1],
+                )
 
     def _ask(self, question: Question) -> Receipt | None:
         if self._tired:
@@ -64,12 +83,16 @@ class SmsReceipts(ReceiptReader):
         except _Interrupted:
             self._tired = True
             return None
+        except _Refused as error:
+            self._refused.append(str(error))
+            return None
         return min(receipts, key=lambda receipt: _BETTER.index(receipt.fate), default=Receipt(question.id, Fate.ABSENT))
 
     def _records(self, question: Question) -> Iterator[Any]:
         """Aliyun's records of a message.
 
         :raises _Interrupted: Aliyun cannot be asked just now.
+        :raises _Refused: it does not answer.
         """
         to = question.to.removeprefix("+")
         for date in _dates(question.tried_at):
@@ -87,9 +110,10 @@ class SmsReceipts(ReceiptReader):
         except (NotSent, NoAnswer) as error:
             raise _Interrupted from error
         if not answer.ok:
-            if meaning(answer.code, answer.message).fault is Fault.ACCOUNT:
+            fault = meaning(answer.code, answer.message).fault
+            if fault is Fault.ACCOUNT:
                 raise refusal(self._client.config, answer)
-            raise _Interrupted(answer.code)
+            raise _Refused(answer.code) if fault is Fault.RECIPIENT else _Interrupted(answer.code)
         details = answer.body.sms_send_detail_dtos
         return (details.sms_send_detail_dto if details else None) or []
 
