@@ -136,6 +136,24 @@ def test_what_a_notification_says(google: Google) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("fields", "sound"),
+    [
+        ({}, "default"),
+        ({"category": "marketing"}, "default"),
+        ({"ios_interruption": "time-sensitive"}, "default"),
+        ({"sound": "ding"}, "ding"),
+        ({"ios_interruption": "passive"}, None),
+        ({"kind": "message"}, None),
+    ],
+)
+def test_which_sound_a_phone_makes(google: Google, fields: Any, sound: str | None) -> None:
+    send(google, [own("t1")], **fields)
+    (message,) = google.got
+    assert message.raw["apns"]["payload"]["aps"].get("sound") == sound
+    assert message.raw["android"].get("notification", {}).get("sound") == fields.get("sound")
+
+
 def test_a_message_has_a_link_by_which_the_app_acknowledges(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
     send(google, [own("t1")])

@@ -61,6 +61,10 @@ def fcm_message(message: Mapping[str, Any], to: str, marks: Marks, options: Opti
             notification["channel_id"] = options.android_channel
         if options.sound:
             notification["sound"] = aps["sound"] = options.sound
+        elif options.ios_interruption != "passive":
+            # An iPhone is silent without it; Android phones have the sound of the notification channel
+            # (https://developer.apple.com/documentation/usernotifications/generating-a-remote-notification).
+            aps["sound"] = "default"
         if options.badge is not None:
             notification["notification_count"] = aps["badge"] = options.badge
         if options.ios_interruption:
