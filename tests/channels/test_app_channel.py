@@ -161,6 +161,21 @@ def test_what_is_expected_decides_whether_one_without_an_answer_fails() -> None:
         task(expect="acknowledged")
 
 
+@pytest.mark.parametrize("conn_type", ["push_aliyun_app", "push_fcm"])
+def test_what_nobody_could_acknowledge_is_not_sent(
+    phones: Phones, conn_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = connection(phones, conn_type=conn_type)
+    expecting = content(ttl=60, expect="acknowledged")
+    with pytest.raises(ConfigurationError, match=r"expect: acknowledged.*set \[push\] public_url, or \[api\] base_url"):
+        AppChannel().open(there, expecting, JOB)
+    assert phones.calls == 0
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    if conn_type == "push_aliyun_app":
+        with AppChannel().open(there, expecting, JOB) as open_:
+            assert [one.result for one in open_.send(people(1))] == [SENT]
+
+
 def test_phone_vendors_are_told_of_marketing(phones: Phones) -> None:
     send(phones, [own("d1")], category="marketing")
     (message,) = phones.got

@@ -121,6 +121,16 @@ def test_a_ttl_that_is_longer_than_the_history_is_refused(live: Live) -> None:
         WebsocketChannel().open(connection(live.fields(history_ttl=60)), content(ttl=90), JOB)
 
 
+def test_what_nobody_could_acknowledge_is_not_sent(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    expecting = content(ttl=60, expect="acknowledged")
+    with pytest.raises(ConfigurationError, match=r"expect: acknowledged.*set \[push\] public_url, or \[api\] base_url"):
+        WebsocketChannel().open(connection(live.fields()), expecting, JOB)
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
+    with WebsocketChannel().open(connection(live.fields()), expecting, JOB) as sender:
+        sender.send(people(1))
+    assert [user for user, _ in live.sent] == ["u1"]
+
+
 def test_numbers_are_as_they_were_written(live: Live) -> None:
     from push_provider import written
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from push_provider import settings
 from push_provider.channels.base import Fate, Question, Receipt, ReceiptReader
-from push_provider.exceptions import FieldError
+from push_provider.exceptions import ConfigurationError, FieldError
 from push_provider.marks import receipt_mark
 
 if TYPE_CHECKING:
@@ -47,6 +47,19 @@ def faults(task: Expecting) -> Iterator[FieldError]:
 def receipt_seconds(task: Expecting) -> float | None:
     """Seconds after which it is over for a message of this push task; None: nothing is expected."""
     return task.ttl.total_seconds() if task.expect == ACKNOWLEDGED and task.ttl is not None else None
+
+
+def require_links(expect: str) -> None:
+    """Refuse to send messages that nobody could acknowledge, and that would all fail for it.
+
+    :param expect: of the push task.
+    :raises ConfigurationError: acknowledgements are expected, and links have no address to begin with.
+    """
+    if expect == ACKNOWLEDGED and not settings.public_url():
+        raise ConfigurationError(
+            f"The push task says expect: {ACKNOWLEDGED}, and its messages would have no link to acknowledge by: set "
+            "[push] public_url, or [api] base_url, to the address under which pages and phones reach the API server."
+        )
 
 
 class Links:

@@ -56,6 +56,7 @@ class AppContent(JsonContent):
             android_channel=task.android_channel,
             ios_interruption=task.ios_interruption,
         )
+        self.expect = task.expect
         super().__init__({**task.variables, **variables}, push)
         sandbox = Sandbox(sources(task, "title", "content", "link"), autoescape=False, limits=limits)
         if task.title is not None:

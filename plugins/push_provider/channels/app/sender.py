@@ -44,9 +44,10 @@ class AppChannel(Channel):
     def open(self, connection: Connection, content: AppContent, job: Job) -> Sender:
         """Get ready to push; no call is made.
 
-        :raises ConfigurationError: the connection is wrong.
+        :raises ConfigurationError: the connection is wrong, or acknowledgements are expected and nobody could send one.
         :raises ContentError: the vendor has no such target, or takes no such data.
         """
+        acknowledging.require_links(content.expect)
         return (_open_fcm if connection.conn_type == FCM else _open_aliyun)(connection, content, job)
 
     def receipt_seconds(self, task: AppTask) -> float | None:

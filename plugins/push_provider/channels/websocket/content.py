@@ -41,6 +41,7 @@ class WebsocketContent(JsonContent):
         limits: Limits = LIMITS,
     ) -> None:
         self.ttl = None if task.ttl is None else task.ttl.total_seconds()
+        self.expect = task.expect
         super().__init__({**task.variables, **variables}, push)
         plain = Sandbox(sources(task, "title", "content"), autoescape=False, limits=limits)
         if task.title is not None:

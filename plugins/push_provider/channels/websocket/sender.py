@@ -62,12 +62,13 @@ class WebsocketChannel(Channel):
     def open(self, connection: Connection, content: WebsocketContent, job: Job) -> WebsocketSender:
         """Get ready to publish; no call is made.
 
-        :raises ConfigurationError: the connection is wrong.
+        :raises ConfigurationError: the connection is wrong, or acknowledgements are expected and nobody could send one.
         :raises ContentError: the task's ``ttl`` is longer than messages are kept.
         """
         from push_provider.channels.websocket.centrifugo_account import centrifugo_config
 
         config = centrifugo_config(connection)
+        acknowledging.require_links(content.expect)
         if content.ttl is not None and content.ttl > config.history_ttl:
             raise ContentError(
                 f"ttl: is {content.ttl:g} seconds, and connection {config.connection!r} keeps messages for "
