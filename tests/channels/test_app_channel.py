@@ -249,6 +249,7 @@ def test_the_preview_is_what_is_sent(phones: Phones) -> None:
         ({"content": None}, "content", "a notification has a title and content"),
         ({"kind": "message", "title": None, "content": None}, "content", "the message would be empty"),
         ({"ttl": 0}, "ttl", "more than 0 seconds"),
+        ({"ttl": 259201}, "ttl", "must be a number of seconds from 0 to 259200"),
         ({"badge": 100}, "badge", "99"),
         ({"target": "tag"}, "target", "'device', 'account' or 'alias'"),
         ({"recipients": ["a,b"]}, "recipients", "without blanks and commas"),
@@ -265,8 +266,9 @@ def test_fields_that_are_wrong(fields: Any, field: str, words: str) -> None:
 
 
 def test_a_task_is_kept_as_it_was_written() -> None:
-    made = task(data={"price": 12.50}, recipients=["\u200ed1 "], ttl=60)
+    made = task(data={"price": 12.50}, recipients=["\u200ed1 "], ttl=259200)
     assert parse(made.spec()) == made
+    assert made.spec()["ttl"] == 259200
     assert made.recipients[0].to == "d1"
 
 

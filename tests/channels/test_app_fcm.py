@@ -154,6 +154,13 @@ def test_which_sound_a_phone_makes(google: Google, fields: Any, sound: str | Non
     assert message.raw["android"].get("notification", {}).get("sound") == fields.get("sound")
 
 
+def test_a_message_is_kept_for_three_days_at_most(google: Google) -> None:
+    send(google, [own("t1")], ttl=259200)
+    (message,) = google.got
+    assert message.raw["android"]["ttl"] == "259200s"
+    assert message.raw["apns"]["headers"]["apns-expiration"] == str(int(NOW.timestamp()) + 259200)
+
+
 def test_a_message_has_a_link_by_which_the_app_acknowledges(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
     send(google, [own("t1")])

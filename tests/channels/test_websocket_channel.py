@@ -196,7 +196,7 @@ def test_content_that_cannot_be_made_fails_its_recipient_alone(live: Live, field
         ({"title": "a\nb"}, "title: must be one line"),
         ({"ttl": 0}, "ttl: must be more than 0 seconds"),
         ({"expect": "acknowledged"}, "ttl: say how long an acknowledgement may take"),
-        ({"ttl": 90000}, "ttl: must be a number of seconds from 0 to 86400"),
+        ({"ttl": 259201}, "ttl: must be a number of seconds from 0 to 259200"),
         ({"format": "html"}, "format: "),
         ({"content_type": "text"}, "content_type: belongs to channel email; leave it out"),
         ({"data": []}, "data: "),
@@ -208,6 +208,10 @@ def test_content_that_cannot_be_made_fails_its_recipient_alone(live: Live, field
 def test_push_tasks_that_are_refused(fields: dict[str, Any], error: str) -> None:
     with pytest.raises(InvalidTask, match=error.replace("(", r"\(")):
         content(**fields)
+
+
+def test_a_message_may_be_worth_something_for_three_days() -> None:
+    assert content(ttl=259200).ttl == 259200
 
 
 def test_a_preview_is_the_message() -> None:

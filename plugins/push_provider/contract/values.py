@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -99,15 +100,23 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.]\d{1,6})?)?([Zz]|
 MOMENT = "'2026-07-01T09:00:00+08:00'"
 
 
-def _seconds(value: Any) -> timedelta:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _A_DAY.total_seconds():
-        return timedelta(seconds=value)
-    if isinstance(value, timedelta) and timedelta(0) <= value <= _A_DAY:
-        return value
-    raise ValueError("must be a number of seconds from 0 to 86400, like 60")
+def _seconds(most: int) -> Callable[[Any], timedelta]:
+    """What reads a number of seconds. :param most: the largest that is taken."""
+
+    def read(value: Any) -> timedelta:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
+            return timedelta(seconds=value)
+        if isinstance(value, timedelta) and timedelta(0) <= value <= timedelta(seconds=most):
+            return value
+        raise ValueError(f"must be a number of seconds from 0 to {most}, like 60")
+
+    return read
 
 
-_A_DAY = timedelta(days=1)
+_DELAY = 24 * 3600
+_LIFETIME = 72 * 3600
+"""As long as Aliyun keeps a message for a phone that is off (ExpireTime,
+https://help.aliyun.com/document_detail/2979224.html)."""
 
 
 def _as_seconds(value: timedelta) -> int | float:
@@ -141,13 +150,21 @@ Moment = Annotated[
     # Not of format date-time, which has an offset in any case.
     WithJsonSchema({"type": "string", "pattern": f"^{RFC_3339.pattern}$", "examples": [MOMENT.strip("'")]}),
 ]
+_InSeconds = PlainSerializer(_as_seconds, when_used="json")
 Seconds = Annotated[
     timedelta,
-    BeforeValidator(_seconds),
-    PlainSerializer(_as_seconds, when_used="json"),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 86400}),
+    BeforeValidator(_seconds(_DELAY)),
+    _InSeconds,
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _DELAY}),
 ]
 """In JSON and YAML a number of seconds."""
+Lifetime = Annotated[
+    timedelta,
+    BeforeValidator(_seconds(_LIFETIME)),
+    _InSeconds,
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": _LIFETIME}),
+]
+"""How long a message is worth something; in JSON and YAML a number of seconds."""
 CronExpression = Annotated[str, AfterValidator(_cron)]
 # Any: pydantic's JsonValue would make plain floats of numbers that are shown as they were written. What they hold is
 # looked at by :func:`documents.storable`.

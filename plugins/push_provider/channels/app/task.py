@@ -10,7 +10,7 @@ from pydantic import Field
 from push_provider.addresses import bare, shown
 from push_provider.channels import acknowledging
 from push_provider.contract.task import PushTask
-from push_provider.contract.values import CONTENT_LIMIT, Line, Number, ProviderName, Seconds, Variables
+from push_provider.contract.values import CONTENT_LIMIT, Lifetime, Line, Number, ProviderName, Variables
 from push_provider.exceptions import FieldError
 
 ADDRESS_LIMIT = 320
@@ -46,7 +46,7 @@ class AppTask(PushTask):
         max_length=2000,
         description="what opens when somebody taps the notification, a Jinja template; left out, the app itself",
     )
-    ttl: Seconds | None = Field(
+    ttl: Lifetime | None = Field(
         default=None,
         title="Valid for, in seconds (有效期)",
         description="seconds for which it is kept for phones that are off; left out, as long as the vendor does",

@@ -11,7 +11,7 @@ from pydantic import Field
 from push_provider.addresses import bare, shown
 from push_provider.channels import acknowledging
 from push_provider.contract.task import PushTask
-from push_provider.contract.values import CONTENT_LIMIT, Line, Seconds, Variables
+from push_provider.contract.values import CONTENT_LIMIT, Lifetime, Line, Variables
 from push_provider.exceptions import FieldError
 
 USER_LIMIT = 200
@@ -40,7 +40,7 @@ class WebsocketTask(PushTask):
         title="Data (数据)",
         description="for the page's program, a JSON object; each text in it is a Jinja template",
     )
-    ttl: Seconds | None = Field(
+    ttl: Lifetime | None = Field(
         default=None,
         title="Valid for, in seconds (有效期)",
         description="seconds that the message is worth something, at most as long as the configuration's history; "
