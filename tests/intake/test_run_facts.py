@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from push_provider.contract import is_of_execution, is_test, run_id_of
-from push_provider.intake.run_facts import facts_of
+from push_provider.intake.run_facts import facts_of, was_cleared
 
 WHEN = datetime(2026, 7, 1, 9, tzinfo=UTC)
 
@@ -33,6 +33,13 @@ def test_where_a_run_comes_from(kind: str, source: str, scheduled: datetime | No
         "scheduled_for": scheduled,
     }
     assert facts_of(run(kind))["run_after"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "cleared"), [({}, False), ({"clear_number": 0}, False), ({"clear_number": 2}, True)]
+)
+def test_whether_a_run_was_cleared(fields: dict[str, int], cleared: bool) -> None:
+    assert was_cleared(run("backfill", **fields)) is cleared
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,20 @@ def test_a_run_whose_execution_was_dropped_sends_nothing_anew(desk: Desk) -> Non
     assert desk.plan(run_id="back", run_after=ran, source="backfill").number == 3
 
 
+def test_a_run_of_a_backfill_whose_execution_was_dropped_sends_nothing_anew(desk: Desk) -> None:
+    """Its date tells nothing: that of a new one is as old, and that one may begin."""
+    desk.apply(execution=LOOP, schedule={"kind": "manual"})
+    day = datetime.now(UTC) - timedelta(days=400)
+    plan = desk.plan(run_id="old", run_after=day, source="backfill")
+    desk.run(plan, *SENT)
+    age(desk, plan, 40)
+    dropping.drop_old(desk.engine, 100, before=datetime.now(UTC) - timedelta(days=30))
+    with pytest.raises(NothingToRedrive, match="has left the ledger"):
+        desk.plan(run_id="old", run_after=day, source="backfill", cleared=True)
+    assert executions.find(desk.engine) == []
+    assert desk.plan(run_id="new", run_after=day, source="backfill", cleared=False).number == 2
+
+
 def test_receipts_of_what_is_gone_are_not_asked_for(desk: Desk) -> None:
     from push_provider.ledger import receipts
 

@@ -18,7 +18,7 @@ from mail_port import mail_port
 
 from push_provider.channels.reading import parse
 from push_provider.exceptions import NothingToRedrive, ProviderUnavailable
-from push_provider.ledger import closing, definitions, deliveries, executions, planning, sending, tasks
+from push_provider.ledger import closing, definitions, deliveries, dropping, executions, planning, sending, tasks
 from push_provider.operators.push import EmailPushOperator
 from push_provider.rendering import freeze
 
@@ -91,7 +91,14 @@ def apply(ledger: Engine, **fields: Any) -> None:
 
 
 def run(
-    run_id: str = "run", *, conf: Any = None, due: datetime | None = None, late: int = 0, tried: int = 1, tries: int = 4
+    run_id: str = "run",
+    *,
+    conf: Any = None,
+    due: datetime | None = None,
+    late: int = 0,
+    tried: int = 1,
+    tries: int = 4,
+    cleared: int = 0,
 ) -> Any:
     dag_run = SimpleNamespace(
         run_id=run_id,
@@ -100,6 +107,7 @@ def run(
         logical_date=due,
         start_date=(due or CREATED) + timedelta(seconds=late),
         triggering_user_name=None,
+        clear_number=cleared,
     )
     return {"dag_run": dag_run, "ti": SimpleNamespace(try_number=tried, max_tries=tries - 1)}
 
@@ -311,6 +319,22 @@ def test_a_backfill_has_its_date(ledger: Engine, mails: Mails) -> None:
     assert execute(context)["sent"] == 1
     (execution,) = executions.find(ledger, task="t")
     assert (execution.source, execution.scheduled_for) == ("backfill", DUE)
+
+
+def test_a_backfill_that_is_cleared_after_its_execution_has_left_sends_nothing(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+
+    def filled(day: datetime, cleared: int) -> Any:
+        context = run(f"backfill__{day:%Y-%m-%d}", due=day, cleared=cleared)
+        context["dag_run"].run_type, context["dag_run"].run_after = "backfill", day
+        return context
+
+    execute(filled(DUE, 0))
+    assert dropping.drop_old(ledger, 10, before=datetime.now(UTC)) == 1
+    with pytest.raises(AirflowFailException, match="has left the ledger"):
+        execute(filled(DUE, 1))
+    assert mails.to == ["ann@example.com"]
+    assert execute(filled(DUE + timedelta(days=1), 0))["sent"] == 1
 
 
 def test_a_test_shows_and_sends_nothing(

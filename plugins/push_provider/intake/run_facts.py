@@ -23,3 +23,11 @@ def facts_of(run: Any) -> dict[str, Any]:
         "triggered_by": run.triggering_user_name,
         "scheduled_for": run.logical_date if run.run_type in _SOURCES else None,
     }
+
+
+def was_cleared(run: Any) -> bool:
+    """Whether a run was cleared: by a person, or by a backfill of Airflow's, which takes over runs that there are.
+
+    :param run: may have ``clear_number``; that of a new one is 0, of whatever type it is.
+    """
+    return bool(getattr(run, "clear_number", None))

@@ -36,6 +36,8 @@ class Origin(TypedDict, total=False):
     """The DAG run; left out, it is bound later with :func:`bind`."""
     run_after: datetime | None
     """Of that run, by which it is told from a later one of the same id."""
+    cleared: bool
+    """Whether that run was cleared; left out, it was not."""
     key: str | None
     """Idempotency key, unique in the task."""
     triggered_by: str | None
@@ -120,7 +122,8 @@ def begin_within(
     if existing:
         return Begun(existing.id, existing.number, existing.total, new=False)
     run_after = origin.get("run_after")
-    if run_after is not None and origin["source"] != "backfill":  # whose runs are of times long past
+    # The runs of a backfill are of times long past when they are new. One that was cleared is not: it has sent before.
+    if run_after is not None and (origin["source"] != "backfill" or origin.get("cleared")):
         dropping.require_kept(connection, code, run_after)
     if row.spec != seen.spec:
         read = frozen(freeze, row)

@@ -62,6 +62,7 @@ def _plan(context: Context, engine: Engine, code: str, channel: str, log: Any) -
             freeze=rendering.freeze,
             # The form hands over an empty list where nobody was named.
             trigger=trigger.model_copy(update={"recipients": trigger.recipients or None}),
+            cleared=run_facts.was_cleared(run),
             **facts,
         )
     except TaskClosed as closed:
