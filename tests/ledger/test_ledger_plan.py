@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -237,6 +238,17 @@ def test_busy_at_knows_when_an_execution_was_under_way(desk: Desk) -> None:
         later: True,
         later.replace(year=later.year + 1): True,
     }
+    assert {moment: executions.busy_at(desk.engine, desk.code, moment) for moment in answers} == answers
+
+
+@pytest.mark.parametrize(("source", "waited"), [("schedule", True), ("manual", True), ("backfill", False)])
+def test_busy_at_knows_of_a_run_that_waited_for_its_slot(desk: Desk, source: str, waited: bool) -> None:
+    desk.apply(execution=LOOP)
+    made = datetime.now(UTC) - timedelta(hours=1)
+    plan = desk.plan(source=source, run_id="r", run_after=made)
+    answers = {made - timedelta(minutes=1): False, made: waited, made + timedelta(minutes=30): waited}
+    assert {moment: executions.busy_at(desk.engine, desk.code, moment) for moment in answers} == answers
+    desk.run(plan, *[Result.SENT] * 3)
     assert {moment: executions.busy_at(desk.engine, desk.code, moment) for moment in answers} == answers
 
 

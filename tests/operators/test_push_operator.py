@@ -155,6 +155,16 @@ def test_what_waited_for_an_earlier_execution_was_not_missed(ledger: Engine, mai
     assert mails.to == ["ann@example.com"]
 
 
+def test_what_waited_for_a_run_that_waited_itself_was_not_missed(ledger: Engine, mails: Mails) -> None:
+    """Airflow had made the run before, and its execution began when its task got a slot."""
+    apply(ledger)
+    due = datetime.now(UTC) - timedelta(minutes=10)
+    before = {"run_id": "slow", "run_after": due - timedelta(minutes=10)}
+    planning.plan(ledger, "t", source="schedule", freeze=freeze, **before)
+    assert execute(run("waited", due=due, late=900))["sent"] == 1
+    assert mails.to == ["ann@example.com"]
+
+
 def test_a_run_of_a_former_schedule_is_skipped(ledger: Engine, mails: Mails) -> None:
     apply(ledger)
     with pytest.raises(AirflowSkipException, match="before the schedule"):

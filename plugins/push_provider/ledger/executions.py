@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, any_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, any_, case, func, or_, select, update
 
 from push_provider.exceptions import UnknownExecution
 from push_provider.ledger.engine import array_of, explained, transaction
@@ -120,12 +120,16 @@ def matching(wanted: ExecutionFilter, *columns: ColumnElement[Any]) -> Select[An
 
 
 def busy_at(engine: Engine, code: str, moment: datetime) -> bool:
-    """Whether an execution of the task was under way at ``moment``."""
+    """Whether an execution of the task was under way at ``moment``, or its DAG run was there and waited for a slot."""
+    columns = push_execution.c
+    # Runs wait for the one before from its own moment on, and that is written down when its task gets a slot. For the
+    # runs of a backfill, whose moments are long past, nobody waits.
+    since = func.least(columns.created_at, case((columns.source != "backfill", columns.run_after)))
     with transaction(engine) as connection:
-        under_way = select(push_execution.c.id).where(
-            push_execution.c.task_code == code,
-            push_execution.c.created_at <= moment,
-            or_(push_execution.c.finished_at.is_(None), push_execution.c.finished_at > moment),
+        under_way = select(columns.id).where(
+            columns.task_code == code,
+            since <= moment,
+            or_(columns.finished_at.is_(None), columns.finished_at > moment),
         )
         return bool(connection.execute(select(under_way.exists())).scalar())
 
