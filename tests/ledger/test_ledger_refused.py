@@ -76,6 +76,15 @@ def test_the_run_before_one_that_was_made_anew_leaves_that_its_execution(desk: D
     assert on_record(desk) == [("r", 1, "planned", None)]
 
 
+def test_which_runs_were_refused(desk: Desk) -> None:
+    desk.apply(execution=LOOP)
+    refuse(desk, "r")
+    asked = {("r", NOW): True, ("r", None): True, ("r", LATER): False, ("other", NOW): False}
+    assert {run: run_ids.was_refused(desk.engine, desk.code, *run) for run in asked} == asked
+    desk.plan(run_id="r", run_after=NOW)
+    assert not run_ids.was_refused(desk.engine, desk.code, "r", NOW)
+
+
 def test_runs_without_execution(desk: Desk) -> None:
     desk.apply(execution=LOOP)
     desk.plan(run_id="planned", run_after=NOW)

@@ -165,11 +165,34 @@ def test_what_waited_for_a_run_that_waited_itself_was_not_missed(ledger: Engine,
     assert mails.to == ["ann@example.com"]
 
 
-def test_a_run_of_a_former_schedule_is_skipped(ledger: Engine, mails: Mails) -> None:
+@pytest.mark.parametrize("cleared", [0, 1])
+def test_a_run_of_a_former_schedule_is_skipped(ledger: Engine, mails: Mails, cleared: int) -> None:
     apply(ledger)
     with pytest.raises(AirflowSkipException, match="before the schedule"):
-        execute(run(due=CREATED - timedelta(minutes=5)))
+        execute(run(due=CREATED - timedelta(minutes=5), cleared=cleared))
     assert mails.to == []
+
+
+@pytest.mark.parametrize(("missed", "late"), [("skip", 3600), ("latest", 3600)])
+def test_a_missed_run_that_somebody_clears_is_sent(ledger: Engine, mails: Mails, missed: str, late: int) -> None:
+    apply(ledger, missed=missed)
+    with pytest.raises(AirflowSkipException, match="passed while nothing ran"):
+        execute(run(due=DUE, late=late))
+    assert execute(run(due=DUE, late=late, cleared=1))["sent"] == 1
+    assert mails.to == ["ann@example.com"]
+    assert tasks.get(ledger, "t").executions == 1
+
+
+def test_a_run_that_failed_to_begin_takes_the_place_of_its_refusal_however_late(ledger: Engine, mails: Mails) -> None:
+    """As one that was marked in the queue."""
+    apply(ledger)
+    planning.refuse(ledger, "t", source="schedule", run_id="run", error="ann marked it", scheduled_for=DUE)
+    with pytest.raises(AirflowSkipException, match="passed while nothing ran"):
+        execute(run("another", due=DUE, late=3600))
+    assert execute(run(due=DUE, late=3600))["sent"] == 1
+    (row,) = executions.find(ledger, task="t")
+    assert (row.number, row.run_id, row.state) == (1, "run", "succeeded")
+    assert mails.to == ["ann@example.com"]
 
 
 def test_a_server_that_is_away_is_tried_again_and_then_not(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

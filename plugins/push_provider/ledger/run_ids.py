@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, select, tuple_, update
 
 from push_provider.ledger.engine import transaction
 from push_provider.ledger.tables import push_execution
@@ -27,13 +28,7 @@ def is_earlier(before: datetime | None, run_after: datetime | None) -> bool:
 
 def forget_refusal(connection: Connection, code: str, run_id: str | None, run_after: datetime | None) -> None:
     """Make room for the execution of a run that was refused; of another run of the same id the refusal stays."""
-    if run_id is None:
-        return
-    refused = connection.execute(
-        select(push_execution.c.id, push_execution.c.run_after).where(
-            push_execution.c.task_code == code, push_execution.c.run_id == run_id, push_execution.c.number.is_(None)
-        )
-    ).first()
+    refused = _refusal(connection, code, run_id) if run_id is not None else None
     if refused is None:
         return
     this = push_execution.c.id == refused.id
@@ -41,6 +36,21 @@ def forget_refusal(connection: Connection, code: str, run_id: str | None, run_af
         connection.execute(delete(push_execution).where(this))
     else:
         connection.execute(update(push_execution).where(this).values(run_id=None))
+
+
+def was_refused(engine: Engine, code: str, run_id: str, run_after: datetime | None) -> bool:
+    """Whether a run was refused, and has not begun since; another one of the same id is not looked at."""
+    with transaction(engine) as connection:
+        refused = _refusal(connection, code, run_id)
+    return refused is not None and is_same(refused.run_after, run_after)
+
+
+def _refusal(connection: Connection, code: str, run_id: str) -> Row[Any] | None:
+    """Of a run of this id that was refused, ``id`` and ``run_after``."""
+    columns = push_execution.c
+    query: Select[Any] = select(*[columns[name] for name in ("id", "run_after")])
+    this = (columns.task_code == code, columns.run_id == run_id)
+    return connection.execute(query.where(*this, columns.number.is_(None))).first()
 
 
 def without_execution(

@@ -74,9 +74,12 @@ def _plan(context: Context, engine: Engine, code: str, channel: str, log: Any) -
 
 
 def _refuse_missed(context: Context, engine: Engine, code: str) -> None:
-    """Skip a scheduled run whose time passed while nothing ran, if the task wants that."""
+    """Skip a scheduled run whose time passed while nothing ran, if the task wants that.
+
+    A run that was cleared is sent, however late it then is: whoever clears it wants that.
+    """
     from push_provider import schedule, settings
-    from push_provider.ledger import executions, tasks
+    from push_provider.ledger import executions, run_ids, tasks
 
     run = context["dag_run"]
     row = tasks.get(engine, code)
@@ -86,14 +89,17 @@ def _refuse_missed(context: Context, engine: Engine, code: str) -> None:
         return
     if schedule.is_before_first(task, row.schedule_since, due, zone):
         raise AirflowSkipException(f"{due} lies before the schedule of push task {code!r} came into force")
+    if run_facts.was_cleared(run):
+        return
     if schedule.is_missed(task, due, began, grace):
         reason = "skips missed times (missed: latest or all would send it late)"
     elif schedule.is_superseded(task, row.schedule_since, due, began, grace, zone):
         reason = "sends only the latest of missed times (missed: all would send each)"
     else:
         return
-    # An execution that waited for an earlier one to end was not missed.
-    if not executions.busy_at(engine, code, due):
+    # What waited for an earlier execution to end was not missed, nor what is on record as having failed to begin.
+    after = run_facts.facts_of(run)["run_after"]
+    if not (executions.busy_at(engine, code, due) or run_ids.was_refused(engine, code, run.run_id, after)):
         raise AirflowSkipException(f"{due} passed while nothing ran, and push task {code!r} {reason}")
 
 
