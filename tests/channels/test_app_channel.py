@@ -155,7 +155,7 @@ def test_what_is_expected_decides_whether_one_without_an_answer_fails() -> None:
     assert channel.receipt_seconds(task(ttl=60)) is None
     assert channel.receipt_seconds(task(ttl=60, expect="acknowledged")) == 60
     question = Question(1, "d1", JOB.token, None, NOW)
-    (receipt,) = channel.receipts(Connection(conn_id="phones")).read([question])
+    (receipt,) = channel.receipt_reader("phones").read([question])
     assert (receipt.id, receipt.fate, receipt.code) == (1, Fate.FAILED, "unacknowledged")
     with pytest.raises(InvalidTask, match="ttl: say how long an acknowledgement may take"):
         task(expect="acknowledged")

@@ -182,6 +182,31 @@ def test_given_up_after_the_limit(ledger: Engine) -> None:
     assert [row.receipt_due is None for row in sms.rows("receipt_due")] == [True, True, True, True, False]
 
 
+def test_given_up_after_the_limit_also_if_nobody_could_be_asked(ledger: Engine) -> None:
+    sms = Sms(ledger)
+    sms.send(Result.SENT, Result.UNKNOWN, Result.UNKNOWN)
+    for moment, settled, asked in [
+        (later(days=2, hours=23), Settled(), 3),
+        (later(days=3, minutes=1), Settled(given_up=1), 3),
+        (later(days=9, hours=23), Settled(), 2),
+        (later(days=10, minutes=1), Settled(delivered=1, given_up=1), 2),  # the one was on record after all
+        (later(days=30), Settled(), 0),
+    ]:
+        due = claim(ledger, now=moment)
+        assert len(due) == asked
+        fates = [None, Fate.DELIVERED] if settled.delivered else [None] * asked
+        assert settle(ledger, due, *fates, now=moment) == settled
+    rows = sms.rows("state, error_code, error_text, sent_at IS NULL AS unsent, receipt_due")
+    assert [(row.state, row.error_code, row.unsent) for row in rows] == [
+        ("sent", "no-receipt", False),
+        ("unknown", "timeout", True),
+        ("delivered", None, False),
+    ]
+    assert rows[0].error_text == "The provider could not be asked whether it arrived"
+    row = sms.execution
+    assert (row.state, row.sent, row.delivered, row.unknown) == ("partial", 2, 1, 1)
+
+
 def test_what_a_dead_process_left_is_settled(ledger: Engine) -> None:
     sms = Sms(ledger)
     with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold") as lease:

@@ -364,6 +364,16 @@ def test_a_configuration_that_is_gone_keeps_no_other_from_its_receipts(
     assert states(ledger) == {"13800000001": ("delivered", None), "13800000002": ("sent", None)}
     assert ask()["asked"] == 0  # asked again later, not every minute
 
+    # It is gone for good: when the time is over nobody is asked any more.
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_delivery SET tried_at = now() - interval '3 days 1 minute'"))
+    receipts_are_due(ledger)
+    with pytest.raises(AirflowFailException, match="there is no connection 'other'"):
+        ask()
+    assert states(ledger)["13800000002"] == ("sent", "no-receipt")
+    receipts_are_due(ledger)
+    assert ask()["asked"] == 0
+
 
 def test_content_that_does_not_fit_is_on_record(ledger: Engine, aliyun: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     aliyun.connect(monkeypatch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,15 @@ def execute(run_id: str = "run", *, conf: Any = None, last: bool = False) -> dic
     )
     context: Any = {"dag_run": run, "ti": SimpleNamespace(try_number=4 if last else 1, max_tries=3)}
     return WebsocketPushOperator(task_id="send", code="w").execute(context)
+
+
+def ask() -> dict[str, int]:
+    return ReceiptsOperator(task_id="ask").execute({})  # type: ignore[arg-type,typeddict-item]
+
+
+def receipts_are_due(ledger: Engine) -> None:
+    with ledger.begin() as connection:
+        connection.execute(text("UPDATE push_delivery SET receipt_due = now() WHERE receipt_due IS NOT NULL"))
 
 
 def states(ledger: Engine) -> dict[str, str]:
@@ -143,6 +153,18 @@ def test_who_has_not_acknowledged_in_time_has_not_got_it(
     assert mark is not None
     assert acknowledgements.take(ledger, [mark], now=datetime.now(UTC)) == [Taken.YES]
     assert states(ledger)["bob"] == "failed"
+
+
+def test_a_configuration_that_is_gone_is_not_needed_to_say_that_nobody_has(
+    ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(live.fields()))
+    apply(ledger, recipients=["ann"], ttl=60, expect="acknowledged", config="other")
+    assert execute()["sent"] == 1
+    monkeypatch.delenv("AIRFLOW_CONN_OTHER")
+    receipts_are_due(ledger)
+    assert ask()["failed"] == 1
+    assert states(ledger) == {"ann": "failed"}
 
 
 def test_without_that_nobody_is_asked(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

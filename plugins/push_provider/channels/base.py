@@ -10,7 +10,7 @@ nothing of the chunk was handed to the provider. Meanwhile another thread may as
 the sender to stop, which is between two messages. Where the provider later says what became of a message, the channel
 asks for these receipts::
 
-    receipts = channel.receipts(connection).read(questions)
+    receipts = channel.receipt_reader(config).read(questions)
 """
 
 from __future__ import annotations
@@ -238,6 +238,16 @@ class Channel(ABC):
     def receipt_seconds(self, task: Any) -> float | None:  # noqa: ARG002  (not each channel looks at it)
         """Seconds after a claim of this task at which its receipt is first asked for; None: never."""
         return self.receipt_after
+
+    def receipt_reader(self, config: str | None) -> ReceiptReader:
+        """Give what reads receipts of messages that were sent through a sender configuration, by its id.
+
+        A channel that asks nobody for them gives it without the connection, which may be gone by then.
+
+        :param config: connection id; None takes the default.
+        :raises ConfigurationError: there is no such connection, it is wrong, or the channel has no receipts.
+        """
+        return self.receipts(self.connection(config))
 
     def receipts(self, connection: Connection) -> ReceiptReader:
         """Give what reads receipts through this sender configuration.

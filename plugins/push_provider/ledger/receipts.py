@@ -22,6 +22,10 @@ from push_provider.ledger.tables import DeliveryState
 
 WAITS = (60, 120, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
 """Seconds from one time of asking to the next; the last one holds for all further times."""
+_LONGER = timedelta(days=7)
+"""How much longer what nobody can tell is asked for where the account could not be asked: somebody may mend that.
+Together with the usual three days it is well within the 30 for which Aliyun knows a message
+(https://help.aliyun.com/document_detail/419277.html)."""
 
 
 class Due(NamedTuple):
@@ -45,6 +49,7 @@ class Settled(NamedTuple):
     sent: int = 0
     """Accepted after all, of those that nobody could tell."""
     given_up: int = 0
+    """Asked for no more, and what they were."""
 
 
 _CLAIM_DUE = text("""
@@ -99,11 +104,13 @@ _SETTLE = text("""
     old AS (
         SELECT d.id, d.state FROM push_delivery AS d JOIN r ON d.id = r.id
         WHERE d.id BETWEEN :first AND :last AND d.state IN ('sent', 'unknown') AND d.tried_at = r.tried_at
+            AND (r.state <> 'unknown' OR d.state = 'unknown')
         ORDER BY d.id FOR UPDATE OF d)
     UPDATE push_delivery AS d
-    SET state = r.state, error_code = r.code, error_text = r.reason, updated_at = :now,
-        received_at = r.received_at,
-        sent_at = CASE WHEN r.state <> 'failed' THEN coalesce(d.sent_at, d.tried_at) ELSE d.sent_at END,
+    SET state = r.state, updated_at = :now, received_at = r.received_at,
+        error_code = CASE WHEN r.state = 'unknown' THEN d.error_code ELSE r.code END,
+        error_text = CASE WHEN r.state = 'unknown' THEN d.error_text ELSE r.reason END,
+        sent_at = CASE WHEN r.state IN ('sent', 'delivered') THEN coalesce(d.sent_at, d.tried_at) ELSE d.sent_at END,
         receipt_due = CASE WHEN r.final THEN NULL ELSE d.receipt_due END
     FROM old JOIN r ON r.id = old.id
     WHERE d.id = old.id AND d.id BETWEEN :first AND :last
@@ -130,15 +137,14 @@ def settle(
 
     :param receipts: at most one for each; one without a receipt is asked for again at its next time.
     :param patience: how long after a message was sent receipts are asked for. Then one that was accepted stays
-        ``sent``, and one that the provider knows nothing of has ``failed``: it was never accepted.
+        ``sent``, and one that the provider knows nothing of has ``failed``: it was never accepted. One in doubt that
+        the provider could not be asked about is asked for some days longer, and then stays ``unknown``.
     :returns: what changed.
     """
     known = {receipt.id: receipt for receipt in receipts}
     by_task: dict[str, list[_Change]] = defaultdict(list)
     for one in due:
-        receipt = known.get(one.question.id)
-        late = now - one.question.tried_at >= patience
-        if receipt and (change := _change(one, receipt, late=late)):
+        if change := _change(one, known.get(one.question.id), now - one.question.tried_at - patience):
             by_task[one.task].append(change)
     total = Settled()
     # In the order of their codes, so that no two processes wait for each other.
@@ -158,7 +164,18 @@ def settle(
     return total
 
 
-def _change(due: Due, receipt: Receipt, *, late: bool) -> _Change | None:
+def _change(due: Due, receipt: Receipt | None, over: timedelta) -> _Change | None:
+    """What becomes of a delivery; None: nothing yet.
+
+    :param receipt: None if the provider could not be asked.
+    :param over: for how long its time has been over.
+    """
+    late = over >= timedelta()
+    if receipt is None:
+        if due.unknown:
+            return _Change(due, "unknown", None, None, None, final=True) if over >= _LONGER else None
+        words = "The provider could not be asked whether it arrived"
+        return _Change(due, "sent", "no-receipt", words, None, final=True) if late else None
     match receipt.fate:
         case Fate.DELIVERED:
             return _Change(due, "delivered", None, None, receipt.received_at, final=True)
@@ -203,6 +220,6 @@ def _write(
         delivered=sum(state == "delivered" for _, state in written),
         failed=sum(state == "failed" for _, state in written),
         sent=sum(state == "sent" and number not in final for number, state in written),
-        given_up=sum(state == "sent" and number in final for number, state in written),
+        given_up=sum(state in ("sent", "unknown") and number in final for number, state in written),
     )
     return settled, moved

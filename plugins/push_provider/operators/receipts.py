@@ -39,7 +39,8 @@ class ReceiptsOperator(BaseOperator):
         """Ask, and write what was learnt.
 
         :returns: how many were asked for, and how many turned out delivered, failed, sent after all, or given up.
-        :raises AirflowFailException: a sender configuration cannot be used; all others were asked.
+        :raises AirflowFailException: a sender configuration cannot be used; all others were asked. What waits for its
+            receipts in vain is given up all the same when its time is over.
         """
         from push_provider import settings
         from push_provider.ledger import defaults, receipts
@@ -73,5 +74,4 @@ class ReceiptsOperator(BaseOperator):
 def _read(channel: str, config: str | None, due: Sequence[Due]) -> list[Any]:
     from push_provider.channels.registry import get_channel
 
-    found = get_channel(channel)
-    return found.receipts(found.connection(config)).read([one.question for one in due])
+    return get_channel(channel).receipt_reader(config).read([one.question for one in due])

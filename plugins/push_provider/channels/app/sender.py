@@ -54,7 +54,7 @@ class AppChannel(Channel):
         """When it is over: only where the task expects an acknowledgement."""
         return acknowledging.receipt_seconds(task)
 
-    def receipts(self, connection: Connection) -> ReceiptReader:  # noqa: ARG002  (the vendors are not asked)
+    def receipt_reader(self, config: str | None) -> ReceiptReader:  # noqa: ARG002  (the vendors are not asked)
         """What says of those who have not acknowledged in time that they have not."""
         return acknowledging.Unacknowledged()
 
