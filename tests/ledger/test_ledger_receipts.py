@@ -207,6 +207,32 @@ def test_given_up_after_the_limit_also_if_nobody_could_be_asked(ledger: Engine) 
     assert (row.state, row.sent, row.delivered, row.unknown) == ("partial", 2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("fate", "days", "state"),
+    [
+        (Fate.FAILED, 0, "unknown"),
+        (Fate.ABSENT, 4, "unknown"),
+        (Fate.DELIVERED, 0, "delivered"),
+        (Fate.WAITING, 0, "sent"),
+    ],
+)
+def test_what_is_in_doubt_does_not_fail_before_the_tries_of_its_execution_are_over(
+    ledger: Engine, fate: Fate, days: int, state: str
+) -> None:
+    """The next one sends it again, where that is wanted; what is known to have arrived is not sent again."""
+    sms = Sms(ledger)
+    sms.send(*[Result.UNKNOWN] * 3, close=False)
+    closing.finish(ledger, sms.plan.id, final=False, resend_unknown=True)
+    now = later(days=days, seconds=30)
+    settle(ledger, claim(ledger, now=now), *[fate] * 3, now=now)
+    assert sms.states == [state] * 3
+    closing.finish(ledger, sms.plan.id, final=True)
+    now += timedelta(hours=1)
+    due = claim(ledger, now=now)
+    settle(ledger, due, *[fate] * len(due), now=now)
+    assert sms.states == ["failed" if state == "unknown" else state] * 3
+
+
 def test_what_a_dead_process_left_is_settled(ledger: Engine) -> None:
     sms = Sms(ledger)
     with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold") as lease:

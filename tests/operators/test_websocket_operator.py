@@ -11,9 +11,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import text
 
+from push_provider.channels.base import Outcome, Result
 from push_provider.channels.reading import parse
 from push_provider.exceptions import ProviderUnavailable
-from push_provider.ledger import acknowledgements, definitions, deliveries, planning, sending
+from push_provider.ledger import acknowledgements, closing, definitions, deliveries, planning, sending
 from push_provider.ledger.acknowledgements import Taken
 from push_provider.marks import read_receipt_mark
 from push_provider.operators.push import WebsocketPushOperator
@@ -165,6 +166,24 @@ def test_a_configuration_that_is_gone_is_not_needed_to_say_that_nobody_has(
     receipts_are_due(ledger)
     assert ask()["failed"] == 1
     assert states(ledger) == {"ann": "failed"}
+
+
+def test_what_is_in_doubt_is_sent_again_though_its_time_is_over(
+    ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.connect(monkeypatch)
+    apply(ledger, recipients=["ann"], ttl=60, expect="acknowledged")
+    plan = planning.plan(ledger, "w", source="manual", freeze=lambda _: {}, run_id="run")
+    with sending.held(ledger, "w", plan.id, on_unknown="resend") as lease:
+        (ann,) = sending.claim(lease, 10, receipt_after=60)
+        sending.record(lease, [Outcome(ann.id, Result.UNKNOWN, None, "timeout")])
+        closing.finish(ledger, plan.id, final=False, resend_unknown=True, lease=lease)
+    receipts_are_due(ledger)
+    assert ask()["failed"] == 0  # Airflow's next try is still to come
+    assert execute()["sent"] == 1
+    assert [user for user, _ in live.sent] == ["ann"]
+    receipts_are_due(ledger)
+    assert ask()["failed"] == 1
 
 
 def test_without_that_nobody_is_asked(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

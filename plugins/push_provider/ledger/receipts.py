@@ -38,6 +38,8 @@ class Due(NamedTuple):
     """Connection id that it was sent through; None: the channel's default one, whichever that was."""
     unknown: bool
     """Nobody could tell whether it was accepted."""
+    under_way: bool
+    """Its execution has not ended, and may have another try."""
     question: Question
 
 
@@ -67,7 +69,8 @@ _CLAIM_DUE = text("""
     RETURNING e.task_code, e.id AS execution, s.task ->> 'channel' AS channel,
               coalesce(d.config, s.task ->> 'config') AS config,
               replace(CAST(e.token AS text), '-', '') AS token,
-              d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown
+              d.id, d.recipient, d.provider_id, d.tried_at, d.state = 'unknown' AS unknown,
+              e.finished_at IS NULL AS under_way
 """)
 """Of what has left the ledger, and waits for its partition to be dropped, nobody asks; and nobody finds it again."""
 
@@ -87,6 +90,7 @@ def claim_due(engine: Engine, limit: int, *, now: datetime) -> list[Due]:
                 row.channel,
                 row.config,
                 row.unknown,
+                row.under_way,
                 Question(row.id, row.recipient, row.token, row.provider_id, row.tried_at),
             )
             for row in rows
@@ -133,7 +137,8 @@ def settle(
 ) -> Settled:
     """Write what was learnt of deliveries that :func:`claim_due` gave.
 
-    A delivery that is being sent again meanwhile is left alone.
+    A delivery that is being sent again meanwhile is left alone. One in doubt does not fail while its execution is under
+    way: the next try may send it again.
 
     :param receipts: at most one for each; one without a receipt is asked for again at its next time.
     :param patience: how long after a message was sent receipts are asked for. Then one that was accepted stays
@@ -179,6 +184,8 @@ def _change(due: Due, receipt: Receipt | None, over: timedelta) -> _Change | Non
     match receipt.fate:
         case Fate.DELIVERED:
             return _Change(due, "delivered", None, None, receipt.received_at, final=True)
+        case Fate.FAILED | Fate.ABSENT if due.unknown and due.under_way:
+            return None
         case Fate.FAILED:
             return _Change(due, "failed", receipt.code, receipt.text, receipt.received_at, final=True)
         case Fate.ABSENT if due.unknown:
