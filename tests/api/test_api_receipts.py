@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jwt
 import pytest
 
@@ -71,6 +73,35 @@ def test_a_link_acts_without_a_login_once_and_from_any_site(server: ApiServer, s
     assert sent.states == {"ann": "delivered", "bob": "sent", "cem": "sent"}
 
 
+@pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette.testclient. is deprecated")  # Airflow's own import
+@pytest.mark.parametrize(
+    ("settings", "status", "code"),
+    [
+        ({"RECEIPT_RATE_LIMIT": "0.05"}, 429, "too-many-requests"),
+        ({"SQL_ALCHEMY_CONN": "postgresql://nobody@127.0.0.1:1/none"}, 503, "ledger-unavailable"),
+    ],
+)
+def test_a_page_of_another_site_learns_when_it_may_come_back(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], status: int, code: str
+) -> None:
+    from push_provider.api.app import create_app
+
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AIRFLOW__PUSH__{name}", value)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(create_app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            link = f"/v1/receipts/{receipt_mark('0' * 32, 1)}"
+            return await client.post(link, headers={"Origin": "https://shop.example.com"})
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "retry-after" in answer.headers["access-control-expose-headers"].lower()
+    assert int(answer.headers["retry-after"]) > 0
+
+
 def mixed(one: str, other: str) -> str:
     """The number of one link with the signature of another."""
     number, signature = (base64.urlsafe_b64decode(link.rsplit("/", 1)[1]) for link in (one, other))
@@ -91,6 +122,7 @@ def test_a_link_that_is_altered_changes_nothing_and_tells_nothing(server: ApiSer
     before = sent.states
     answer = server.call("GET" if change == "GET" else "POST", altered, role=None)
     assert answer.status in (404, 405, 422)
+    assert answer.headers["access-control-allow-origin"] == "*"
     said = answer.data.decode().replace(mark, "")
     assert not any(word in said for word in ("bob", "cem", sent.code, sent.token))
     assert sent.states == before

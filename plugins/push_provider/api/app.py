@@ -130,6 +130,7 @@ def create_app(*, second: bool = False) -> FastAPI:
     app.add_middleware(limits.BodyLimit)
     app.add_middleware(access_log.PrivateQuery)
     app.add_middleware(perimeter.OwnOrigin)
+    app.add_middleware(perimeter.ForEverySite)
     return app
 
 

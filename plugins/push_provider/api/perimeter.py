@@ -1,7 +1,7 @@
 """What keeps other sites, which a user's browser may have open, away from Airflow's API server: its middlewares.
 
 :class:`OwnOrigin` is in front of our own calls, everywhere. :class:`NoLogin` is in front of all of Airflow where it
-asks nobody for a login.
+asks nobody for a login. :class:`ForEverySite` lets such sites read the answers of what is theirs to ask for.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 
 from push_provider import origins
 from push_provider.api.problems import Problem
 from push_provider.origins import Origin
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ELSEWHERE = (
     "A page of another site asks for this, or a program that sends a cookie. A program logs in with "
@@ -30,6 +30,10 @@ _ELSEWHERE = (
 _OPEN = re.compile(r"(?:/push)?/v1/receipts/[^/]*")
 """What acts on a link of its own and on no login: a page of another site may ask for it, and does nothing in anybody's
 name."""
+
+
+def _is_open(scope: Scope) -> bool:
+    return bool(_OPEN.fullmatch(scope["path"].removeprefix(scope.get("root_path", ""))))
 
 
 def asks_for_login() -> bool:
@@ -55,11 +59,36 @@ class OwnOrigin:
             scope["type"] == "http"
             and scope["method"] not in origins.SAFE_METHODS
             and origins.is_from_elsewhere(Headers(scope=scope), scope["scheme"], self._trusted)
-            and not _OPEN.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
+            and not _is_open(scope)
         ):
             await Problem(403, "cross-origin", _ELSEWHERE).response()(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+class ForEverySite:
+    """Lets pages of every site read each answer to an acknowledgement, and when they may come back if it is refused.
+
+    A browser keeps an answer without these headers from the page (Fetch, 3.2), which takes it for a broken network.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI asks for it."""
+        if scope["type"] != "http" or not _is_open(scope):
+            await self.app(scope, receive, send)
+            return
+
+        async def shown(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Access-Control-Allow-Origin"] = "*"
+                headers["Access-Control-Expose-Headers"] = "Retry-After"
+            await send(message)
+
+        await self.app(scope, receive, shown)
 
 
 class NoLogin(OwnOrigin):
