@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from push_provider.exceptions import LedgerUnavailable
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -23,6 +25,18 @@ def ended(engine: Engine, execution: int) -> ExecutionRow | None:
 
     row = executions.get(engine, execution)
     return row if row.finished_at is not None else None
+
+
+def looked(engine: Engine, execution: int, log: Any) -> ExecutionRow | None:
+    """The same for whoever looks again later: a ledger that is away is waited for.
+
+    :param log: of whoever waits; told that the ledger is away.
+    """
+    try:
+        return ended(engine, execution)
+    except LedgerUnavailable as away:
+        log.warning("%s. Waiting until it is back.", away)
+        return None
 
 
 def conclude(row: ExecutionRow) -> dict[str, Any]:

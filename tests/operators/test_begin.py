@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from other_dags import Supervisor, apply, context, send
+from outages import away_at_first
 
 from push_provider.channels.base import Result
 from push_provider.exceptions import TaskPaused
@@ -167,6 +168,30 @@ def test_a_wait_for_what_was_cancelled_is_skipped(ledger: Engine) -> None:
 def test_a_wait_in_a_worker_has_an_end(ledger: Engine) -> None:
     with pytest.raises(AirflowFailException, match=r"has not ended within .*; it goes on"):
         operator(wait_for_outcome=True, poll_seconds=0.01, timeout=timedelta(seconds=0.05)).execute(context())
+
+
+def test_a_wait_in_a_worker_outlasts_a_restart_of_the_ledger(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = operator().execute(context())
+    send(ledger, begun["execution"], Result.SENT, Result.SENT)
+    with away_at_first(monkeypatch) as tries:
+        told = operator(wait_for_outcome=True, poll_seconds=0.01).resume(context(), {"execution": begun["execution"]})
+    assert tries
+    assert told["sent"] == 2
+    assert {name: told[name] for name in begun} == begun
+
+
+def test_an_execution_that_goes_on_again_before_the_task_looks_is_waited_for_again(ledger: Engine) -> None:
+    number = operator().execute(context())["execution"]
+    send(ledger, number, Result.SENT, Result.FAILED)
+    waiting = operator(wait_for_outcome=True, deferrable=True)
+    with sending.held(ledger, "notice", number, on_unknown="resend"), pytest.raises(TaskDeferred):
+        waiting.resume(context(), {"execution": number})  # somebody has sent it anew
+
+
+def test_a_wait_for_what_is_gone_begins_no_other(ledger: Engine) -> None:
+    with pytest.raises(AirflowFailException, match="no execution 4711"):
+        operator(wait_for_outcome=True, deferrable=True).resume(context(), {"execution": 4711})
+    assert executions.find(ledger) == []
 
 
 def test_a_wait_in_the_triggerer_has_the_same_end(ledger: Engine) -> None:

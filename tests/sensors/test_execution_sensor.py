@@ -9,8 +9,9 @@ import pytest
 from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from other_dags import context, send
+from outages import away_at_first
 
-from push_provider.channels.base import Result
+from push_provider.channels.base import Outcome, Result
 from push_provider.ledger import closing, sending, tasks
 from push_provider.operators.begin import PushOperator
 from push_provider.sensors.execution import PushExecutionSensor
@@ -52,6 +53,30 @@ def test_what_was_cancelled_is_skipped(ledger: Engine, number: int) -> None:
         closing.finish(ledger, number, final=True)
     with pytest.raises(AirflowSkipException, match="2 cancelled"):
         PushExecutionSensor(task_id="wait", execution=number).execute(context())
+
+
+def test_an_execution_that_goes_on_again_before_the_sensor_looks_is_waited_for_again(
+    ledger: Engine, number: int
+) -> None:
+    send(ledger, number, Result.SENT, Result.FAILED)
+    sensor = PushExecutionSensor(task_id="wait", execution=number, deferrable=True)
+    with sending.held(ledger, "notice", number, on_unknown="resend") as lease:  # somebody has sent it anew
+        with pytest.raises(TaskDeferred):
+            sensor.resume(context(), {"execution": number})
+        (one,) = sending.claim(lease, 10)
+        sending.record(lease, [Outcome(one.id, Result.SENT)])
+        closing.finish(ledger, number, final=True, lease=lease)
+    assert sensor.resume(context(), {"execution": number})["sent"] == 2
+
+
+def test_a_sensor_in_a_worker_waits_while_the_ledger_is_away(
+    ledger: Engine, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ledger, number, Result.SENT, Result.SENT)
+    sensor = PushExecutionSensor(task_id="wait", execution=number, poke_interval=0.01)
+    with away_at_first(monkeypatch) as tries:
+        assert sensor.execute(context())["sent"] == 2
+    assert tries
 
 
 @pytest.mark.parametrize(("soft", "ends"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])

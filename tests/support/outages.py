@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 if TYPE_CHECKING:
+    import pytest
+
     from sandbox.postgres import PostgresServer
 
 _COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
@@ -63,6 +66,30 @@ class Cutter:
         with self._lock:
             self.commits += 1
             return self.commits == self.number
+
+
+@contextmanager
+def away_at_first(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let the ledger that ``[push] sql_alchemy_conn`` names be away until somebody has tried to reach it.
+
+    :yields: the tries.
+    """
+    name = "AIRFLOW__PUSH__SQL_ALCHEMY_CONN"
+    url, tries = os.environ[name], list[str]()
+
+    def refuse() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                tries.append("refused")
+                monkeypatch.setenv(name, url)
+                client.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=refuse, daemon=True).start()
+        monkeypatch.setenv(name, f"postgresql+psycopg://nobody@127.0.0.1:{listener.getsockname()[1]}/none")
+        yield tries
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from push_provider.ledger.executions import ExecutionRow
+
 
 class PushExecutionLink(BaseOperatorLink):
     """Leads from a task to the DAG run of the execution that it began, whatever becomes of either."""
@@ -120,13 +122,11 @@ class PushOperator(BaseOperator):
         return told
 
     def _outcome(self, execution: int) -> dict[str, Any]:
-        from push_provider.ledger.engine import get_engine
-        from push_provider.outcomes import conclude, ended
+        from push_provider.outcomes import conclude
         from push_provider.triggers.execution import PushExecutionTrigger
 
-        engine = get_engine()
         deadline = time.monotonic() + self.timeout.total_seconds() if self.timeout else None
-        while (row := ended(engine, execution)) is None:
+        while (row := self._looked(execution)) is None:
             if self.deferrable:
                 self.defer(
                     trigger=PushExecutionTrigger(execution=execution, poll_seconds=self.poll_seconds),
@@ -138,6 +138,15 @@ class PushOperator(BaseOperator):
             time.sleep(self.poll_seconds)
         return conclude(row)
 
+    def _looked(self, execution: int) -> ExecutionRow | None:
+        from push_provider.ledger.engine import get_engine
+        from push_provider.outcomes import looked
+
+        try:
+            return looked(get_engine(), execution, self.log)
+        except PermanentError as error:  # it is gone: another try would begin another one
+            raise AirflowFailException(str(error)) from None
+
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a wait in the triggerer, or fail as a wait in a worker does."""
         try:
@@ -148,8 +157,18 @@ class PushOperator(BaseOperator):
     def _overdue(self, what: str) -> AirflowFailException:
         return AirflowFailException(f"{what} has not ended within {self.timeout}; it goes on")
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on after a wait in the triggerer."""
-        # It has begun: the same key finds it, and with it all that this task returns.
-        self.log.info("Execution %s has ended", event["execution"])
-        return self.execute(context)
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  (Airflow's signature)
+        """Go on after a wait in the triggerer: with another one, if the execution goes on again meanwhile."""
+        from push_provider.contract import run_id_of
+        from push_provider.intake.other_dags import SOURCE
+
+        execution = int(event["execution"])
+        self.begun_run_id = run_id_of(SOURCE, execution)
+        outcome = self._outcome(execution)
+        self.log.info("Execution %s has ended", execution)
+        return {
+            "execution": execution,
+            "run_id": self.begun_run_id,
+            "recipients": outcome["total"],
+            **outcome,
+        }

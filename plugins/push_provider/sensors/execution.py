@@ -55,20 +55,20 @@ class PushExecutionSensor(BaseSensorOperator):
         )
         raise AssertionError("defer does not return")
 
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:  # noqa: ARG002  (Airflow's)
-        """Go on after the wait."""
-        return self._poke().xcom_value
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> Any:  # noqa: ARG002  (Airflow's signature)
+        """Go on after the wait: with another one, if the execution goes on again because somebody has sent it anew."""
+        return self.execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002  (Airflow's signature)
-        """Look once."""
+        """Look once; a ledger that is away is waited for."""
         return self._poke()
 
     def _poke(self) -> PokeReturnValue:
         from push_provider.ledger.engine import get_engine
-        from push_provider.outcomes import conclude, ended
+        from push_provider.outcomes import conclude, looked
 
         try:
-            row = ended(get_engine(), self._number())
+            row = looked(get_engine(), self._number(), self.log)
         except PermanentError as error:
             raise AirflowFailException(str(error)) from None
         return PokeReturnValue(is_done=row is not None, xcom_value=conclude(row) if row else None)

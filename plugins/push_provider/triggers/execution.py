@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from push_provider.exceptions import PermanentError, PushError
+from push_provider.exceptions import PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,12 +38,9 @@ class PushExecutionTrigger(BaseTrigger):
 
     def _ended(self) -> bool:
         from push_provider.ledger.engine import get_engine
-        from push_provider.outcomes import ended
+        from push_provider.outcomes import looked
 
         try:
-            return ended(get_engine(), self.execution) is not None
+            return looked(get_engine(), self.execution, self.log) is not None
         except PermanentError:
             return True  # whoever waits is told the same
-        except PushError as away:
-            self.log.warning("%s. Waiting until it is back.", away)
-            return False
