@@ -611,6 +611,7 @@ def test_a_trigger() -> None:
         ({"recipients": "a@x.com"}, "recipients", "must be a list of addresses"),
         ({"execution": 0}, "execution", "must be at least 1"),
         ({"execution": "7"}, "execution", A_NUMBER),
+        ({"execution": 2**63}, "execution", "must be less than 9223372036854775808"),
         ({"variable": {}}, "variable", "is not a field here; did you mean 'variables'?"),
         ({"subject": "s"}, "subject", "is not a field here; known are: recipients, variables, execution"),
         ({"variables": {"a": "\0"}}, "variables.a", NO_NUL),

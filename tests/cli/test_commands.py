@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pytest
 
 from push_provider.channels.reading import parse
 from push_provider.cli import commands
+from push_provider.cli.definition import get_push_cli_commands
 from push_provider.exceptions import InvalidTask, UnknownMessage
 from push_provider.kafka import admission, messages
 from push_provider.ledger import definitions, rejected
@@ -54,3 +55,18 @@ def test_no_message_is_replayed_if_there_is_none_of_one_id(ledger: Engine) -> No
         inspect.unwrap(commands.replay)(Namespace(ids=[row.id, 2**40], output="json"))
     (row,) = rejected.find(ledger, replayed=None)
     assert row.replayed_at is None
+
+
+def test_no_number_is_larger_than_the_ledger_has_room_for() -> None:
+    (group,) = get_push_cli_commands()
+    numbers = {
+        (command.name, *argument.flags): argument.kwargs["type"]
+        for command in group.subcommands
+        for argument in command.args
+        if argument.kwargs.get("type")
+    }
+    assert ("deliveries", "--execution") in numbers
+    for kind in numbers.values():
+        assert kind(str(2**63 - 1)) == 2**63 - 1
+        with pytest.raises(ArgumentTypeError):
+            kind(str(2**63))

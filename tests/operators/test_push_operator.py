@@ -416,6 +416,7 @@ def test_empty_lines_of_the_form_are_nobody(ledger: Engine, mails: Mails) -> Non
         ({"recipients": ["ann@example.com", "nobody"]}, "conf: recipients[1]"),
         ({"recipients": ["ann@example.com"], "colour": "red"}, "conf: colour: "),
         ({"execution": 4711}, "conf.execution: "),
+        ({"execution": 10**30}, "conf: execution: must be less than "),
         ({"recipients": [f"p{n}@example.com" for n in range(11)]}, "conf: recipients: are 11; at most 10 "),
         ({"variables": {"text": "x" * 2000}}, "at most 1024 ([push] max_body_size)"),
     ],

@@ -86,7 +86,15 @@ def test_a_wait_in_the_triggerer_has_an_end(number: int, soft: bool, ends: type[
         sensor.resume_execution("__fail__", {"error": TriggerFailureReason.TRIGGER_TIMEOUT}, context())
 
 
-@pytest.mark.parametrize(("execution", "reason"), [(4711, "no execution 4711"), ("None", "takes the number")])
+@pytest.mark.parametrize(
+    ("execution", "reason"),
+    [
+        (4711, "no execution 4711"),
+        ("None", "takes the number"),
+        (10**30, "takes the number"),
+        ("9" * 5000, "^execution is '9{59}…'; it takes the number"),
+    ],
+)
 def test_a_sensor_without_an_execution_fails(execution: Any, reason: str) -> None:
     with pytest.raises(AirflowFailException, match=reason):
         PushExecutionSensor(task_id="wait", execution=execution).execute(context())

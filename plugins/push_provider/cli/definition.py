@@ -5,6 +5,9 @@ Every ``airflow`` command imports this module, so it imports nothing of ours.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
 from airflow.cli.cli_config import (
     ARG_OUTPUT,
     ARG_VERBOSE,
@@ -18,6 +21,20 @@ from airflow.cli.cli_config import (
 
 _COMMANDS = "push_provider.cli.commands"
 
+
+def _whole(*, allow_zero: bool = False) -> Callable[[str], int]:
+    """A type of arguments: the whole numbers that the ledger can look for, which are PostgreSQL's bigint."""
+    positive = positive_int(allow_zero=allow_zero)
+
+    def whole(text: str) -> int:
+        number: int = positive(text)
+        if number >= 2**63:
+            raise ArgumentTypeError(f"must be less than {2**63}")
+        return number
+
+    return whole
+
+
 _FILES = Arg(("files",), metavar="FILE", nargs="+", help="YAML or JSON: push tasks, one or many a file; - reads stdin")
 _DRY_RUN = Arg(("--dry-run",), action="store_true", help="Check everything, and change nothing")
 _CODE = Arg(("code",), metavar="CODE", help="Code of the push task")
@@ -26,12 +43,10 @@ _CHANNEL = Arg(("--channel",), help="Only tasks of this channel, such as email o
 _APP = Arg(("--app",), help="Only tasks of this application")
 _STATE = Arg(("--state",), help="Only those in this state")
 _TASK = Arg(("--task",), metavar="CODE", help="Only those of this push task")
-_EXECUTION = Arg(
-    ("--execution",), metavar="ID", type=positive_int(allow_zero=False), help="Only those of this execution"
-)
+_EXECUTION = Arg(("--execution",), metavar="ID", type=_whole(), help="Only those of this execution")
 _RECIPIENT = Arg(("--recipient",), metavar="ADDRESS", help="Only those to this address")
-_LIMIT = Arg(("--limit",), type=positive_int(allow_zero=False), default=100, help="At most so many (default: 100)")
-_OFFSET = Arg(("--offset",), type=positive_int(allow_zero=True), default=0, help="Leave out the first so many")
+_LIMIT = Arg(("--limit",), type=_whole(), default=100, help="At most so many (default: 100)")
+_OFFSET = Arg(("--offset",), type=_whole(allow_zero=True), default=0, help="Leave out the first so many")
 _RECIPIENTS = Arg(
     ("-r", "--recipient"),
     dest="recipients",
@@ -57,13 +72,11 @@ _SUPPRESSED = Arg(
     ("ids",),
     metavar="ID",
     nargs="+",
-    type=positive_int(allow_zero=False),
+    type=_whole(),
     help="Ids, as 'airflow push suppressions' lists",
 )
 _ALL = Arg(("--all",), action="store_true", help="Also those that a replay has taken")
-_REJECTED = Arg(
-    ("ids",), metavar="ID", nargs="+", type=positive_int(allow_zero=False), help="Ids, as 'airflow push rejected' lists"
-)
+_REJECTED = Arg(("ids",), metavar="ID", nargs="+", type=_whole(), help="Ids, as 'airflow push rejected' lists")
 
 
 def get_push_cli_commands() -> list[CLICommand]:

@@ -157,7 +157,7 @@ class Trigger(Contract):
 
     recipients: Recipients | None = None
     variables: Variables = Field(default={})
-    execution: Number | None = Field(default=None, ge=1)
+    execution: Number | None = Field(default=None, ge=1, lt=2**63)
     """An execution that was planned before its DAG run existed."""
 
     @model_validator(mode="before")

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowFailException
 
+from push_provider.addresses import shown
 from push_provider.exceptions import PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+_DIGITS = 18
+"""Of the longest number that is looked up; those of PostgreSQL's bigint have one more."""
 
 
 class PushExecutionSensor(BaseSensorOperator):
@@ -75,6 +79,6 @@ class PushExecutionSensor(BaseSensorOperator):
 
     def _number(self) -> int:
         text = str(self.execution)
-        if not text.isdecimal():
-            raise AirflowFailException(f"execution is {text!r}; it takes the number of an execution")
+        if not text.isdecimal() or len(text) > _DIGITS:
+            raise AirflowFailException(f"execution is {shown(text)}; it takes the number of an execution")
         return int(text)
