@@ -160,6 +160,7 @@ def test_a_configuration_that_is_gone_is_not_needed_to_say_that_nobody_has(
     ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(live.fields()))
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
     apply(ledger, recipients=["ann"], ttl=60, expect="acknowledged", config="other")
     assert execute()["sent"] == 1
     monkeypatch.delenv("AIRFLOW_CONN_OTHER")
@@ -172,6 +173,7 @@ def test_what_is_in_doubt_is_sent_again_though_its_time_is_over(
     ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live.connect(monkeypatch)
+    monkeypatch.setenv("AIRFLOW__PUSH__PUBLIC_URL", "https://push.example.com")
     apply(ledger, recipients=["ann"], ttl=60, expect="acknowledged")
     plan = planning.plan(ledger, "w", source="manual", freeze=lambda _: {}, run_id="run")
     with sending.held(ledger, "w", plan.id, on_unknown="resend") as lease:
