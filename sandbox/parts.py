@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from push_provider.exceptions import ProviderUnavailable
+from sandbox import signals
 
 if TYPE_CHECKING:
     import psutil
@@ -65,18 +66,27 @@ class Program:
     """A process of the platform, with its output in a log file; running from here on.
 
     :param env: its whole environment.
+    :param note: takes the number of its session each time that it is started.
     """
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        note: Callable[[int], object] = lambda _: None,
+    ) -> None:
         self.name = name
         self.log = log
         self._command = list(command)
         self._env = dict(env)
+        self._note = note
         log.parent.mkdir(parents=True, exist_ok=True)
         self._start()
 
     def _start(self) -> None:
-        with self.log.open("ab") as output:
+        with signals.ending.held(), self.log.open("ab") as output:
             self._offset = output.tell()
             self.process = subprocess.Popen(
                 self._command,
@@ -86,6 +96,7 @@ class Program:
                 env=self._env,
                 start_new_session=True,  # Ctrl-C reaches only us, and we end the others in order
             )
+            self._note(self.process.pid)
 
     def restart(self) -> None:
         """End what is left of it, and start it again."""
@@ -94,7 +105,8 @@ class Program:
 
     def poll(self) -> int | None:
         """Its exit code, None while it runs."""
-        return self.process.poll()
+        with signals.ending.held():  # which would leave the lock of Popen behind, and nobody could wait for it
+            return self.process.poll()
 
     def tail(self) -> str:
         """The last lines that it logged since it was started."""
@@ -112,16 +124,31 @@ class Program:
 
 def stop(programs: Sequence[Program]) -> None:
     """End all processes, at the same time, and whatever they have started."""
-    for program in programs:
-        program.process.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    for program in programs:
-        try:
-            program.process.wait(max(deadline - time.monotonic(), 0.0))
-        except subprocess.TimeoutExpired:
-            program.process.kill()
-            program.process.wait()
-        end_session(program.process.pid)
+    with signals.ending.held():
+        for program in programs:
+            program.process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for program in programs:
+            try:
+                program.process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                program.process.kill()
+                program.process.wait()
+            end_session(program.process.pid)
+
+
+def end_sessions(leaders: Sequence[int]) -> None:
+    """End sessions that somebody else has started, as :func:`stop` ends ours, at the same time."""
+    import psutil
+
+    processes = []
+    for leader in leaders:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended, and others of its session have not
+            processes.append(psutil.Process(leader))
+            processes[-1].terminate()
+    end(psutil.wait_procs(processes, timeout=_STOP_SECONDS)[1])
+    for leader in leaders:
+        end_session(leader)
 
 
 def end_session(leader: int) -> None:

@@ -9,11 +9,11 @@ everybody is an admin: a development start. Its environment is written to ``$AIR
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -22,14 +22,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, TextIO
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable, PushError
-from sandbox import cluster
+from sandbox import cluster, signals
 from sandbox.parts import Parts, Program, stop
 from sandbox.postgres import ROLE, PostgresServer
 from sandbox.prepare import FOLDER
+from sandbox.sessions import Sessions
 
 _LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 120.0
@@ -43,10 +43,6 @@ _BUNDLES = [
     },
     {"name": "push", "classpath": "push_provider.bundle.PushTaskBundle", "kwargs": {"refresh_interval": 3600}},
 ]
-
-
-class Ended(Exception):  # not an error: somebody wants us to stop
-    """SIGTERM or Ctrl-C."""
 
 
 def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> dict[str, str]:
@@ -112,6 +108,19 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
+def _tell(text: str, stream: TextIO) -> None:
+    """Print; where nobody can read it any more, go on in silence.
+
+    A terminal may be closed, and who reads from a pipe may have ended, while all else works.
+    """
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        # What it still holds would be tried once more at the very end, and make that a failure.
+        with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
 def _health(url: str) -> dict[str, Any] | None:
     """What the API server says of all parts; None while it does not answer."""
     try:
@@ -164,12 +173,12 @@ class Platform(NamedTuple):
     url: str
     parts: Parts
 
-    def keep(self) -> NoReturn:
-        """Start again what ends, for ever.
+    def keep(self) -> None:
+        """Start again what ends, until a signal ends all.
 
         :raises ProviderUnavailable: a part ended again and again.
         """
-        while True:
+        while not signals.ending.wanted:
             self.parts.keep(time.monotonic())
             time.sleep(_LOOK_SECONDS)
 
@@ -192,7 +201,7 @@ def running(
 
     def note(text: str) -> None:
         if say:
-            print(text, flush=True)
+            _tell(text, sys.stdout)
 
     port = _port("PUSH_PORT", 8080)
     smtp, http = _port("PUSH_SANDBOX_SMTP_PORT", 1025), _port("PUSH_SANDBOX_HTTP_PORT", 8025)
@@ -200,27 +209,35 @@ def running(
     kafka = _port("PUSH_SANDBOX_KAFKA_PORT", 9092)
     centrifugo = _port("PUSH_SANDBOX_CENTRIFUGO_PORT", 8027)
     workers, redis = cluster.workers("PUSH_CELERY_WORKERS", 0), _port("PUSH_SANDBOX_REDIS_PORT", 8028)
-    _free(port, "PUSH_PORT")
+    taken = {"PUSH_PORT": port}
     if sandbox:
-        _free(smtp, "PUSH_SANDBOX_SMTP_PORT")
-        _free(http, "PUSH_SANDBOX_HTTP_PORT")
-        _free(sms, "PUSH_SANDBOX_SMS_PORT")
-        _free(kafka, "PUSH_SANDBOX_KAFKA_PORT")
-        _free(centrifugo, "PUSH_SANDBOX_CENTRIFUGO_PORT")
+        taken |= {
+            "PUSH_SANDBOX_SMTP_PORT": smtp,
+            "PUSH_SANDBOX_HTTP_PORT": http,
+            "PUSH_SANDBOX_SMS_PORT": sms,
+            "PUSH_SANDBOX_KAFKA_PORT": kafka,
+            "PUSH_SANDBOX_CENTRIFUGO_PORT": centrifugo,
+        }
     if workers:
-        _free(redis, "PUSH_SANDBOX_REDIS_PORT")
-    home.mkdir(parents=True, exist_ok=True)
+        taken["PUSH_SANDBOX_REDIS_PORT"] = redis
+    logs = home / "logs" / "platform"
     with ExitStack() as stack:
+        sessions = stack.enter_context(Sessions(home, logs))
+        sessions.end_stale(note)  # before their ports are looked at
+        for variable, number in taken.items():
+            _free(number, variable)
         note("Starting PostgreSQL …")
-        postgres = stack.enter_context(PostgresServer(home / "postgres"))
+        postgres = PostgresServer(home / "postgres")
+        stack.callback(postgres.stop)
+        postgres.start()
         postgres.create_database("airflow")
         postgres.create_database("push")
         own = cluster.settings(redis) if workers else {}
         settings = {**environment(root, home, postgres, port), **own, **(settings or {})}
-        env = {**os.environ, **settings}
+        env = {**os.environ, **settings, **sessions.mark}
         _write_environment(home, settings)
         url = settings["AIRFLOW__API__BASE_URL"]
-        python, logs = sys.executable, home / "logs" / "platform"
+        python = sys.executable
         airflow = str(Path(python).with_name("airflow"))
 
         programs: list[Program] = []
@@ -229,7 +246,8 @@ def running(
         parts.add(postgres, now=time.monotonic())
 
         def start(name: str, *command: str, prepare: Callable[[], bool] = lambda: True, loses: str = "") -> None:
-            programs.append(Program(name, command, env, logs / f"{name}.log"))
+            with signals.ending.held():  # what is started is also ended
+                programs.append(Program(name, command, env, logs / f"{name}.log", sessions.note))
             parts.add(programs[-1], now=time.monotonic(), prepare=prepare, ground=postgres.life, loses=loses)
 
         def settle(kind: str) -> Callable[[], bool]:
@@ -336,29 +354,26 @@ def _write_environment(home: Path, settings: Mapping[str, str]) -> None:
 
 
 def main() -> int:
-    """Run the platform until Ctrl-C or SIGTERM; 0 then, 1 if a part does not run, 2 if it cannot start."""
+    """Run the platform until Ctrl-C, SIGTERM or SIGHUP; 0 then, 1 if a part does not run, 2 if it cannot start."""
     parser = argparse.ArgumentParser(prog="./scripts/run", description="Run the push platform for development.")
     parser.add_argument("--no-sandbox", action="store_true", help="without mailbox, SMS gateway and example tasks")
     arguments = parser.parse_args()
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        raise Ended
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    signals.heed()
     root = Path.cwd()
     home = Path(os.environ.get("AIRFLOW_HOME") or root / ".airflow").resolve()
     try:
         with running(root, home, sandbox=not arguments.no_sandbox) as platform:
             platform.keep()
-    except Ended:
+    except signals.Ended:
         return 0
     except ConfigurationError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error), sys.stderr)
         return 2
     except PushError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error), sys.stderr)
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
-from sandbox import parts
+from sandbox import parts, signals
 
 ROLE = "postgres"
 _START_SECONDS = 60.0
@@ -144,7 +144,7 @@ class PostgresServer:
 
     def _launch(self) -> None:
         options = [f"-c{key}={value}" for key, value in _SETTINGS.items()]
-        with self.log.open("ab") as log:
+        with signals.ending.held(), self.log.open("ab") as log:
             self._offset = log.tell()
             self._launches += 1
             self._process = subprocess.Popen(
@@ -158,18 +158,19 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server ("fast": open transactions are rolled back), and return when it has ended."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        claim, self._claim = self._claim, None
-        if claim is not None:
-            shutil.rmtree(self.socket, ignore_errors=True)
-            claim.close()
+        with signals.ending.held():
+            process, self._process = self._process, None
+            if process is not None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            claim, self._claim = self._claim, None
+            if claim is not None:
+                shutil.rmtree(self.socket, ignore_errors=True)
+                claim.close()
 
     def answers(self) -> bool:
         """Whether the server takes connections."""
@@ -183,7 +184,8 @@ class PostgresServer:
 
     def poll(self) -> int | None:
         """The server's exit code, None while it runs. What happens to its own processes it mends itself."""
-        return None if self._process is None else self._process.poll()
+        with signals.ending.held():  # as Program.poll
+            return None if self._process is None else self._process.poll()
 
     def life(self) -> tuple[int, int]:
         """Which life of the server this is: another one after each start, and after each crash that it mended itself.
@@ -275,17 +277,13 @@ def _open_for_traversal(*paths: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a server on ``FOLDER`` with the databases named, until SIGTERM or Ctrl-C."""
+    """Run a server on ``FOLDER`` with the databases named, until Ctrl-C, SIGTERM or SIGHUP."""
     if len(arguments) < 2:
         print("usage: python -m sandbox.postgres FOLDER DATABASE...", file=sys.stderr)
         return 2
     folder, *databases = arguments
 
-    def end(_signum: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)  # which a shell has its background jobs ignore
+    signals.heed()
     try:
         with PostgresServer(Path(folder)) as server:
             for database in databases:
@@ -295,7 +293,7 @@ def main(arguments: list[str]) -> int:
     except (ConfigurationError, ProviderUnavailable) as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except signals.Ended:
         return 0
 
 
