@@ -310,7 +310,7 @@ def _prepare(
     root: Path,
     note: Callable[[str], None],
 ) -> None:
-    """Migrate both databases and fill them, unless an earlier start did all that for this version.
+    """Migrate both databases and fill them, unless an earlier start did all that as this checkout does it.
 
     :param ports: of the sandbox's mail server, SMS gateway, Kafka and Centrifugo; empty: there is no sandbox.
     """
@@ -320,7 +320,8 @@ def _prepare(
     # The SMS connection follows the gateway's key too; of the secret only so much that a change is noticed.
     key_id, secret = access_key()
     key = f"{key_id}/{hashlib.sha256(secret.encode()).hexdigest()[:8]}"
-    wanted = f"{__version__} {_airflow_version()} ports={','.join(map(str, ports))} key={key}\n"
+    listening = ",".join(map(str, ports))
+    wanted = f"{__version__} {_airflow_version()} ports={listening} key={key} recipe={_recipe(root)}\n"
     marker = home / "prepared"
     if marker.exists() and marker.read_text() == wanted:
         return
@@ -339,6 +340,22 @@ def _prepare(
         if result.returncode:
             raise ProviderUnavailable(f"{' '.join(command)} failed:\n{(result.stdout + result.stderr)[-3000:]}")
     marker.write_text(wanted)
+
+
+def _recipe(root: Path) -> str:
+    """A checksum of what says how the databases are prepared: it changes with a new migration, for one.
+
+    :param root: the checkout.
+    """
+    ledger, sandbox = root / "plugins" / "push_provider" / "ledger", root / "sandbox"
+    code = [ledger / "schema.py", *(ledger / "migrations").rglob("*.py")]
+    code += [sandbox / "prepare.py", *sandbox.glob("*_account.py")]
+    digest = hashlib.sha256()
+    for path in sorted(code):
+        digest.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    for path in sorted((root / "include" / "tasks").glob("*.yaml")):  # one that is there is not applied again
+        digest.update(f"{path.name}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _airflow_version() -> str:

@@ -1,10 +1,11 @@
-"""The launcher of the platform: what ends it, and whom it tells."""
+"""The launcher of the platform: what ends it, whom it tells, and when it prepares."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox import signals
+from push_provider.exceptions import ProviderUnavailable
+from sandbox import platform, signals
+
+ROOT = Path(__file__).parents[2]
 
 # The launcher with one part in place of PostgreSQL and Airflow, and a shutdown that says something, and waits until it
 # may go on. With "terminal", its standard input is its terminal, as a shell makes it.
@@ -168,3 +172,90 @@ def test_it_goes_on_where_nobody_reads_what_it_says() -> None:
             assert stream is not None
             stream.close()
         assert process.wait(20) == 0
+
+
+# --- what is prepared ---------------------------------------------------------------------------------
+
+
+class Checkout:
+    """A checkout with what a start prepares, and programs that only note how they are called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "checkout"
+        for path in ("plugins/push_provider/ledger/migrations", "include/tasks"):
+            shutil.copytree(ROOT / path, self.root / path, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "plugins/push_provider/ledger/schema.py", self.root / "plugins/push_provider/ledger")
+        (self.root / "sandbox").mkdir()
+        for path in [ROOT / "sandbox" / "prepare.py", *(ROOT / "sandbox").glob("*_account.py")]:
+            shutil.copy(path, self.root / "sandbox")
+        self.home = folder / "home"
+        self.home.mkdir()
+        self._calls = folder / "calls"
+        self.program = folder / "program"
+        self.program.write_text(f'#!/bin/sh\necho "$1 $2" >> {self._calls}\n')
+        self.program.chmod(0o755)
+
+    def start(self, ports: tuple[int, ...] = (1, 2, 3, 4)) -> list[str]:
+        """Which commands a start runs."""
+        self._calls.write_text("")
+        program = str(self.program)
+        platform._prepare(self.home, os.environ, program, program, ports, self.root, lambda text: None)
+        return self._calls.read_text().splitlines()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+ALL = ["db migrate", "push migrate", "-m sandbox.prepare"]
+
+
+def edit(file: Path) -> None:
+    """Change a file, or make one."""
+    with file.open("a") as opened:
+        opened.write("# changed\n")
+
+
+def test_a_second_start_prepares_nothing(checkout: Checkout) -> None:
+    assert checkout.start() == ALL
+    assert checkout.start() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "plugins/push_provider/ledger/migrations/versions/0999_what_was_pulled.py",
+        "plugins/push_provider/ledger/migrations/env.py",
+        "plugins/push_provider/ledger/schema.py",
+        "sandbox/prepare.py",
+        "sandbox/app_account.py",
+        "include/tasks/another.yaml",
+    ],
+)
+def test_a_start_after_a_pull_prepares_what_came_with_it(checkout: Checkout, path: str) -> None:
+    assert checkout.start() == ALL
+    edit(checkout.root / path)
+    assert checkout.start() == ALL
+    assert checkout.start() == []
+
+
+def test_an_example_that_somebody_edits_brings_nothing_back(checkout: Checkout) -> None:
+    checkout.start()
+    edit(next((checkout.root / "include" / "tasks").glob("*.yaml")))
+    assert checkout.start() == []
+
+
+def test_other_ports_are_prepared_for(checkout: Checkout) -> None:
+    checkout.start()
+    assert checkout.start((1, 2, 3, 5)) == ALL
+    assert checkout.start(()) == ALL
+
+
+def test_what_could_not_be_prepared_is_tried_again(checkout: Checkout) -> None:
+    sound = checkout.program.read_text()
+    checkout.program.write_text(f"{sound}echo 'no such role' >&2\nexit 1\n")
+    with pytest.raises(ProviderUnavailable, match=r"(?s)db migrate failed:.*no such role"):
+        checkout.start()
+    checkout.program.write_text(sound)
+    assert checkout.start() == ALL
