@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import compose_job
 import fab
 import jsonschema
 import pytest
@@ -159,6 +160,28 @@ def test_the_scripts_it_runs_are_sound() -> None:
     for script in (ROOT / "docker").glob("*.sh"):
         assert os.access(script, os.X_OK)
         subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_job_hands_secrets_on_as_they_are(tmp_path: Path) -> None:
+    """All of it is run, and ``airflow`` keeps what it is given."""
+    odd = """a"b\\c\\t\\u0041 %s ${HOME} $(id) `id` # 'é' {{ x }}"""
+    secrets = {name: f"{odd} {name}" for name in compose_job.ENVIRONMENT if name != "PUSH_CENTRIFUGO_PORT"}
+    imported, typed, temporary = tmp_path / "imported", tmp_path / "typed", tmp_path / "temporary"
+    temporary.mkdir()
+    airflow = tmp_path / "airflow"
+    keeps = f'[ "$2" != import ] || cat "$3" >>{imported}\n[ "$1" != users ] || cat >{typed}\n'
+    airflow.write_text(f'#!/bin/bash\n[ "$2" != get ] || exit 1\n{keeps}')
+    airflow.chmod(0o755)
+    env = {**compose_job.ENVIRONMENT, **secrets, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+    subprocess.run(["bash", str(compose_job.SCRIPT)], env=env, check=True)
+    connections = {name: one for line in imported.read_text().splitlines() for name, one in json.loads(line).items()}
+    kafka, centrifugo = connections["kafka_default"], connections["push_centrifugo_default"]
+    assert kafka["extra_dejson"]["sasl.password"] == secrets["PUSH_KAFKA_PASSWORD"]
+    assert centrifugo["password"] == secrets["PUSH_CENTRIFUGO_API_KEY"]
+    assert centrifugo["extra_dejson"]["token_secret"] == secrets["PUSH_CENTRIFUGO_TOKEN_SECRET"]
+    assert centrifugo["extra_dejson"]["client_url"] == "ws://127.0.0.1:8000/connection/websocket"
+    assert typed.read_text() == f"{secrets['PUSH_ADMIN_PASSWORD']}\n" * 2
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_the_image_is_made_of_exists_and_is_let_in() -> None:
