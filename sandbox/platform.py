@@ -108,6 +108,18 @@ def _port(variable: str, default: int) -> int:
     return int(text)
 
 
+def _each_another(ports: Mapping[str, int]) -> None:
+    """Refuse one port for two parts: it is free for each of them until the other one has it.
+
+    :param ports: by the variable that says which.
+    :raises ConfigurationError: two of them are the same.
+    """
+    first: dict[int, str] = {}
+    for variable, port in ports.items():
+        if (other := first.setdefault(port, variable)) != variable:
+            raise ConfigurationError(f"{other} and {variable} are both {port}. Choose another port for one of them")
+
+
 def _tell(text: str, stream: TextIO) -> None:
     """Print; where nobody can read it any more, go on in silence.
 
@@ -220,6 +232,7 @@ def running(
         }
     if workers:
         taken["PUSH_SANDBOX_REDIS_PORT"] = redis
+    _each_another(taken)
     logs = home / "logs" / "platform"
     with ExitStack() as stack:
         sessions = stack.enter_context(Sessions(home, logs))

@@ -1,4 +1,4 @@
-"""The launcher of the platform: what ends it, whom it tells, and when it prepares."""
+"""The launcher of the platform: what ends it, whom it tells, which ports it takes, and when it prepares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from push_provider.exceptions import ProviderUnavailable
+from push_provider.exceptions import ConfigurationError, ProviderUnavailable
 from sandbox import platform, signals
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +172,35 @@ def test_it_goes_on_where_nobody_reads_what_it_says() -> None:
             assert stream is not None
             stream.close()
         assert process.wait(20) == 0
+
+
+# --- ports --------------------------------------------------------------------------------------------
+
+
+def test_two_ports_are_never_the_same() -> None:
+    platform._each_another({"PUSH_PORT": 8080, "PUSH_SANDBOX_SMS_PORT": 8026, "PUSH_SANDBOX_REDIS_PORT": 8028})
+    with pytest.raises(ConfigurationError, match=r"^PUSH_PORT and PUSH_SANDBOX_SMS_PORT are both 8026"):
+        platform._each_another({"PUSH_PORT": 8026, "PUSH_SANDBOX_HTTP_PORT": 8025, "PUSH_SANDBOX_SMS_PORT": 8026})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("PUSH_PORT", "PUSH_SANDBOX_SMS_PORT"),
+        ("PUSH_SANDBOX_SMTP_PORT", "PUSH_SANDBOX_CENTRIFUGO_PORT"),
+        ("PUSH_SANDBOX_HTTP_PORT", "PUSH_SANDBOX_KAFKA_PORT"),
+    ],
+)
+def test_a_start_with_one_port_for_two_parts_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one: str, other: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run"])
+    monkeypatch.setattr(signals, "heed", lambda: None)  # those of this process are pytest's
+    for variable, value in (("AIRFLOW_HOME", str(tmp_path / "home")), (one, "8030"), (other, "8030")):
+        monkeypatch.setenv(variable, value)
+    assert platform.main() == 2
+    assert capsys.readouterr().err == f"{one} and {other} are both 8030. Choose another port for one of them\n"
+    assert not (tmp_path / "home").exists()
 
 
 # --- what is prepared ---------------------------------------------------------------------------------
