@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn, Self
 
+LIMIT = 300.0
+"""Seconds for which a command is waited for: less than a test may take, whose end does not say which command hangs."""
 _USED = ("push_provider.cli.commands", "push_provider.ledger.definitions", "push_provider.rendering.workers")
 
 
@@ -27,22 +31,44 @@ class AirflowCommands:
     """
 
     def __init__(self, env: Mapping[str, str], cwd: Path) -> None:
+        self._env, self._cwd = env, cwd
         self._turn = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._start()
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``airflow`` with these arguments."""
+    def _start(self) -> None:
+        command, pipe = [sys.executable, __file__], subprocess.PIPE
+        self._process = subprocess.Popen(command, env=self._env, cwd=self._cwd, stdin=pipe, stdout=pipe, text=True)
+
+    def run(self, *arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
+        """Run ``airflow`` with these arguments.
+
+        :param limit: seconds after which it is ended.
+        :raises TimeoutError: it was; the text says what it had printed.
+        """
         asked, told = self._process.stdin, self._process.stdout
         assert asked is not None
         assert told is not None
         with self._turn, tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
             asked.write(json.dumps([out.name, err.name, *arguments]) + "\n")
             asked.flush()
+            if not select.select([told], [], [], limit)[0]:
+                self._kill()
+                self._start()
+                said = (out.read() + err.read()).decode()
+                raise TimeoutError(
+                    f"airflow {shlex.join(arguments)} took more than {limit:.0f} s, and had said: {said}"
+                )
             code = told.readline()
             assert code, "the process that runs commands has ended"
             return subprocess.CompletedProcess(arguments, int(code), out.read().decode(), err.read().decode())
+
+    def _kill(self) -> None:
+        """Kill the process, and the command that it runs."""
+        import psutil
+
+        for process in [*psutil.Process(self._process.pid).children(recursive=True), self._process]:
+            process.kill()
+        self._process.communicate()
 
     def close(self) -> None:
         """End the process."""
