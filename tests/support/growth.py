@@ -21,20 +21,19 @@ def growth(work: Callable[[int], object], size: int, clock: Callable[[], float] 
     :param clock: by default what this process computes, whatever others do.
     """
     small = large = float("inf")
-    for _ in range(5):
-        small = min(small, _seconds(work, size, clock))
-        large = min(large, _seconds(work, FACTOR * size, clock))
-        if large < LINEAR * small:
-            break
+    gc.disable()  # what it takes depends on all that other tests have left
+    try:
+        for _ in range(5):
+            small = min(small, _seconds(work, size, clock))
+            large = min(large, _seconds(work, FACTOR * size, clock))
+            if large < LINEAR * small:
+                break
+    finally:
+        gc.enable()
     return large / small
 
 
 def _seconds(work: Callable[[int], object], size: int, clock: Callable[[], float]) -> float:
-    gc.collect()
-    gc.disable()  # what it takes depends on all that other tests have left
-    try:
-        began = clock()
-        work(size)
-        return clock() - began
-    finally:
-        gc.enable()
+    began = clock()
+    work(size)
+    return clock() - began
