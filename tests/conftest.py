@@ -115,7 +115,9 @@ def ledger(postgres: PostgresServer, _migrated: str, monkeypatch: pytest.MonkeyP
 
     name = f"push_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(host=str(postgres.socket), user="postgres", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_migrated}")
+        # Its files are copied, not written block by block through the WAL: a third of the processor's time (measured:
+        # 36 ms in place of 116), which nearly every test of the ledger pays.
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {_migrated} STRATEGY FILE_COPY")
     monkeypatch.setenv("AIRFLOW__PUSH__SQL_ALCHEMY_CONN", postgres.url(name))
     engine = get_engine()
     yield engine
