@@ -224,7 +224,8 @@ def _kafka_options() -> dict[str, Any]:
             example="kafka_push",
         ),
         "kafka_topics": _option(
-            "Topics that are read: names, or regular expressions that begin with ^, separated by commas.",
+            "Topics that are read: names, or regular expressions that begin with ^, separated by commas. The "
+            "dead_letter_topic is not, whatever fits it.",
             default="task.push.info",
             example="^push[.].*",
         ),

@@ -358,7 +358,7 @@ def produce(args: Namespace) -> None:
     connection = _find(conn_id)
     if connection is None:
         raise ConfigurationError(kafka.missing(conn_id))
-    topic = args.topic or kafka.Topics(settings.kafka_topics()).first_name()
+    topic = args.topic or kafka.Topics(settings.kafka_topics(), settings.dead_letter_topic()).first_name()
     values = [sys.stdin.buffer.read() if message == "-" else message.encode() for message in args.messages]
     key = args.key.encode() if args.key is not None else None
     answers = producer.send(connection, [producer.Outgoing(topic, value, key) for value in values])

@@ -129,16 +129,27 @@ def refuse(conn_id: str, error: Exception) -> NoReturn:
 
 
 class Topics:
-    """Which topics are read: names, and regular expressions that begin with ``^``, as librdkafka has it."""
+    """Which topics are read: names, and regular expressions that begin with ``^``, as librdkafka has it.
 
-    def __init__(self, text: str) -> None:
+    :param text: the list, as ``[push] kafka_topics`` has it.
+    :param dead_letters: the topic that rejected messages are forwarded to; empty for none. It is never read, whatever
+        fits its name: each message of it would be rejected and forwarded to it again, without end.
+    """
+
+    def __init__(self, text: str, dead_letters: str = "") -> None:
         """Read a list.
 
-        :raises ConfigurationError: nothing is named, or an expression is none.
+        :raises ConfigurationError: nothing is named, an expression is none, or the dead-letter topic is named.
         """
         self.names = tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", text) if part))
         if not self.names:
             raise ConfigurationError("[push] kafka_topics names no topic; it takes names, separated by commas")
+        if dead_letters in self.names:
+            raise ConfigurationError(
+                f"[push] kafka_topics names {dead_letters!r}, the dead_letter_topic: what is rejected would be read "
+                "there, and rejected and forwarded again, without end. Name another one in one of the two"
+            )
+        self._dead_letters = dead_letters
         try:
             self._patterns = [re.compile(name) for name in self.names if name.startswith("^")]
         except re.error as error:
@@ -159,7 +170,10 @@ class Topics:
         return [
             name
             for name in sorted(known)
-            if name in self.names
-            # Kafka's own begin with two underscores.
-            or (not name.startswith("__") and any(pattern.match(name) for pattern in self._patterns))
+            if name != self._dead_letters
+            and (
+                name in self.names
+                # Kafka's own begin with two underscores.
+                or (not name.startswith("__") and any(pattern.match(name) for pattern in self._patterns))
+            )
         ]

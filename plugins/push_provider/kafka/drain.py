@@ -68,7 +68,8 @@ def drain(engine: Engine, connection: Connection, *, until: float, share: Share 
     runs = _Runs(engine, share)
     total = Drained(0, 0, 0, 0, 0, 0, runs.make())
     dead_letters.forward(engine, connection)
-    with Reader(connection, Topics(settings.kafka_topics()), share) as reader:
+    topics = Topics(settings.kafka_topics(), settings.dead_letter_topic())
+    with Reader(connection, topics, share) as reader:
         reader.open()
 
         def enough() -> bool:

@@ -90,6 +90,7 @@ class PushKafkaSensor(BaseOperator):
             trigger=PushKafkaTrigger(
                 conn_id=settings.kafka_conn_id(),
                 topics=settings.kafka_topics(),
+                dead_letters=settings.dead_letter_topic(),
                 seconds=seconds,
                 drain=self.drain,
                 drains=self.drains,

@@ -40,14 +40,18 @@ class PushKafkaTrigger(BaseTrigger):
     :param conn_id: the connection.
     :param topics: topics as ``[push] kafka_topics`` has them.
     :param seconds: how long to wait at most.
+    :param dead_letters: the topic as ``[push] dead_letter_topic`` has it, which is not read.
     :param drain: for which of several that share the partitions, from 0.
     :param drains: how many there are.
     """
 
-    def __init__(self, *, conn_id: str, topics: str, seconds: float, drain: int = 0, drains: int = 1) -> None:
+    def __init__(
+        self, *, conn_id: str, topics: str, seconds: float, dead_letters: str = "", drain: int = 0, drains: int = 1
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.topics = topics
+        self.dead_letters = dead_letters
         self.seconds = seconds
         self.drain = drain
         self.drains = drains
@@ -55,7 +59,7 @@ class PushKafkaTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and the arguments, as Airflow stores them."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        names = ("conn_id", "topics", "seconds", "drain", "drains")
+        names = ("conn_id", "topics", "seconds", "dead_letters", "drain", "drains")
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -86,7 +90,8 @@ class PushKafkaTrigger(BaseTrigger):
                     if told:
                         return "there is a connection now"
                     known = connection.extra
-                    watch = _Watch(connection, self.topics, Share(self.drain, self.drains), loop)
+                    share = Share(self.drain, self.drains)
+                    watch = _Watch(connection, self.topics, self.dead_letters, share, loop)
                 elif connection.extra != known:
                     return "the connection has changed"
                 with_time = asyncio.wait_for(asyncio.shield(watch.seen), min(left, _LOOK_SECONDS))
@@ -103,10 +108,13 @@ class PushKafkaTrigger(BaseTrigger):
 class _Watch:
     """A thread that waits at the end of the topics: librdkafka's calls block, and Airflow's own threads are few."""
 
-    def __init__(self, connection: Connection, topics: str, share: Share, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connection: Connection, topics: str, dead_letters: str, share: Share, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.seen: asyncio.Future[str] = loop.create_future()
         self._connection = connection
         self._topics = topics
+        self._dead_letters = dead_letters
         self._share = share
         self._loop = loop
         self._stopped = threading.Event()
@@ -141,7 +149,8 @@ class _Watch:
         from push_provider.kafka.connection import Topics
         from push_provider.kafka.reader import Reader
 
-        with Reader(self._connection, Topics(self._topics), self._share, **_ONE_MESSAGE) as reader:
+        topics = Topics(self._topics, self._dead_letters)
+        with Reader(self._connection, topics, self._share, **_ONE_MESSAGE) as reader:
             reader.open()
             if told:
                 log.info("Kafka (connection %r) is back", self._connection.conn_id)

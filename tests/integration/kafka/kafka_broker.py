@@ -197,6 +197,16 @@ class Topic:
         assert self._producer.flush(30) == 0
         assert not failed
 
+    def count(self) -> int:
+        """How many messages stand in it."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": self.broker.address, "group.id": "look", "log_level": 0})
+        partitions = consumer.list_topics(self.name, timeout=60).topics[self.name].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(self.name, n), timeout=60) for n in partitions]
+        consumer.close()
+        return sum(high - low for low, high in ends)
+
     def values(self, count: int) -> list[Any]:
         """What stands in it: messages, in no order."""
         from confluent_kafka import Consumer, TopicPartition

@@ -398,6 +398,20 @@ def test_good_messages_arrive_between_bad_ones(
     assert waiting_for_their_topic(ledger) == 0
 
 
+def test_the_dead_letter_topic_is_not_read_although_an_expression_fits_it(
+    ledger: Engine, supervisor: Supervisor, broker: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, dead = Topic(broker), Topic(broker)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    connection = connect([f"^({topic.name}|{dead.name})$"], broker.address)
+    topic.send(b"{")
+    for rejected_now in (1, 0, 0):
+        assert run(ledger, connection).rejected == rejected_now
+    assert len(rejected.find(ledger)) == 1
+    assert dead.count() == 1
+    assert [letter.value() for letter in dead.values(1)] == [b"{"]
+
+
 def test_what_is_too_large_for_the_dead_letter_topic_does_not_hold_the_others_up(
     ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -562,6 +576,10 @@ def test_topics_as_the_option_has_them() -> None:
     assert Topics("push.b,push.a push.b").among(known) == ["push.a", "push.b"]
     assert Topics("^push[.],other").among(known) == ["other", "push.a", "push.b"]
     assert Topics("^.*").among(known) == ["other", "push.a", "push.b"]
+    assert Topics("^.*", "push.b").among(known) == ["other", "push.a"]
+    assert Topics("^push[.]a$,other", "push.b").among(known) == ["other", "push.a"]
+    with pytest.raises(ConfigurationError, match=r"names 'push\.b', the dead_letter_topic"):
+        Topics("push.a,push.b", "push.b")
     for text in ("", " , "):
         with pytest.raises(ConfigurationError, match="names no topic"):
             Topics(text)

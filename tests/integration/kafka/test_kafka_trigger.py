@@ -36,12 +36,18 @@ def wait(
     meanwhile: Callable[[], None] | None = None,
     after: float = 0.5,
     share: Share = Share(),  # noqa: B008  (it never changes)
+    dead_letters: str = "",
 ) -> str:
     """Run the trigger, do something after a while, and say why it fired."""
 
     async def run() -> str:
         trigger = PushKafkaTrigger(
-            conn_id="kafka_default", topics=topics, seconds=seconds, drain=share.number, drains=share.of
+            conn_id="kafka_default",
+            topics=topics,
+            seconds=seconds,
+            dead_letters=dead_letters,
+            drain=share.number,
+            drains=share.of,
         )
         path, arguments = trigger.serialize()
         assert path == "push_provider.triggers.kafka.PushKafkaTrigger"
@@ -124,7 +130,14 @@ def test_a_message_wakes_the_one_whose_partition_it_is_in(topic: Topic, connect:
 
 def test_one_that_was_stored_by_an_earlier_version_waits_for_all() -> None:
     trigger = PushKafkaTrigger(conn_id="kafka_default", topics="t", seconds=20)
-    assert (trigger.drain, trigger.drains) == (0, 1)
+    assert (trigger.drain, trigger.drains, trigger.dead_letters) == (0, 1, "")
+
+
+def test_a_dead_letter_wakes_nobody(broker: Any, connect: Callable[..., Any]) -> None:
+    topic, dead = Topic(broker), Topic(broker)
+    connect([f"^({topic.name}|{dead.name})$"], broker.address)
+    dead.send(b"{")
+    assert wait(f"^({topic.name}|{dead.name})$", seconds=1.5, dead_letters=dead.name) == "it is time to look"
 
 
 @pytest.mark.usefixtures("often")
@@ -254,13 +267,19 @@ def _supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_drains_and_then_waits(
-    ledger: Engine, topic: Topic, connect: Callable[..., Any], sensor: PushKafkaSensor
+    ledger: Engine,
+    topic: Topic,
+    connect: Callable[..., Any],
+    sensor: PushKafkaSensor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connect(topic)
+    topic.broker.create_topic(f"rejected-{topic.name}")
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", f"rejected-{topic.name}")
     topic.send({"task": "nobody"})
     trigger = deferred(sensor)
     assert (trigger.conn_id, trigger.topics, trigger.seconds) == ("kafka_default", topic.name, 300)
-    assert (trigger.drain, trigger.drains) == (0, 1)
+    assert (trigger.drain, trigger.drains, trigger.dead_letters) == (0, 1, f"rejected-{topic.name}")
     # What is stored of it holds no secret.
     assert topic.broker.address not in json.dumps(trigger.serialize())
     assert wait(topic.name, seconds=1) == "it is time to look"
