@@ -541,13 +541,40 @@ def test_a_sender_that_tries_again_is_not_held_to_the_rejection(stream: Stream) 
 def test_what_is_to_be_forwarded_is_forwarded_once(stream: Stream) -> None:
     stream.take(b"not for a topic")
     stream.take(b"{", None, [stream.start()], forward_to=f"dead-{stream.name}")
-    with pytest.raises(ZeroDivisionError), rejected.forwarding(stream.desk.engine, 1000):
+    topic, sent = f"dead-{stream.name}", [b"{", None, written.dumps(stream.start()).encode()]
+    assert rejected.awaiting(stream.desk.engine, topic) == topic
+    with pytest.raises(ZeroDivisionError), rejected.forwarding(stream.desk.engine, topic, 1000) as some:  # noqa: PT012
+        assert some
+        some.arrived.update(one.id for one in some.waiting)
         raise ZeroDivisionError  # in the middle of it
-    with rejected.forwarding(stream.desk.engine, 1000) as some:
-        waiting = [one for one in some if one.topic == f"dead-{stream.name}"]
-    assert [one.message.value for one in waiting] == [b"{", None, written.dumps(stream.start()).encode()]
-    with rejected.forwarding(stream.desk.engine, 1000) as some:
-        assert not [one for one in some if one.topic == f"dead-{stream.name}"]
+    for arrive in (0, 1, 2):
+        with rejected.forwarding(stream.desk.engine, topic, 1000) as some:
+            assert some
+            assert [one.message.value for one in some.waiting] == sent
+            some.arrived.update(one.id for one in some.waiting[:arrive])
+        del sent[:arrive]
+    with rejected.forwarding(stream.desk.engine, topic, 1000) as some:
+        assert some
+        assert some.waiting == []
+    assert rejected.awaiting(stream.desk.engine, topic) != topic
+
+
+def test_topics_that_wait_for_letters_are_found_one_after_the_other(stream: Stream) -> None:
+    engine, names = stream.desk.engine, [f"{stream.name}-{letter}" for letter in "abc"]
+    for name in reversed(names):
+        stream.take(b"{", b"[", forward_to=name)
+    found = [rejected.awaiting(engine, names[0])]
+    while found[-1] in names:
+        found.append(rejected.awaiting(engine, found[-1], beyond=True))
+    assert found[:-1] == names
+    with rejected.forwarding(engine, names[1], 1) as some:
+        assert some
+        some.arrived.add(some.waiting[0].id)
+    assert rejected.awaiting(engine, names[1]) == names[1]
+    with rejected.forwarding(engine, names[1], 1) as some:
+        assert some
+        some.arrived.add(some.waiting[0].id)
+    assert rejected.awaiting(engine, names[1]) == names[2]
 
 
 def test_there_is_no_such_message(stream: Stream) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from push_provider import ending, settings
 from push_provider.intake.starter import make_waiting
 from push_provider.intake.task_runs import TaskRuns
-from push_provider.kafka import admission, dead_letters, messages
+from push_provider.kafka import admission, messages
 from push_provider.kafka.connection import Topics
+from push_provider.kafka.dead_letters import DeadLetters
 from push_provider.kafka.reader import Reader
 from push_provider.kafka.shares import Share
 from push_provider.ledger.orders import SOURCE
@@ -67,29 +68,30 @@ def drain(engine: Engine, connection: Connection, *, until: float, share: Share 
     limit, linger = settings.kafka_batch_size(), settings.kafka_linger()
     runs = _Runs(engine, share)
     total = Drained(0, 0, 0, 0, 0, 0, runs.make())
-    dead_letters.forward(engine, connection)
     topics = Topics(settings.kafka_topics(), settings.dead_letter_topic())
-    with Reader(connection, topics, share) as reader:
+    with Reader(connection, topics, share) as reader, DeadLetters(engine, connection) as letters:
         reader.open()
+        letters.begin()
 
         def enough() -> bool:
             # Where there is nothing to read yet, the trigger waits, which costs no worker.
             return ending.wanted() or not reader.partitions or reader.is_outdated(_LOOK_SECONDS)
 
-        while records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=enough):
+        # While letters are forwarded, what comes meanwhile is taken, and nobody has to wake a worker for it.
+        while (records := reader.read(limit, _BATCH_BYTES, wait=linger, enough=enough)) or letters.busy:
             rejected = False
             for count, orders in messages.portions(records, limit):
                 taken = admission.take(engine, orders, between=runs.make_if_due)
                 total = _add(total, count, taken)
                 rejected = rejected or bool(taken.rejected)
                 _log(count, taken)
-            if len(records) < limit:
+            if records and len(records) < limit:
                 runs.make()
             else:
                 runs.make_if_due()
             reader.commit()
             if rejected:
-                dead_letters.forward(engine, connection)
+                letters.begin()
             if time.monotonic() > until or ending.wanted():
                 break
         # Also where there was nothing but the markers of transactions: who watches the lag would wonder.

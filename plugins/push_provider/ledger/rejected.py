@@ -18,7 +18,7 @@ from push_provider.ledger.tables import push_rejected
 if TYPE_CHECKING:
     from uuid import UUID
 
-_LOCK = 0x7075_6D66  # "pumf": one forwards at a time
+_LOCK = 0x7075_6D66  # "pumf": one forwards to a topic at a time
 
 
 class RejectedRow(NamedTuple):
@@ -45,6 +45,17 @@ class Forward(NamedTuple):
     topic: str
     reason: str
     message: Message
+
+
+class Letters(NamedTuple):
+    """Rejected messages on their way to one dead-letter topic.
+
+    :param waiting: all that are.
+    :param arrived: ids of those that the topic has, as whoever sends them notes them.
+    """
+
+    waiting: list[Forward]
+    arrived: set[int]
 
 
 _LISTED = [
@@ -146,26 +157,47 @@ def reason(engine: Engine, position: UUID) -> str | None:
         return connection.execute(query).scalar()
 
 
-@contextmanager
-def forwarding(engine: Engine, limit: int) -> Iterator[list[Forward]]:
-    """Up to ``limit`` rejected messages that the dead-letter topic has not got yet, oldest first.
+def awaiting(engine: Engine, topic: str = "", *, beyond: bool = False) -> str | None:
+    """The first dead-letter topic, in the order of names, that has not got all that it is to get; None: there is none.
 
-    They are this caller's alone: whoever asks meanwhile waits for the end of the block, and gets others. At its end it
-    is noted that the topic has them; after an error, or if the process dies, they come again.
+    :param topic: it and those behind it are looked at.
+    :param beyond: those behind it alone.
+    """
+    columns = push_rejected.c
+    query = select(func.min(columns.forward_to)).where(
+        columns.forward_to.is_not(None),
+        columns.forward_to > topic if beyond else columns.forward_to >= topic,
+        columns.forwarded_at.is_(None),
+    )
+    with transaction(engine) as connection:
+        found: str | None = connection.execute(query).scalar_one()
+    return found
+
+
+@contextmanager
+def forwarding(engine: Engine, topic: str, limit: int) -> Iterator[Letters | None]:
+    """Up to ``limit`` rejected messages that a dead-letter topic has not got yet, oldest first.
+
+    They are this caller's alone: whoever asks meanwhile is given None. At the end of the block it is noted of those
+    that have ``arrived`` that the topic has them; the rest come again, and so do all after an error, or if the process
+    dies. Who was given some looks afterwards whether the topic waits for more: who was given None relies on it.
     """
     query = (
         select(push_rejected.c.id, push_rejected.c.forward_to, push_rejected.c.reason, *_MESSAGE)
-        .where(push_rejected.c.forward_to.is_not(None), push_rejected.c.forwarded_at.is_(None))
-        .order_by(push_rejected.c.forward_to, push_rejected.c.id)
+        .where(push_rejected.c.forward_to == topic, push_rejected.c.forwarded_at.is_(None))
+        .order_by(push_rejected.c.id)
         .limit(limit)
     )
     with transaction(engine) as connection:
         # Not of the rows: whoever replays one of them would wait for the broker, and keep its push task locked.
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-        found = [Forward(row[0], row[1], row[2], Message(*row[3:])) for row in connection.execute(query)]
-        yield found
-        if found:
-            these = push_rejected.c.id == func.any([one.id for one in found])
+        if not connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK, func.hashtext(topic)))).scalar_one():
+            yield None
+            return
+        waiting = [Forward(row[0], row[1], row[2], Message(*row[3:])) for row in connection.execute(query)]
+        letters = Letters(waiting, set())
+        yield letters
+        if letters.arrived:
+            these = push_rejected.c.id == func.any(list(letters.arrived))
             connection.execute(update(push_rejected).where(these).values(forwarded_at=func.now()))
 
 

@@ -48,12 +48,14 @@ class ApacheKafka:
     """One node of Apache Kafka in KRaft mode: broker and controller in one.
 
     :param folder: where it keeps its data; they stay when it is killed and started again.
+    :param creates: whether it makes topics that somebody asks for.
     """
 
     name = "apache"
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, creates: bool = True) -> None:
         self.folder = folder
+        self._creates = creates
         self.port = port or free_port()
         self._controller, self._sasl = free_ports(2)
         self.address = f"127.0.0.1:{self.port}"
@@ -101,6 +103,7 @@ class ApacheKafka:
             "broker.heartbeat.interval.ms": "200",
             "log.dirs": str(self.folder / "data"),
             "num.partitions": "4",
+            "auto.create.topics.enable": str(self._creates).lower(),
             "offsets.topic.num.partitions": "4",
             "offsets.topic.replication.factor": "1",
             "transaction.state.log.replication.factor": "1",

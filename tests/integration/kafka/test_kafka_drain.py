@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,9 @@ from push_provider.exceptions import BrokerUnavailable, ConfigurationError, DagN
 from push_provider.intake.task_runs import TaskRuns
 from push_provider.kafka import admission, messages, producer
 from push_provider.kafka.connection import Topics, consumer_config
+from push_provider.kafka.dead_letters import DeadLetters
 from push_provider.kafka.drain import Drained, drain
-from push_provider.kafka.producer import Outgoing, Place
+from push_provider.kafka.producer import Away, Outgoing, Place
 from push_provider.kafka.reader import Reader, Record
 from push_provider.ledger import definitions, deliveries, executions, planning, rejected, tasks
 
@@ -451,6 +454,161 @@ def test_the_dead_letter_topic_gets_later_what_it_could_not_get_now(
 def test_the_dead_letter_topic_gets_what_it_could_not_get_for_want_of_a_right(
     ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    topic, dead = Topic(apache, 1), Topic(apache, 1)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    admission.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
+    connection = connect(topic, apache.sasl_address, **LOGIN)
+    with denied(apache, connection, dead):
+        run(ledger, connection)
+        assert waiting_for_their_topic(ledger) == 1
+        with pytest.raises(BrokerUnavailable, match=r"(?i)authorization failed"):
+            producer.send(connection, [Outgoing(dead.name, b"x")])
+    run(ledger, connection)
+    assert waiting_for_their_topic(ledger) == 0
+    assert [letter.value() for letter in dead.values(1)] == [b"{"]
+
+
+def test_a_topic_that_takes_nothing_keeps_no_letter_from_another(
+    ledger: Engine, supervisor: Supervisor, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever comes first, and more than a chunk of them: of the other each letter arrives, and arrives once."""
+    monkeypatch.setattr("push_provider.kafka.dead_letters._CHUNK", 4)
+    topic = Topic(apache, 1)
+    before, closed, behind = sorted((Topic(apache, 1) for _ in range(3)), key=lambda one: one.name)
+    connection = connect(topic, apache.sasl_address, **LOGIN)
+    for number, dead in enumerate([before, closed, behind] * 5):
+        monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+        admission.take(ledger, messages.read("t", 0, number, b"{%d" % number, timestamp=1))
+    with denied(apache, connection, closed):
+        for _ in range(2):
+            run(ledger, connection)
+            assert waiting_for_their_topic(ledger) == 5
+    run(ledger, connection)
+    assert waiting_for_their_topic(ledger) == 0
+    for first, dead in enumerate((before, closed, behind)):
+        assert dead.count() == 5
+        assert [letter.value() for letter in dead.values(5)] == [b"{%d" % n for n in range(first, 15, 3)]
+
+
+def test_a_dead_letter_topic_that_is_not_there_is_named_and_waited_for(
+    ledger: Engine,
+    supervisor: Supervisor,
+    apache: Any,
+    connect: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(producer, "_CREATION_SECONDS", 0)
+    apply(ledger)
+    topic, later = Topic(apache, 1), f"dead-{time.monotonic_ns()}"
+    connection = connect(topic)
+    for number, name in enumerate((later, "no topic's name")):
+        monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", name)
+        admission.take(ledger, messages.read("t", 0, number, b"{%d" % number, timestamp=1))
+    topic.send(start("a@example.com"))
+    assert run(ledger, connection).deliveries == 1
+    assert waiting_for_their_topic(ledger) == 2
+    for name in (later, "no topic's name"):
+        said = f"Rejected messages are forwarded to {name} later: Kafka has no topic {name!r}"
+        assert len([line for line in caplog.messages if line.startswith(said)]) == 1
+        with pytest.raises(BrokerUnavailable, match="has no topic"):
+            producer.send(connection, [Outgoing(name, b"x")])
+    apache.create_topic(later, 1)
+    run(ledger, connection)
+    assert waiting_for_their_topic(ledger) == 1
+
+
+def test_what_librdkafka_says_of_a_topic_that_is_gone_is_no_answer(
+    apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives a message up, with an error of its own, once it knows; that is not because of the message."""
+    monkeypatch.setattr(producer, "_is_missing", lambda *_: False)
+    connection = connect(Topic(apache, 1), **{"topic.metadata.propagation.max.ms": 100})
+    (answer,) = producer.attempt(connection, [Outgoing(f"dead-{time.monotonic_ns()}", b"x")])
+    assert isinstance(answer, Away)
+    assert "has no topic" in answer.why
+
+
+def test_a_topic_that_a_broker_makes_when_it_is_wanted_is_made(mock: Any, connect: Callable[..., Any]) -> None:
+    (place,) = producer.send(connect(["t"], mock.address), [Outgoing(f"dead-{time.monotonic_ns()}", b"x")])
+    assert isinstance(place, Place)
+
+
+def test_messages_are_taken_while_letters_are_forwarded(
+    ledger: Engine, supervisor: Supervisor, topic: Topic, broker: Any, connect: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    dead = Topic(broker)
+    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
+    apply(ledger)
+    connection = connect(topic)
+    attempt, asked, go_on = producer.attempt, threading.Event(), threading.Event()
+
+    def held_up(*arguments: Any) -> Any:
+        asked.set()
+        assert go_on.wait(60)
+        return attempt(*arguments)
+
+    monkeypatch.setattr(producer, "attempt", held_up)
+    topic.send(b"{", start("before@example.com"))
+    drained = SimpleQueue[Drained]()
+    draining = threading.Thread(target=lambda: drained.put(run(ledger, connection)))
+    draining.start()
+    try:
+        assert asked.wait(60)
+        await_messages(ledger, 1)
+        topic.send(b"[", start("meanwhile@example.com"))
+        await_messages(ledger, 2)
+        assert drained.empty()
+    finally:
+        go_on.set()
+        draining.join(60)
+    assert (drained.get(timeout=1).messages, waiting_for_their_topic(ledger)) == (4, 0)
+    assert sorted(letter.value() for letter in dead.values(2)) == [b"[", b"{"]
+    assert run(ledger, connection).messages == 0
+
+
+def test_a_topic_that_took_nothing_is_left_alone_for_a_minute(
+    ledger: Engine, apache: Any, connect: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer, "_CREATION_SECONDS", 0)
+    attempt, tried = producer.attempt, list[str]()
+
+    def noted(to: Any, letters: Any) -> Any:
+        tried.append(letters[0].topic)
+        return attempt(to, letters)
+
+    monkeypatch.setattr(producer, "attempt", noted)
+    dead, gone = Topic(apache, 1), f"dead-{time.monotonic_ns()}"
+    numbers = itertools.count()
+
+    def reject(name: str) -> None:
+        monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", name)
+        admission.take(ledger, messages.read("t", 0, next(numbers), b"{", timestamp=1))
+
+    now = 1000.0
+    with DeadLetters(ledger, connect(dead), lambda: now) as letters:
+        for seconds, expected in ((0, {gone, dead.name}), (59, {dead.name}), (1, {gone, dead.name})):
+            now += seconds
+            reject(gone)
+            reject(dead.name)
+            letters.forward()
+            assert set(tried) == expected
+            tried.clear()
+    assert (waiting_for_their_topic(ledger), dead.count()) == (3, 3)
+
+
+LOGIN = {
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "push",
+    "sasl.password": "sesame",
+}
+
+
+@contextmanager
+def denied(apache: Any, connection: Any, topic: Topic) -> Iterator[None]:
+    """Whoever has logged in may do nothing with a topic meanwhile."""
     from confluent_kafka.admin import (
         AclBinding,
         AclBindingFilter,
@@ -460,41 +618,23 @@ def test_the_dead_letter_topic_gets_what_it_could_not_get_for_want_of_a_right(
         ResourceType,
     )
 
-    topic, dead, probe = Topic(apache, 1), Topic(apache, 1), Topic(apache, 1)
-    monkeypatch.setenv("AIRFLOW__PUSH__DEAD_LETTER_TOPIC", dead.name)
-    admission.take(ledger, messages.read("t", 0, 0, b"{", timestamp=1))
-    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "push"}
-    connection = connect(topic, apache.sasl_address, **login, **{"sasl.password": "sesame"})
-    admin = apache.admin()
+    probe, admin = Topic(apache, 1), apache.admin()
     rules = [(ResourceType.TOPIC, name, ResourcePatternType.LITERAL, "User:push", "*", AclOperation.ALL,
-              AclPermissionType.DENY) for name in (dead.name, probe.name)]  # fmt: skip
+              AclPermissionType.DENY) for name in (topic.name, probe.name)]  # fmt: skip
 
     def await_right(has: bool) -> None:
         """Until the broker, which is told of rights by its controller, has them as they are now."""
         deadline = time.monotonic() + 30
-        while isinstance(_try(connection, probe.name), Place) != has:
+        while isinstance(producer.attempt(connection, [Outgoing(probe.name, b"x")])[0], Place) != has:
             assert time.monotonic() < deadline
 
     for made in admin.create_acls([AclBinding(*rule) for rule in rules]).values():
         made.result(10)
     await_right(has=False)
-    run(ledger, connection)
-    assert waiting_for_their_topic(ledger) == 1
-    with pytest.raises(BrokerUnavailable, match=r"(?i)authorization failed"):
-        producer.send(connection, [Outgoing(dead.name, b"x")])
+    yield
     for gone in admin.delete_acls([AclBindingFilter(*rule) for rule in rules]).values():
         assert gone.result(10)
     await_right(has=True)
-    run(ledger, connection)
-    assert waiting_for_their_topic(ledger) == 0
-    assert [letter.value() for letter in dead.values(1)] == [b"{"]
-
-
-def _try(connection: Any, topic: str) -> Place | str | None:
-    try:
-        return producer.send(connection, [Outgoing(topic, b"x")])[0]
-    except BrokerUnavailable:
-        return None
 
 
 # --- where reading begins -----------------------------------------------------------------------------

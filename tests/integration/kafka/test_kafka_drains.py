@@ -30,7 +30,7 @@ from push_provider.ledger import definitions, deliveries, executions, rejected
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from push_provider.kafka.producer import Outgoing, Place
+    from push_provider.kafka.producer import Away, Outgoing, Place
 
 FOREVER = 10.0**9
 SECONDS = 60
@@ -317,14 +317,14 @@ def test_drains_that_forward_at_once_forward_each_once(
     for partition in range(4):
         topic.send(*[b"{%d" % number for number in range(25)], partition=partition)
     together = threading.Barrier(4)
-    send = producer.send
+    attempt = producer.attempt
     sent: list[Outgoing] = []
 
-    def note(to: Any, letters: list[Outgoing]) -> list[Place | str]:
+    def note(to: Any, letters: list[Outgoing]) -> list[Place | str | Away]:
         sent.extend(letters)
-        return send(to, letters)
+        return attempt(to, letters)
 
-    monkeypatch.setattr(producer, "send", note)
+    monkeypatch.setattr(producer, "attempt", note)
 
     def one(number: int) -> Drained:
         together.wait(SECONDS)
