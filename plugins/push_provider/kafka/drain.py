@@ -50,7 +50,14 @@ class Drained(NamedTuple):
     """Executions that wait for their DAG run."""
 
 
-def drain(engine: Engine, connection: Connection, *, until: float, share: Share = Share()) -> Drained:  # noqa: B008  (it never changes)
+def drain(
+    engine: Engine,
+    connection: Connection,
+    *,
+    until: float,
+    share: Share = Share(),  # noqa: B008  (it never changes)
+    anew: bool = False,
+) -> Drained:
     """Empty the topics; only in a task.
 
     Several may be at it, each with its share. Two with the same one, such as one that was given up and lives on, take
@@ -59,6 +66,7 @@ def drain(engine: Engine, connection: Connection, *, until: float, share: Share 
     :param connection: of the broker.
     :param until: moment of the monotonic clock after which no further batch is begun.
     :param share: which of their partitions; left out, all.
+    :param anew: whether the places are committed of quiet partitions, too, so that the broker goes on knowing them.
     :returns: what was done, once no message has come for ``[push] kafka_linger`` seconds, there is another partition
         to read, or none yet, or the scheduler wants to end.
     :raises BrokerUnavailable: the broker cannot be used just now. What was taken is taken.
@@ -95,7 +103,7 @@ def drain(engine: Engine, connection: Connection, *, until: float, share: Share 
             if time.monotonic() > until or ending.wanted():
                 break
         # Also where there was nothing but the markers of transactions: who watches the lag would wonder.
-        reader.commit()
+        reader.commit(anew=anew)
     # A task that has just been injected is a DAG in about a second: worth a moment's wait.
     patience = time.monotonic() + _DAG_SECONDS
     while (waiting := runs.make()) and total.defined and time.monotonic() < min(patience, until):

@@ -71,6 +71,8 @@ class Reader:
         self._looked = 0.0
         """When it was last asked which partitions there are."""
         self._committed: dict[tuple[str, int], int] = {}
+        self._said: set[tuple[str, int]] = set()
+        """Of which partitions this one has committed something itself."""
 
     def __enter__(self) -> Self:
         """The reader itself."""
@@ -214,15 +216,21 @@ class Reader:
                 )
         return records
 
-    def commit(self) -> None:
+    def commit(self, *, anew: bool = False) -> None:
         """Commit all that was read, up to the end of a partition where that was seen.
 
+        :param anew: also of the partitions in which nothing has changed. Of a group that nobody joins a broker forgets
+            each place ``offsets.retention.minutes`` (a week) after that was committed last (KIP-211), and a quiet
+            partition would be read from its beginning again, or where ``latest`` says, from its end.
         :raises BrokerUnavailable: it did not take it; the messages come again then.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
         # An empty partition of which nothing was committed stays so.
         new = {place: at for place, at in self._next.items() if at != max(self._committed.get(place, 0), 0)}
+        if anew:
+            quiet = {place: self._committed.get(place, -1) for place in self._partitions - self._said}
+            new = {place: at for place, at in quiet.items() if at >= 0} | new
         if not new:
             return
         places = [TopicPartition(*place, at) for place, at in sorted(new.items())]
@@ -233,6 +241,7 @@ class Reader:
         except KafkaException as error:
             self._refuse(error)
         self._committed |= new
+        self._said |= new.keys()
 
     def _slice(self, limit: int, seconds: float = _SLICE_SECONDS) -> list[Record]:
         from confluent_kafka import KafkaError, KafkaException

@@ -45,6 +45,18 @@ class PushKafkaSensor(BaseOperator):
         :raises TransientError: Airflow tries again: the ledger cannot be used, Airflow's API server cannot be asked, or
             something has to be put in order.
         """
+        # Once a run, which is once an hour: brokers forget what nobody commits for a week.
+        return self._listen(context, anew=True)
+
+    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, int]:
+        """Go on after a wait.
+
+        :param event: why it ended.
+        """
+        self.log.info("Woken: %s", (event or {}).get("why"))
+        return self._listen(context, anew=False)
+
+    def _listen(self, context: Context, *, anew: bool) -> dict[str, int]:
         from push_provider import settings
         from push_provider.kafka import connection as kafka
         from push_provider.kafka.drain import drain
@@ -59,7 +71,7 @@ class PushKafkaSensor(BaseOperator):
             return self._wait(left, _LOOK_SECONDS)
         try:
             share = Share(self.drain, self.drains)
-            drained = drain(get_engine(), connection, until=time.monotonic() + left, share=share)
+            drained = drain(get_engine(), connection, until=time.monotonic() + left, share=share, anew=anew)
         except BrokerUnavailable as away:
             self.log.warning("%s. Waiting until it is back.", away)
             return self._wait(left, _LOOK_SECONDS)
@@ -71,14 +83,6 @@ class PushKafkaSensor(BaseOperator):
         if self._seconds_left(context) <= 0:
             return drained._asdict()
         return self._wait(left, _RETRY_SECONDS if drained.waiting else _LOOK_SECONDS)
-
-    def resume(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, int]:
-        """Go on after a wait.
-
-        :param event: why it ended.
-        """
-        self.log.info("Woken: %s", (event or {}).get("why"))
-        return self.execute(context)
 
     def _wait(self, left: float, seconds: float) -> NoReturn:
         from push_provider import settings

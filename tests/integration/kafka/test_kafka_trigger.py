@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from airflow.sdk.exceptions import ErrorType, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 from kafka_broker import ApacheKafka, Topic
 
 from push_provider.exceptions import TransientError
@@ -296,6 +298,52 @@ def test_one_of_several_drains_its_share_and_waits_for_more_of_it(
     rows = rejected.find(ledger)
     assert len(rows) == 2
     assert all(Share(1, 2).holds(row.topic, row.partition) for row in rows)
+
+
+def test_each_run_commits_once_what_is_quiet(
+    ledger: Engine, apache: ApacheKafka, connect: Callable[..., Any], sensor: PushKafkaSensor
+) -> None:
+    """Brokers forget a place a week after it was committed last, where no consumer joins the group (KIP-211)."""
+    topic = Topic(apache, 3)
+    connection = connect(topic)
+    group = connection.extra_dejson["group.id"]
+    topic.send({"task": "nobody"}, partition=0)
+    topic.send({"task": "nobody"}, partition=1)
+    deferred(sensor)
+    first = commits(apache, group, topic.name)
+    assert first == {0: [1], 1: [1]}  # and nothing of what was always empty
+    topic.send({"task": "nobody"}, partition=0)
+    with pytest.raises(TaskDeferred):
+        sensor.resume(context(), {"why": "there are messages"})
+    assert commits(apache, group, topic.name) == {0: [1, 2], 1: [1]}
+    deferred(sensor)  # the next run
+    assert commits(apache, group, topic.name) == {0: [1, 2, 2], 1: [1, 1]}
+
+
+def commits(apache: ApacheKafka, group: str, topic: str) -> dict[int, list[int]]:
+    """What a group has committed of a topic's partitions, one after the other, as the broker has it on record."""
+    consumer = Consumer({"bootstrap.servers": apache.address, "group.id": "look", "enable.partition.eof": True})
+    internal = "__consumer_offsets"
+    places = [TopicPartition(internal, n, 0) for n in consumer.list_topics(timeout=60).topics[internal].partitions]
+    consumer.assign(places)
+    found: dict[int, list[int]] = {}
+    at_end = 0
+    deadline = time.monotonic() + 60
+    while at_end < len(places):
+        assert time.monotonic() < deadline
+        for message in consumer.consume(1000, 0.2):
+            if message.error():
+                at_end += message.error().code() == KafkaError._PARTITION_EOF
+                continue
+            key, value = message.key(), message.value()
+            # OffsetCommitKey and OffsetCommitValue: version, group, topic, partition; version, offset …
+            start = struct.pack(f">hh{len(group)}sh{len(topic)}s", 1, len(group), group.encode(), len(topic),
+                                topic.encode())  # fmt: skip
+            if key.startswith(start) and value is not None:
+                (partition,) = struct.unpack(">i", key[len(start) :])
+                found.setdefault(partition, []).append(struct.unpack_from(">q", value, 2)[0])
+    consumer.close()
+    return found
 
 
 def test_without_a_connection_it_waits_and_says_so(
