@@ -52,7 +52,8 @@ def cli(*arguments):
     out, code, said = io.StringIO(), 0, ""
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            args = get_parser().parse_args(["push", *arguments])
+            sys.argv = ["airflow", "push", *arguments]
+            args = get_parser().parse_args(sys.argv[1:])
             args.func(args)
         except SystemExit as end:
             code, said = (end.code, "") if isinstance(end.code, int | None) else (1, end.code)

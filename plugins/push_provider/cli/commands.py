@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.cli.simple_table import AirflowConsole
-from airflow.utils.cli import action_cli, suppress_logs_and_warning
+from airflow.utils.cli import suppress_logs_and_warning
 
 from push_provider import settings, strict_json, strict_yaml, written
 from push_provider.channels.reading import parse_trigger
+from push_provider.cli.audited import audited
 from push_provider.cli.dag_runs import server_runs, when_known
 from push_provider.contract import dag_id
 from push_provider.exceptions import ConfigurationError, FieldError, InvalidTask, PushError, RunRefused
@@ -38,8 +39,7 @@ def _command(function: Callable[[Namespace], None]) -> Callable[[Namespace], Non
             sys.exit(str(error))
 
     # Other people's warnings are no part of the answer, which may be piped into a program.
-    audited = action_cli(check_db=False)  # type: ignore[no-untyped-call]
-    return audited(suppress_logs_and_warning(run))  # type: ignore[no-any-return]
+    return audited(suppress_logs_and_warning(run))
 
 
 def _print(rows: Sequence[Mapping[str, Any]], args: Namespace) -> None:
