@@ -96,6 +96,8 @@ def test_an_editor_makes_nothing_send(
     path = f"/tasks/{code}"
     refused = setting.server.push("PATCH", path, patch, role="editor")
     assert (refused.status, refused.fields) == (403, [field])
+    (row,) = setting.server.log("push_change_task", code)
+    assert json.loads(row.extra)["refused"] == "forbidden"
     assert setting.server.push("PATCH", path, patch, role="user").status == 200
 
 

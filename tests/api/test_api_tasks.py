@@ -493,7 +493,29 @@ def test_what_was_refused_for_want_of_a_right_is_on_record(server: ApiServer) ->
         (row,) = server.log(event, whose)[before:]
         assert (row.owner, json.loads(row.extra)) == ("viewer", {**told, "refused": "forbidden"}), event
     assert server.push("POST", f"/rejected/{number}/replay", role="viewer").status == 403
-    assert [row.owner for row in server.log("push_replay_message", code)] == ["viewer"]
+    (row,) = server.log("push_replay_message", code)
+    assert (row.owner, json.loads(row.extra)) == ("viewer", {"message": number, "refused": "forbidden"})
+
+
+def test_what_was_refused_for_what_it_does_is_on_record_as_refused(server: ApiServer) -> None:
+    """The caller may make the call, and not have that done; that of a sound task beside it is as always."""
+    theirs, bad, sound, single = server.create(app="crm"), task(app="crm"), task(app="shop"), task(owner="ceo")
+    number = server.reject({"define": task(app="crm")}, theirs)
+    bulk = server.push("POST", "/tasks/bulk", {"tasks": [bad, sound]}, role="user").json
+    assert [item["status"] for item in bulk["items"]] == [403, 201]
+    assert server.push("PATCH", f"/tasks/{theirs}", {"schedule": {"kind": "now"}}, role="user").status == 403
+    assert server.push("POST", "/tasks", single, role="user").status == 403
+    assert server.push("POST", "/tasks", single, role="user", dry_run="true").status == 403
+    assert server.push("POST", f"/rejected/{number}/replay", role="user").status == 403
+    for event, code, told in (
+        ("push_create_task", bad["code"], [{"refused": "forbidden"}]),
+        ("push_create_task", sound["code"], [{}]),
+        ("push_create_task", single["code"], [{"refused": "forbidden"}, {"refused": "forbidden", "dry_run": True}]),
+        ("push_change_task", theirs, [{"refused": "forbidden"}]),
+        ("push_replay_message", theirs, [{"refused": "forbidden"}]),
+    ):
+        said = [json.loads(row.extra) for row in server.log(event, code)]
+        assert [{name: one[name] for name in ("refused", "dry_run") if name in one} for one in said] == told, event
 
 
 def test_a_try_is_on_record_as_one(server: ApiServer) -> None:

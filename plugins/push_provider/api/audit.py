@@ -44,13 +44,44 @@ def write(
         session.add(_entry(caller, event, code, said or {}, run_id=run_id, more=more))
 
 
-def write_each(caller: Caller, event: str, said: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+def write_each(
+    caller: Caller, event: str, said: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any] | None]]
+) -> None:
     """:func:`write` of many push tasks at once.
 
-    :param said: the code of each, and what the caller sent of it.
+    :param said: the code of each, what the caller sent of it, and what is told besides.
     """
     with sessions() as session:
-        session.add_all([_entry(caller, event, code, document) for code, document in said])
+        session.add_all([_entry(caller, event, code, document, more=more) for code, document, more in said])
+
+
+@contextmanager
+def attempt(
+    caller: Caller,
+    event: str,
+    code: str | None = None,
+    *,
+    said: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+) -> Iterator[None]:
+    """:func:`write` at the end of a block that reads what was sent, and finds out whether the caller may have it done.
+
+    If they may not, the entry says so, as those of :func:`refusals` do. The deed itself comes after the block.
+    """
+    told = dict(more or {})
+    try:
+        yield
+    except (Problem, PushError) as error:
+        told |= refused(error) or {}
+        raise
+    finally:
+        write(caller, event, code, said=said, more=told)
+
+
+def refused(error: Problem | PushError) -> dict[str, Any] | None:
+    """What an entry tells of an error, if that says that the caller has no right to the deed."""
+    problem = error if isinstance(error, Problem) else of_error(error)
+    return {"refused": problem.code} if problem.status == 403 else None
 
 
 @contextmanager

@@ -51,19 +51,24 @@ def change_task(request: Request, caller: CallerDep, asker: AskerDep, code: Code
     with audit.refusals(caller, "push_change_task", code):
         caller.require_edit(code)
     patch = body.mapping()
-    audit.write(caller, "push_change_task", code, said=patch)
-    if patch.get("code", code) != code:
-        raise invalid(FieldError("code", "cannot be changed; create another task"))
-    limits.check_recipients(patch)
     engine = get_engine()
+
+    def changed() -> _Change:
+        return _Change(caller, code, patch, tasks.get_whole(engine, code).spec)
+
+    with audit.attempt(caller, "push_change_task", code, said=patch):
+        if patch.get("code", code) != code:
+            raise invalid(FieldError("code", "cannot be changed; create another task"))
+        limits.check_recipients(patch)
+        change = changed()
     for _ in range(_CHANGES):
         # Templates are looked at before the task is locked, so it may be another one by then.
-        change = _Change(caller, code, patch, tasks.get_whole(engine, code).spec)
         if faults := workers.faults(change.task, asker):
             raise InvalidTask(faults)
         try:
             applied = definitions.change(engine, code, change, **now(), open_limit=settings.max_open_tasks())
         except _ChangedMeanwhile:
+            change = changed()
             continue
         return detail_of(request, applied.row._replace(spec=change.task.spec()))
     raise Problem(409, "changed-meanwhile", f"Others are changing push task {code!r} all the time. Try again.")

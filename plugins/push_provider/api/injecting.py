@@ -100,8 +100,8 @@ def create_task(
             caller.require_any_edit()
         else:
             caller.require_edit(code)
-    audit.write(caller, "push_create_task", code, said=document, more={"dry_run": True} if dry_run else None)
-    task = _read(caller, asker, document)
+    with audit.attempt(caller, "push_create_task", code, said=document, more={"dry_run": True} if dry_run else None):
+        task = _read(caller, asker, document)
     if dry_run:
         return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
     ask = bodies.ask(caller, request, key, document)
@@ -147,6 +147,7 @@ def create_tasks(
         raise invalid(FieldError("tasks", f"must be a list of 1 to {BULK_LIMIT} push tasks"))
     ask = bodies.ask(caller, request, key, documents)
     entries: dict[int, dict[str, Any]] = {}
+    forbidden: dict[int, dict[str, Any]] = {}
     readable: list[tuple[int, PushTask]] = []
     refusals = _Refusals()
     for index, one in enumerate(documents):
@@ -156,9 +157,15 @@ def create_tasks(
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, it is told)
             entries[index] = refusals.entry(error, index)
+            if isinstance(error, Problem | PushError) and (told := audit.refused(error)):
+                forbidden[index] = told
     codes = {index: task.code for index, task in readable}
-    tried = [(codes.get(index) or _code_in(one), one) for index, one in enumerate(documents) if isinstance(one, dict)]
-    audit.write_each(caller, "push_create_task", [(code, one) for code, one in tried if code is not None])
+    tried = [
+        (codes.get(index) or _code_in(one), one, forbidden.get(index))
+        for index, one in enumerate(documents)
+        if isinstance(one, dict)
+    ]
+    audit.write_each(caller, "push_create_task", [(code, one, more) for code, one, more in tried if code is not None])
 
     def create(connection: Connection) -> dict[str, Any]:
         # The counts of all applications, then the codes, then the shards, each in order: two bulk calls at once must

@@ -125,14 +125,15 @@ def replay_rejected(request: Request, caller: CallerDep, message: MessageId) -> 
     to inject or change one, to be allowed to edit it and to have it do all that it does. What its topic may do counts
     as well. If it is taken, it is listed as replayed, and tried again it does nothing.
     """
-    with audit.refusals(caller, "push_replay_message", said={"message": message}):
+    event, told = "push_replay_message", {"message": message}
+    with audit.refusals(caller, event, said=told):
         row = _visible(caller, message)
-    audit.write(caller, "push_replay_message", _code(row.task_code), said={"message": message})
     engine = get_engine()
-    given = rejected.get(engine, message)
-    orders = messages.orders(given)
-    for order in orders:
-        _require(caller, order)
+    with audit.attempt(caller, event, _code(row.task_code), said=told):
+        given = rejected.get(engine, message)
+        orders = messages.orders(given)
+        for order in orders:
+            _require(caller, order)
     taken = admission.take(engine, orders, replay=given.position, find=caller.connection)
     # Those that cannot be made now, push_kafka makes.
     make_waiting(get_engine(), triggers.runs(request.app), (SOURCE,), codes=_codes(orders))
