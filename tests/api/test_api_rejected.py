@@ -96,7 +96,7 @@ def test_there_is_none(server: ApiServer, method: str, below: str) -> None:
 
 
 def test_a_message_is_taken_when_what_was_wrong_is_in_order(server: ApiServer) -> None:
-    fields = task()
+    fields = task(app="shop")
     code = fields["code"]
     number = server.reject({"task": code, "recipients": ["c@example.com"]}, code)
 

@@ -119,3 +119,48 @@ def test_nobody_uses_another_s_quota_or_task(server: ApiServer) -> None:
     assert server.push("PATCH", f"/tasks/{mine}", {"app": "shop"}, role="user").status == 200
     hidden = {"task": task(app="crm", attachments=["attachments/crm/customers.csv"])}
     assert server.push("POST", "/preview", hidden, role="user").fields == ["app"]
+
+
+ACTS = (
+    ("push_trigger_task", "POST", "/tasks/{code}/trigger", 202),
+    ("push_redrive_execution", "POST", "/executions/{execution}/redrive", 409),  # it is still under way
+    ("push_replay_message", "POST", "/rejected/{message}/replay", 200),
+    ("push_pause_task", "POST", "/tasks/{code}/pause", 200),
+    ("push_resume_task", "POST", "/tasks/{code}/resume", 200),
+    ("push_delete_suppression", "DELETE", "/suppressions/{suppression}", 204),
+    ("push_cancel_task", "POST", "/tasks/{code}/cancel", 200),
+    ("push_delete_task", "DELETE", "/tasks/{code}?purge=true", 204),
+)
+"""What is done with a push task that is there: its event in the audit log, the call, and the answer to who may."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("app", ["crm", None])
+def test_nobody_acts_for_another_application(server: ApiServer, app: str | None) -> None:
+    """By Kafka and by command line a push task may be that of none; it is not that of whoever a rule binds, either."""
+    code = server.create(app="crm", known=True)
+    begun = server.push("POST", f"/tasks/{code}/trigger").json
+    server.rows("UPDATE push_task SET app = :app WHERE code = :code", app=app, code=code)
+    names = {
+        "code": code,
+        "execution": begun["execution"],
+        "message": server.reject({"task": code}, code),
+        "suppression": server.suppress(code),
+    }
+    assert server.push("GET", "/me", task=code, role="user").json["rights"] == ["read"]
+    assert {"read", "edit", "run", "delete"} <= set(server.push("GET", "/me", task=code).json["rights"])
+    for event, method, path, status in ACTS:
+        path = path.format(**names)
+        before = len(server.log(event, code))
+        refused = server.push(method, path, role="user")
+        assert (refused.status, refused.json["code"]) == (403, "forbidden"), event
+        assert "you may act for shop, user ([push] app_rules)" in refused.json["detail"]
+        (row,) = server.log(event, code)[before:]
+        assert (row.owner, json.loads(row.extra)["refused"]) == ("user", "forbidden"), event
+        assert server.push("GET", f"/tasks/{code}", role="user").status == 200
+        assert server.push(method, path).status == status, event
+
+
+def test_of_a_push_task_that_is_not_there_the_answer_is_that(server: ApiServer) -> None:
+    for method, path in (("POST", "/tasks/nobodys/trigger"), ("DELETE", "/tasks/nobodys")):
+        assert server.push(method, path, role="user").status == 404

@@ -39,7 +39,7 @@ def test_a_list_says_what_was_found_out(server: ApiServer) -> None:
 
 
 def test_one_is_taken_off_once(server: ApiServer) -> None:
-    code = server.create()
+    code = server.create(app="shop")
     number = server.suppress(code)
     assert server.push("DELETE", f"/suppressions/{number}", role="viewer").status == 403
     assert server.push("DELETE", f"/suppressions/{number}", role="user").status == 204

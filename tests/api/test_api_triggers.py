@@ -153,7 +153,7 @@ def ended(server: ApiServer, states: list[str], **fields: Any) -> dict[str, Any]
 
 
 def test_redrive_lets_the_run_go_on(server: ApiServer) -> None:
-    begun = ended(server, ["sent", "failed", "unknown"])
+    begun = ended(server, ["sent", "failed", "unknown"], app="shop")
     answer = server.push("POST", f"/executions/{begun['execution']}/redrive", role="user")
     assert answer.status == 202
     assert (answer.json["failed"], answer.json["unknown"]) == (1, 1)

@@ -34,7 +34,7 @@ def offered(page: Any, code: str) -> dict[str, bool]:
     ("role", "writes", "configures"), [("viewer", False, False), ("user", True, False), ("op", True, True)]
 )
 def test_under_simple_auth(server: ApiServer, role: str, writes: bool, configures: bool) -> None:
-    code = server.create(known=True)
+    code = server.create(known=True, app="shop")
     with logged_in(server.url, server.token(role)) as page:
         found = offered(page, code)
         page.goto("/plugin/push/configurations")

@@ -2,6 +2,7 @@
 
 A push task is its DAG: who may read the DAG sees the task, its executions and its deliveries; who may edit the DAG
 may create, change and cancel the task; who may create its runs may trigger it; who may delete it may delete the task.
+With ``[push] app_rules`` all but reading is for those alone who may act for the task's application.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from sqlalchemy.orm import Session
 from push_provider import default_configs, settings
 from push_provider.api.problems import Problem
 from push_provider.contract import DAG_PREFIX, dag_id
-from push_provider.exceptions import UnknownExecution
+from push_provider.exceptions import UnknownExecution, UnknownTask
+from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.policy.configurations import EVERY
 
@@ -169,12 +171,18 @@ class Caller:
         self.require("GET", code)
 
     def require_edit(self, code: str) -> None:
-        """The caller must be allowed to create, change, pause or cancel the task."""
+        """The caller must be allowed to create or change the task; of which application, its effects say."""
         self.require("PUT", code)
+
+    def require_manage(self, code: str) -> None:
+        """The caller must be allowed to pause, resume or cancel the task as it is."""
+        self.require("PUT", code)
+        self._require_app(code)
 
     def require_trigger(self, code: str) -> None:
         """The caller must be allowed to begin executions of the task."""
         self.require("POST", code, RUN)
+        self._require_app(code)
 
     def rights(self, code: str | None = None) -> list[Right]:
         """What the caller may do: to every push task or to some of them, or to one; and to connections."""
@@ -190,11 +198,12 @@ class Caller:
             return self._may_some(method, entity) if code is None else self.may(method, code, entity)
 
         readable = may_list(None) and may_list(RUN) if code is None else may("GET") and may("GET", RUN)
+        own = code is None or self._acts_for(code)
         held = {
             Right.READ: readable,
-            Right.EDIT: may("PUT"),
-            Right.RUN: may("POST", RUN),
-            Right.DELETE: may("DELETE"),
+            Right.EDIT: own and may("PUT"),
+            Right.RUN: own and may("POST", RUN),
+            Right.DELETE: own and may("DELETE"),
             Right.READ_CONFIGS: may_connections("GET"),
             Right.EDIT_CONFIGS: may_connections("PUT"),
             Right.TEST_CONFIGS: may_connections("GET", "POST"),
@@ -220,6 +229,26 @@ class Caller:
     def require_delete(self, code: str) -> None:
         """The caller must be allowed to delete the task."""
         self.require("DELETE", code)
+        self._require_app(code)
+
+    def _require_app(self, code: str) -> None:
+        """Refuse what is done with a push task of an application that the caller may not act for.
+
+        :raises Problem: 403.
+        """
+        if not self._acts_for(code):
+            mine = ", ".join(sorted(self.apps or ())) or "none"
+            what = f"Push task {code!r} is that of another application; you may act for {mine} ({self.rule})."
+            raise Problem(403, "forbidden", what)
+
+    def _acts_for(self, code: str) -> bool:
+        """Whether the application of a push task is one that the caller may act for; as it is, if there is no task."""
+        if self.apps is None:
+            return True
+        try:
+            return tasks.get(get_engine(), code).app in self.apps
+        except UnknownTask:
+            return True
 
     def require_execution(self, execution: int, code: str) -> None:
         """The caller must be allowed to see the task of an execution; else it is as if there were none.

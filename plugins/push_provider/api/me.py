@@ -22,11 +22,12 @@ class Me(Answer):
     id: str
     rights: list[Right] = Field(
         description="What the role allows: `read`, `edit`, `run` and `delete` to every push task or to some, or to "
-        "the one that was asked for; the others to sender configurations. The words are those of each call's `x-rights`"
+        "the one that was asked for, of which `[push] app_rules` may leave `read` alone; the others to sender "
+        "configurations. The words are those of each call's `x-rights`"
     )
 
 
-@router.get("/me", responses=openapi.errors(401, 422, 429))
+@router.get("/me", responses=openapi.errors(401, 409, 422, 429))
 @needs()
 def get_me(
     caller: CallerDep,

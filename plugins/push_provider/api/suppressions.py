@@ -68,7 +68,7 @@ def list_suppressions(
     return page(SuppressionPage, wanted, items, lambda cap: suppressions.count(engine, cap=cap, **filters))
 
 
-@router.delete("/suppressions/{suppression}", status_code=204, responses=openapi.errors(401, 403, 404, 422, 429))
+@router.delete("/suppressions/{suppression}", status_code=204, responses=openapi.errors(401, 403, 404, 409, 422, 429))
 @needs(Right.READ, Right.EDIT)
 def delete_suppression(caller: CallerDep, suppression: SuppressionId) -> Response:
     """Take an address off, because it is there after all: what is sent to it from now on is tried.
@@ -84,7 +84,7 @@ def delete_suppression(caller: CallerDep, suppression: SuppressionId) -> Respons
         readable = caller.readable()
         if readable is not None and row.task_code not in readable:  # as if there were none
             raise UnknownSuppression(suppression)
-        caller.require_edit(row.task_code)
+        caller.require_manage(row.task_code)
     audit.write(caller, event, row.task_code, said=told)
     suppressions.lift(engine, suppression)
     return Response(status_code=204)

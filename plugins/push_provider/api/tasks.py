@@ -154,7 +154,7 @@ async def resume_task(request: Request, caller: CallerDep, code: Code) -> TaskAn
     return await _pause(request, caller, code, paused=False)
 
 
-@router.post("/tasks/{code}/cancel", responses=openapi.errors(401, 403, 404, 422, 429, 503))
+@router.post("/tasks/{code}/cancel", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 @needs(Right.EDIT)
 def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     """Cancel a push task for good: no execution begins any more, and what is not sent is not sent.
@@ -162,7 +162,7 @@ def cancel_task(caller: CallerDep, code: Code) -> Cancelled:
     What is being sent at this moment is not called back.
     """
     with audit.refusals(caller, "push_cancel_task", code):
-        caller.require_edit(code)
+        caller.require_manage(code)
     audit.write(caller, "push_cancel_task", code)
     cancelled = tasks.cancel(get_engine(), code)
     return Cancelled(code=code, status="cancelled", deliveries_cancelled=cancelled)
@@ -184,7 +184,7 @@ async def _pause(request: Request, caller: Caller, code: str, *, paused: bool) -
 def _ask_to_pause(caller: Caller, code: str, *, paused: bool) -> None:
     event = "push_pause_task" if paused else "push_resume_task"
     with audit.refusals(caller, event, code):
-        caller.require_edit(code)
+        caller.require_manage(code)
         if not paused:  # its schedule sends again, and so do its triggers
             caller.require_trigger(code)
     audit.write(caller, event, code)
