@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from outages import Switch
+
+from push_provider.api import problems
+from push_provider.exceptions import UnknownMessage
 
 if TYPE_CHECKING:
     from api_server import ApiServer
+
+    from sandbox.postgres import PostgresServer
 
 # What generated clients call their methods: a change of one breaks them.
 OPERATIONS = {
@@ -131,6 +137,76 @@ def test_headers_of_answers(description: Any) -> None:
                 assert header in operation["responses"][status]["headers"], operation["operationId"]
     created = description["paths"]["/v1/tasks"]["post"]["responses"]["201"]
     assert set(created["headers"]) == {"Location", "Idempotency-Replayed"}
+
+
+BODIES: dict[str, Any] = {
+    "create_tasks": {"tasks": []},
+    "change_task": {"subject": "Other"},
+    "create_task": {"name": "T"},
+    "list_next_executions": {},
+    "mint_websocket_token": {"user": "lilei"},
+}
+
+ASKING_THE_LEDGER = {
+    "list_tasks",
+    "get_task",
+    "change_task",
+    "delete_task",
+    "trigger_task",
+    "cancel_task",
+    "list_executions",
+    "get_execution",
+    "redrive_execution",
+    "list_deliveries",
+    "list_rejected",
+    "get_rejected",
+    "replay_rejected",
+    "list_suppressions",
+    "get_stats",
+}
+
+
+@pytest.mark.slow
+def test_what_is_answered_without_a_ledger_is_described(
+    server: ApiServer, postgres: PostgresServer, description: Any
+) -> None:
+    code = server.create()
+    values = {
+        **dict.fromkeys(("execution", "message", "suppression"), 1),
+        "code": code,
+        "config": "no-such",
+        "page": "concepts",
+        "token": "A" * 32,
+    }
+    database = server.ledger.url.database
+    assert database is not None
+    switch = Switch(f"host={postgres.socket} user=postgres dbname=postgres", database)
+    answers = {}
+    switch.off()
+    try:
+        for path, methods in description["paths"].items():
+            for method, operation in methods.items():
+                name = operation["operationId"]
+                body = BODIES.get(name, {"code": code} if name == "preview_message" else None)
+                answers[name] = server.call(method.upper(), f"/push{path.format(**values)}", body)
+    finally:
+        switch.on()
+        server.ledger.dispose()
+    assert answers.keys() == OPERATIONS
+    described = {operation["operationId"]: operation["responses"] for operation in operations(description)}
+    for name, answer in answers.items():
+        assert str(answer.status) in described[name], (name, answer)
+        assert "503" in described[name], name
+    for name in ASKING_THE_LEDGER:
+        assert (answers[name].status, answers[name].json["code"]) == (503, "ledger-unavailable"), name
+    server.await_dag(server.create())
+
+
+def test_what_is_answered_by_a_replay_is_described(description: Any) -> None:
+    """Topics' rules that cannot be read, and a message that leaves the ledger between two looks at it."""
+    gone = problems.of_error(UnknownMessage(7))
+    assert (gone.status, gone.code) == (404, "unknown-message")
+    assert {"404", "409", "503"} <= description["paths"]["/v1/rejected/{message}/replay"]["post"]["responses"].keys()
 
 
 def test_login_is_what_the_server_takes(description: Any) -> None:

@@ -169,6 +169,8 @@ def describe(app: FastAPI, prefix: str) -> dict[str, Any]:
     for path in schema["paths"].values():
         for operation in path.values():
             operation.pop("security", None)
+            # Whoever asks, it is looked up how much they may, which takes the ledger.
+            operation["responses"].setdefault("503", _error(503))
             for parameter in operation.get("parameters", ()):
                 parameter["schema"] = _never_null(parameter["schema"])
                 _say_default(parameter, parameter["schema"], required=parameter["required"])

@@ -50,7 +50,7 @@ class PreviewAnswer(Answer):
 @router.post(
     "/preview",
     response_model=PreviewAnswer,
-    responses=openapi.errors(400, 401, 403, 404, 413, 415, 422, 429, 503),
+    responses=openapi.errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     openapi_extra=openapi.body("PreviewRequest"),
 )
 @needs(Right.READ, effects=[Effect.FILES, Effect.APP])

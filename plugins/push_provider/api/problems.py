@@ -139,6 +139,7 @@ def _title(status: int) -> str:
 _STATUS: tuple[tuple[type[PushError], int, str], ...] = (
     (exceptions.UnknownTask, 404, "unknown-task"),
     (exceptions.UnknownExecution, 404, "unknown-execution"),
+    (exceptions.UnknownMessage, 404, "unknown-message"),
     (exceptions.UnknownSuppression, 404, "unknown-suppression"),
     (exceptions.UnknownConfig, 404, "unknown-config"),
     (exceptions.TaskClosed, 409, "task-closed"),

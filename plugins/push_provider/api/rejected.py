@@ -116,7 +116,7 @@ def get_rejected(caller: CallerDep, message: MessageId) -> RejectedDetail:
     return RejectedDetail(**values_of(row), text=text, content_base64=content)
 
 
-@router.post("/rejected/{message}/replay", responses=openapi.errors(401, 403, 404, 422, 429, 503))
+@router.post("/rejected/{message}/replay", responses=openapi.errors(401, 403, 404, 409, 422, 429, 503))
 @needs(Right.READ, Right.RUN, effects=sorted(_EFFECTS))
 def replay_rejected(request: Request, caller: CallerDep, message: MessageId) -> Replayed:
     """Try a rejected message again, as if it came now: what was wrong may be in order by now.
