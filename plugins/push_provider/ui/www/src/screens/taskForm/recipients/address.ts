@@ -17,17 +17,30 @@ function isMail(text: string): boolean {
 }
 
 const MAINLAND = /^(?:\+86|0086|86)?1[3-9]\d{9}$/;
+const ABROAD = /^(\+|00)(?!86)[1-9]\d{5,14}$/;
 const SEPARATORS = /[\s().\-\u2010-\u2015\u2043\u2212\ufe58\ufe63]+/g;
 const AMERICAN = /^(1 \d{3} ?\d{3} ?\d{4}|\d{3} \d{3} ?\d{4})$/;
 
+/** A number's groups of digits with a blank between them; Chinese keyboards have digits of their own. */
+function groupsOf(text: string): string {
+  const ascii = text.replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
+  return ascii.replace(SEPARATORS, " ").trim();
+}
+
 function isPhone(text: string): boolean {
   if (MAINLAND.test(text)) return true; // nearly all, of long lists
-  const ascii = text.replace(/[\uff01-\uff5e]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
-  const groups = ascii.replace(SEPARATORS, " ").trim();
+  const groups = groupsOf(text);
   if (AMERICAN.test(groups)) return false;
   const digits = groups.replaceAll(" ", "");
-  if (MAINLAND.test(digits)) return true;
-  return !digits.startsWith("1") && /^(\+|00)?(?!86)[1-9]\d{5,14}$/.test(digits);
+  // Without its plus a short one may be a day or an order: what begins with 1 is no number of elsewhere, either.
+  return MAINLAND.test(digits) || ABROAD.test(digits) || /^(?!86)[2-9]\d{9,14}$/.test(digits);
+}
+
+/** Whether a text is an address and cannot well be anything else: an order may have as many digits as a number. */
+export function isPlainly(channel: string, text: string): boolean {
+  if (channel !== "sms") return isAddress(channel, text);
+  const digits = groupsOf(bare(text)).replaceAll(" ", "");
+  return MAINLAND.test(digits) || ABROAD.test(digits);
 }
 
 /** A user id that a channel of Centrifugo can be of. */
@@ -52,11 +65,22 @@ export const bare = (text: string): string => text.replace(INVISIBLE, "").trim()
 /** Whether addresses of the channel look like nothing else: a user or a device may be called anything. */
 export const areTellable = (channel: string): boolean => channel === "email" || channel === "sms";
 
-/** Whether a text is what people call a column of addresses. */
-export const isHead = (text: string): boolean =>
-  /^(to|address|recipient|user|device|token|account|alias|uid|((user|device)[ _-]?)?id|收件人|用户|设备|帐号|账号|别名|地址)$/i.test(
-    bare(text),
-  );
+/** What people call the column of a channel's addresses, in small letters and without what stands between words. */
+const OWN_HEADS: Record<string, RegExp> = {
+  email: /^(e?mail(address)?|(收件人|联系|电子)?(邮箱|邮件)(地址)?)$/,
+  sms: /^((mobile|cell|tele)?phone(no|number)?|(mobile|cell|tel|msisdn)(no|number)?|number|(联系|移动)?(手机|电话)(号|号码)?|号码|联系方式)$/,
+};
+const TO = /^(to|recipient|收件人|接收人)$/;
+/** Other names that a column of addresses may have. */
+const HEADS =
+  /^(address|account|alias|login|token|openid|u?id|user|device|((user|device|client|customer|member|registration)(id|name|token|no|number))|用户|设备|(用户|设备|客户|会员|注册)(id|名|号|编号|标识)|帐号|账号|账户|别名|地址)$/;
+
+/** How surely a text is the name of a column of a channel's addresses: 2 it is, 1 it may be, 0 it is none. */
+export function headOf(channel: string, text: string): 0 | 1 | 2 {
+  const name = bare(text).toLowerCase().replace(/[\s_.\-]+/g, "");
+  if (TO.test(name) || OWN_HEADS[channel]?.test(name)) return 2;
+  return HEADS.test(name) ? 1 : 0;
+}
 
 export function isAddress(channel: string, text: string): boolean {
   const address = bare(text);

@@ -2,7 +2,7 @@
 
 import type { Schemas } from "../../../api/client";
 import { variableNames } from "../variables";
-import { areTellable, bare, isAddress, isHead } from "./address";
+import { areTellable, bare, headOf, isAddress, isPlainly } from "./address";
 
 /** Undefined: this recipient has no such variable. */
 export type Cell = unknown;
@@ -21,20 +21,43 @@ export type Recipient = Schemas["Recipient"] | string;
 
 let last = 0;
 
+/** Rows that the guess at the columns looks at. */
+const SAMPLE = 30;
+
 /** A table of what was read, with a guess at its header and its addresses. */
 export function tableOf(label: string, rows: Cell[][], channel: string): Table {
-  const [first = []] = rows;
-  const head = first.findIndex((cell) => isHead(text(cell)));
-  let [address, header] = [Math.max(head, 0), first.length > 1 || head >= 0];
-  if (areTellable(channel)) {
-    const sample = rows.slice(0, 30);
-    const hits = first.map((_, column) => sample.filter((row) => isAddress(channel, text(row[column]))).length);
-    address = Math.max(hits.indexOf(Math.max(...hits)), 0);
-    header = !first.some((cell) => isAddress(channel, text(cell)));
-    // A lone wrong address is one, and no header.
-    header &&= first.length > 1 || !/[@\d]/.test(text(first[0]));
-  }
-  return { id: ++last, label, header, address, rows, named: false };
+  const columns = (rows[0] ?? []).map((cell, column) => {
+    const head = headOf(channel, text(cell));
+    const cells = rows.slice(head > 0 ? 1 : 0, SAMPLE).map((row) => text(row[column]));
+    const filled = cells.filter((one) => one.trim() !== "");
+    const fit = filled.filter((one) => isAddress(channel, one)).length;
+    const plain = filled.filter((one) => isPlainly(channel, one)).length;
+    return { column, head, ranks: [head === 2 && fit * 2 >= filled.length ? 1 : 0, plain, head, fit] };
+  });
+  // A user or a device may be called anything: there the names of the columns are all that can be told.
+  const best = areTellable(channel)
+    ? columns.sort((one, other) => compared(other.ranks, one.ranks))[0]
+    : columns.sort((one, other) => other.head - one.head)[0];
+  const header = isHeader(rows[0] ?? [], channel);
+  return { id: ++last, label, header, address: best?.column ?? 0, rows, named: false };
+}
+
+/** Which of two lists of numbers is greater, by the first that differs. */
+function compared(one: number[], other: number[]): number {
+  const place = one.findIndex((value, index) => value !== other[index]);
+  return place < 0 ? 0 : (one[place] ?? 0) - (other[place] ?? 0);
+}
+
+/** Whether the first row names the columns: one that is taken for that in error gets nothing, and nobody hears of it. */
+function isHeader(first: Cell[], channel: string): boolean {
+  const cells = first.map(text);
+  const head = Math.max(...cells.map((cell) => headOf(channel, cell)));
+  if (!areTellable(channel)) return head > 0;
+  // What was meant for an address is a wrong one, and no name of a column.
+  if (cells.some((cell) => cell.includes("@") || isAddress(channel, cell))) return false;
+  if (head === 2) return true;
+  if (cells.some((cell) => /\d{7}/.test(cell.replace(/[\s().\-]/g, "")))) return false;
+  return cells.length > 1 || !/\d/.test(cells[0] ?? "");
 }
 
 /** A table of a task's own recipients. */

@@ -1,0 +1,160 @@
+"""What the form of a push task makes of lists of recipients, in the page's own modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import page_modules
+import pytest
+
+from push_provider import addresses
+
+pytestmark = pytest.mark.skipif(not page_modules.is_installed(), reason="the page is not built on this machine")
+
+_READ = """
+import { isAddress } from "./recipients/address";
+import { readText, Unreadable } from "./recipients/reading";
+import { recipientOf, tableOf, variablesOf } from "./recipients/tables";
+
+async function one({ channel, text }) {
+  const table = tableOf("list", await readText(text), channel);
+  const rows = table.rows.slice(table.header ? 1 : 0).map((row) => recipientOf(row, table.address, variablesOf(table)));
+  return {
+    people: rows.map(({ to }) => to),
+    wrong: rows.filter(({ to }) => !isAddress(channel, to)).map(({ to }) => to),
+    variables: rows.map(({ variables }) => Object.values(variables)),
+  };
+}
+export default (lists) => Promise.all(lists.map((list) => one(list).catch((error) => {
+  if (!(error instanceof Unreadable)) throw error;
+  return { unreadable: error.message, ...error.named };
+})));
+"""
+
+
+def read(*lists: tuple[str, str]) -> Any:
+    return page_modules.run(_READ, [{"channel": channel, "text": text} for channel, text in lists])
+
+
+LI, HAN = "13800138000", "13900139000"
+LISTS: dict[str, tuple[str, str, list[str], list[str]]] = {
+    "dates before the numbers": (
+        "sms",
+        f"date,phone,sum\n20261130,{LI},12.50\n20261130,{HAN},8\n",
+        [LI, HAN],
+        [],
+    ),
+    "orders before numbers of which one is wrong": (
+        "sms",
+        f"2026113000123,{LI}\n2026113000124,1390013900\n2026113000125,{HAN}\n",
+        [LI, "1390013900", HAN],
+        ["1390013900"],
+    ),
+    "orders that look like mobile numbers, and a column that says what it is": (
+        "sms",
+        f"order,手机号码\n15000000001,{LI}\n15000000002,1390013900\n",
+        [LI, "1390013900"],
+        ["1390013900"],
+    ),
+    "numbers of elsewhere without their plus": (
+        "sms",
+        "order,Mobile No.\n2026113000123,85290001234\n2026113000124,85290001235\n",
+        ["85290001234", "85290001235"],
+        [],
+    ),
+    "numbers of elsewhere": (
+        "sms",
+        "2026113000123,+85290001234\n2026113000124,+49 1512 3456789\n",
+        ["+85290001234", "+49 1512 3456789"],
+        [],
+    ),
+    "a first number that is wrong": ("sms", f"1380013800,Li\n{HAN},Han\n", ["1380013800", HAN], ["1380013800"]),
+    "a first number that is wrong beside a word that may name a column": (
+        "sms",
+        f"1380013800,User\n{HAN},Admin\n",
+        ["1380013800", HAN],
+        ["1380013800"],
+    ),
+    "full-width digits": (
+        "sms",
+        f"2026113000123,１３８００１３８０００\n2026113000124,{HAN}\n",
+        ["１３８００１３８０００", HAN],
+        [],
+    ),
+    "a lone column with its name": ("sms", f"Telefon\n{LI}\n", [LI], []),
+    "a lone column without": ("sms", f"{LI}\n20261130\n", [LI, "20261130"], ["20261130"]),
+    "days among the columns' names": ("sms", f"电话,20261130,20261201\n{LI},1,2\n", [LI], []),
+    "a first mail address that is wrong": (
+        "email",
+        "lilei@example,Li\nhan@example.com,Han\n",
+        ["lilei@example", "han@example.com"],
+        ["lilei@example"],
+    ),
+    "a first row with an order and no address": (
+        "email",
+        "2026113000123,lilei.example.com\n2026113000124,han@example.com\n",
+        ["lilei.example.com", "han@example.com"],
+        ["lilei.example.com"],
+    ),
+    "names of columns in another language": ("email", "Vorname,Adresse\nLi,li@example.com\n", ["li@example.com"], []),
+    "whose sender is an address, too": (
+        "email",
+        "from,E-Mail\nshop@example.com,li@example.com\nshop@example.com,han@example\nshop@example.com,wu@example.com\n",
+        ["li@example.com", "han@example", "wu@example.com"],
+        ["han@example"],
+    ),
+    "users without names of columns": ("websocket", "lilei,Hangzhou\nhan,Ningbo\n", ["lilei", "han"], []),
+    "users with them": ("websocket", "city,User ID\nHangzhou,lilei\n", ["lilei"], []),
+    "devices without": ("app", "4fc1a,A-7\n99e0b,A-8\n", ["4fc1a", "99e0b"], []),
+    "devices with": ("app", "设备号,order\n4fc1a,A-7\n", ["4fc1a"], []),
+    "one device a line": ("app", "token\n4fc1a\n", ["4fc1a"], []),
+}
+
+
+def test_the_columns_of_a_list_are_guessed() -> None:
+    found = read(*[(channel, text) for channel, text, *_ in LISTS.values()])
+    assert {case: (one["people"], one["wrong"]) for case, one in zip(LISTS, found, strict=True)} == {
+        case: (people, wrong) for case, (_, _, people, wrong) in LISTS.items()
+    }
+
+
+NUMBERS = [
+    "13800138000",
+    "+8613800138000",
+    "008613800138000",
+    "138-0013-8000",
+    "１３８００１３８０００",
+    "+12025550123",
+    "0012025550123",
+    "+85290001234",
+    "85290001234",
+    "0085290001234",
+    "+49(1512)3456789",
+]
+NO_NUMBERS = [
+    "20261130",
+    "2026-11-30",
+    "19800101",
+    "202611301",
+    "12345678",
+    "1380013800",
+    "15",
+    "12.50",
+    "12025550123",
+    "1(202)555-0123",
+    "202-555-0123",
+    "+1",
+    "+86123456789",
+    "86202611301234",
+    "+0123456",
+]
+
+
+def test_the_page_takes_the_numbers_that_the_api_takes_and_no_day_for_one() -> None:
+    script = """
+    import { isAddress } from "./recipients/address";
+    export default (numbers) => numbers.filter((number) => isAddress("sms", number));
+    """
+    assert page_modules.run(script, NUMBERS + NO_NUMBERS) == NUMBERS
+    for number in NUMBERS:
+        addresses.phone_number(number)
