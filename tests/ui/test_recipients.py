@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import zipfile
 from typing import Any
 
 import page_modules
@@ -158,3 +161,67 @@ def test_the_page_takes_the_numbers_that_the_api_takes_and_no_day_for_one() -> N
     assert page_modules.run(script, NUMBERS + NO_NUMBERS) == NUMBERS
     for number in NUMBERS:
         addresses.phone_number(number)
+
+
+# --- Excel ----------------------------------------------------------------------------------------------
+
+_SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+CELLS: list[tuple[str, str]] = [
+    # What is stored (of style 1 the moments, 2 the times, 3 the durations, 4 two decimals), and what the cell says.
+    ('s="1"><v>46300.020833333336</v>', "2026-10-05 00:30:00"),
+    ('s="1"><v>46300.0034722222</v>', "2026-10-05 00:05:00"),
+    ('s="1"><v>46300</v>', "2026-10-05"),
+    ('s="1"><v>1</v>', "1900-01-01"),
+    ('s="1"><v>61</v>', "1900-03-01"),
+    ('s="2"><v>0.60416666666666663</v>', "14:30:00"),
+    ('s="2"><v>0</v>', "00:00:00"),
+    ('s="3"><v>1.0625</v>', "25:30:00"),
+    ('s="4"><v>12.5</v>', "12.5"),
+    ("><v>13.750000000000002</v>", "13.75"),
+    ("><v>0.1</v>", "0.1"),
+    ("><v>13800138000</v>", "13800138000"),
+    ("><v>20261005123456789012</v>", "20261005123456789012"),
+    ("><v>1.5E-3</v>", "0.0015"),
+    ('t="inlineStr"><is><t>000123</t></is>', "000123"),
+    ('t="b"><v>1</v>', "true"),
+]
+
+
+def workbook(*cells: str) -> bytes:
+    """An Excel file with a row for each cell."""
+    formats = ["General", "yyyy-mm-dd hh:mm", "hh:mm", "[h]:mm", "0.00"]
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
+        f'Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{_SHEET}" xmlns:r="{_OFFICE}"><sheets><sheet name="People" sheetId="1" '
+        'r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
+        f'Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" '
+        f'Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{_SHEET}"><numFmts>'
+        + "".join(f'<numFmt numFmtId="{164 + n}" formatCode="{code}"/>' for n, code in enumerate(formats))
+        + "</numFmts><cellXfs>"
+        + "".join(f'<xf numFmtId="{164 + n}"/>' for n, _ in enumerate(formats))
+        + "</cellXfs></styleSheet>",
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{_SHEET}"><sheetData>'
+        + "".join(f'<row r="{n}"><c r="A{n}" {cell}</c></row>' for n, cell in enumerate(cells, 1))
+        + "</sheetData></worksheet>",
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+    return file.getvalue()
+
+
+def test_a_cell_of_excel_says_what_people_read_there() -> None:
+    script = """
+    import { readFile } from "./recipients/reading";
+    export default (content) => readFile(new File([bytes(content)], "a.xlsx"), () => {});
+    const bytes = (content) => Uint8Array.from(atob(content), (sign) => sign.charCodeAt(0));
+    """
+    rows = page_modules.run(script, base64.b64encode(workbook(*[cell for cell, _ in CELLS])).decode())
+    assert [row[0] for row in rows] == [said for _, said in CELLS]

@@ -64,7 +64,7 @@ export const english: Words = {
     typed: "Recipients, one a line",
     typedHelp: "Lists with several columns can be pasted from Excel, too.",
     file: "Recipients from a CSV or Excel file",
-    fileHelp: "One column holds the addresses; the others become variables. Of Excel's sheets the first is read.",
+    fileHelp: "One column holds the addresses; the others become variables. Of Excel's sheets the first is read, and numbers without their formats (12.50 as 12.5): format as text what must stay as it is.",
     stillRead: "Reading the list",
     reading: "Reading {{name}}, rows so far: {{rows}}",
     pasted: "Pasted list",

@@ -64,7 +64,7 @@ export const chinese: Words = {
     typed: "接收人，每行一个",
     typedHelp: "也可以直接从 Excel 粘贴多列的名单。",
     file: "从 CSV 或 Excel 文件导入接收人",
-    fileHelp: "其中一列为地址，其余各列作为变量。Excel 只读取第一个工作表。",
+    fileHelp: "其中一列为地址，其余各列作为变量。Excel 只读取第一个工作表，且不读取数字格式（12.50 读作 12.5）；需要保持原样的列请设为文本格式。",
     stillRead: "正在读取名单",
     reading: "正在读取 {{name}}：{{rows}} 行",
     pasted: "粘贴的名单",

@@ -52,15 +52,40 @@ async function readExcel(file: File): Promise<Cell[][]> {
   // Loaded when it is needed: few tasks need it. It reads large files in workers.
   const { readSheet } = await import("read-excel-file/browser");
   try {
-    const rows = await readSheet(file);
+    const rows = await readSheet(file, { parseNumber: numberText });
     return rows.map((row) => row.map(excelText)).filter((row) => row.some((cell) => cell !== ""));
   } catch {
     throw new Unreadable("noExcel");
   }
 }
 
-/** A cell as it is read by people, a day without its midnight. */
+/** A number as Excel shows it where no format says how: of what a formula gives it keeps fifteen digits. */
+function numberText(stored: string): string {
+  const number = Number(stored);
+  return /^-?\d+$/.test(stored) || !Number.isFinite(number) ? stored : String(Number(number.toPrecision(15)));
+}
+
+const SECOND = 1_000;
+const DAY = 86_400 * SECOND;
+/** What Excel counts days from, and the day before which it counts them otherwise: it knows a 29 February 1900. */
+const EPOCH = Date.UTC(1899, 11, 30);
+const TRUE_DAYS = Date.UTC(1900, 2, 1);
+
+/** A cell as it is read by people: a day without its midnight, a time or a duration without its day. */
 function excelText(cell: unknown): string {
-  if (cell instanceof Date) return cell.toISOString().replace(/T00:00:00\.000Z$/, "").replace("T", " ").slice(0, 19);
-  return cell === null || cell === undefined ? "" : String(cell);
+  if (!(cell instanceof Date)) return cell === null || cell === undefined ? "" : String(cell);
+  // A part of a day is a number with fifteen digits, mostly a little less than the second that it means.
+  const moment = Math.round(cell.getTime() / SECOND) * SECOND;
+  const days = (moment - EPOCH) / DAY;
+  if (moment >= TRUE_DAYS) return momentText(moment);
+  return Number.isInteger(days) && days >= 1 ? momentText(moment + DAY) : durationText(moment - EPOCH);
+}
+
+const momentText = (moment: number): string =>
+  new Date(moment).toISOString().replace(/T00:00:00\.000Z$/, "").replace("T", " ").slice(0, 19);
+
+function durationText(duration: number): string {
+  const seconds = Math.abs(duration) / SECOND;
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return (duration < 0 ? "-" : "") + parts.map((part) => String(part).padStart(2, "0")).join(":");
 }
