@@ -163,6 +163,35 @@ def test_the_page_takes_the_numbers_that_the_api_takes_and_no_day_for_one() -> N
         addresses.phone_number(number)
 
 
+BROKEN = {
+    "text behind a closing mark": (
+        'to,name,city\na@x.com,"双11"会员,Hangzhou\nb@x.com,Li,Beijing\nc@x.com,"VIP",N\n',
+        2,
+    ),
+    "the same before a break within a cell": ('to,name\r\na@x.com,"1\r\n2"\r\n\r\nb@x.com,"3" x\r\nc@x.com,"4"\r\n', 5),
+    "no closing mark": ('to,name\na@x.com,Li\nb@x.com,"Han\nc@x.com,Wu\n', 3),
+    "none far behind": ("to,name\n" + "a@x.com,Li\n" * 50_000 + 'b@x.com,"Han\nc@x.com,Wu\n', 50_002),
+    "a list from Excel": ('to\tname\na@x.com\t"双11" 会员\nb@x.com\t"VIP"\n', 2),
+}
+
+
+def test_a_stray_quotation_mark_makes_no_recipient_of_several() -> None:
+    found = read(*[("email", text) for text, _ in BROKEN.values()])
+    assert dict(zip(BROKEN, found, strict=True)) == {
+        case: {"unreadable": "quotes", "line": line} for case, (_, line) in BROKEN.items()
+    }
+
+
+def test_quotation_marks_that_are_right_are_read() -> None:
+    # So long that portions end anywhere: within marks, between two of them, and behind a blank.
+    cells = ['"a ""b"" c"', '"x,\ny" ', '12" pipe', '""']
+    values = ['a "b" c', "x,\ny", '12" pipe', ""]
+    text = "to,name\n" + "".join(f"p{number}@x.com,{cells[number % 4]}\n" for number in range(60_000))
+    (found,) = read(("email", text))
+    assert len(found["people"]) == 60_000
+    assert found["variables"] == [[values[number % 4]] for number in range(60_000)]
+
+
 # --- Excel ----------------------------------------------------------------------------------------------
 
 _SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -89,6 +89,8 @@ export const english: Words = {
     noExcel: "{{name}} is no Excel file that can be read. Save it as .xlsx or CSV.",
     oldExcel: "{{name}} is in Excel's old format. Save it as .xlsx or CSV.",
     tooLarge: "{{name}} is larger than 64 MiB. Divide it.",
+    quotes:
+      "{{name}} cannot be read from line {{line}} on: a cell begins with a quotation mark that is not closed, or text stands behind the closing one. Take the mark away, or write the whole cell in quotation marks and those within it twice.",
   },
   content: { title: "Content" },
   email: {

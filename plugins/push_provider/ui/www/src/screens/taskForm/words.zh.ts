@@ -89,6 +89,8 @@ export const chinese: Words = {
     noExcel: "无法读取 Excel 文件 {{name}}，请另存为 .xlsx 或 CSV。",
     oldExcel: "{{name}} 是旧版 Excel 格式，请另存为 .xlsx 或 CSV。",
     tooLarge: "{{name}} 超过 64 MiB，请拆分。",
+    quotes:
+      "{{name}} 从第 {{line}} 行起无法读取：单元格以引号开头，但引号没有闭合，或闭合引号后面还有文字。请去掉引号，或把整个单元格放在引号中，其中的引号写两遍。",
   },
   content: { title: "内容" },
   email: {

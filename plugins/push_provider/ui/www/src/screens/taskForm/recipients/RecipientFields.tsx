@@ -29,7 +29,8 @@ export function RecipientFields({ roll, channel, onPreview }: RecipientFieldsPro
       if (found.length === 0) throw new Unreadable("empty");
       add(tableOf(name, found, channel));
     } catch (error) {
-      setUnreadable(words(`recipients.${error instanceof Unreadable ? error.message : "noFile"}`, { name }));
+      const [reason, named] = error instanceof Unreadable ? [error.message, error.named] : ["noFile", {}];
+      setUnreadable(words(`recipients.${reason}`, { name, ...named }));
     } finally {
       setReading(undefined);
     }

@@ -7,8 +7,15 @@ import type { Cell } from "./tables";
 const PORTION = 200_000;
 const LARGEST = 64 * 1024 * 1024;
 
-/** Why a file cannot be read, by the key of the words for it. */
-export class Unreadable extends Error {}
+/** Why a file cannot be read, by the key of the words for it, and what these name. */
+export class Unreadable extends Error {
+  constructor(
+    reason: string,
+    readonly named: Record<string, unknown> = {},
+  ) {
+    super(reason);
+  }
+}
 
 export async function readFile(file: File, onRows: (count: number) => void): Promise<Cell[][]> {
   if (file.size > LARGEST) throw new Unreadable("tooLarge");
@@ -31,13 +38,29 @@ function decoded(bytes: Uint8Array): string {
   }
 }
 
+/**
+ * The rows of a text.
+ *
+ * Throws what is Unreadable: a cell that begins with a quotation mark ends with the next one, and where there is none, or
+ * more text behind it, the rows that follow would be a part of the cell, and nobody would miss them.
+ */
 export function readText(text: string, onRows: (count: number) => void = () => undefined): Promise<string[][]> {
   const rows: string[][] = [];
-  return new Promise((resolve) => {
+  let from = 0; // where the portion begins
+  return new Promise((resolve, reject) => {
     Papa.parse<string[]>(text, {
       skipEmptyLines: "greedy",
       chunkSize: PORTION,
-      chunk({ data }: ParseResult<string[]>, parser: Parser) {
+      chunk({ data, errors, meta }: ParseResult<string[]>, parser: Parser) {
+        const quote = errors.find(({ type }) => type === "Quotes");
+        const at = from + (quote?.index ?? 0);
+        // What a portion ends within is read again with the next one.
+        if (quote !== undefined && (quote.code === "MissingQuotes" || at < meta.cursor)) {
+          reject(new Unreadable("quotes", { line: text.slice(0, at).split(meta.linebreak).length }));
+          parser.abort();
+          return;
+        }
+        from = meta.cursor;
         for (const row of data) rows.push(row);
         onRows(rows.length);
         parser.pause();
