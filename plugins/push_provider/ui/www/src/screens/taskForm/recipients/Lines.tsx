@@ -1,24 +1,26 @@
 // The recipients as they will be sent to, a page at a time, the wrong ones marked.
 
 import { Box, Button, Checkbox, HStack, Table, Text } from "@chakra-ui/react";
-import { useMemo, useState } from "react";
+import { useMemo, useRef, useState, type MouseEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { Foreign } from "../../../components/list";
 import { useWords } from "../Labelled";
-import { text, type Table as Source } from "./tables";
+import { keyOfRow, text } from "./tables";
 import type { Line, Roll } from "./useRoll";
 
 /** Rows that are drawn, and columns of variables. */
 const PAGE = 50;
 const COLUMNS = 8;
+/** Milliseconds and pixels within which a second click belongs to a double one. */
+const DOUBLE = 500;
+const NEAR = 5;
 
 type LinesProps = {
   roll: Roll;
   onPreview: (line: number) => void;
-  onTable: (table: Source, id: number) => void;
 };
 
-export function Lines({ roll, onPreview, onTable }: LinesProps) {
+export function Lines({ roll, onPreview }: LinesProps) {
   const { t } = useTranslation();
   const words = useWords();
   const { lines, wrong } = roll.checked;
@@ -34,9 +36,19 @@ export function Lines({ roll, onPreview, onTable }: LinesProps) {
     return [...names].slice(0, COLUMNS);
   }, [shown]);
 
-  const remove = ({ table: id, row }: Line) => {
-    const source = roll.sources.tables.find((one) => one.id === id);
-    if (source) onTable({ ...source, rows: source.rows.filter((_, other) => other !== row) }, source.id);
+  const clicked = useRef({ timeStamp: -Infinity, clientX: 0, clientY: 0 });
+  const remove = (line: Line, event: MouseEvent) => {
+    // The second click of a double one comes upon the row below, where not all browsers count it as a second one.
+    const { detail, timeStamp, clientX, clientY } = event;
+    const before = clicked.current;
+    const there = Math.hypot(clientX - before.clientX, clientY - before.clientY) < NEAR;
+    if (detail > 1 || (detail === 1 && there && timeStamp - before.timeStamp < DOUBLE)) return;
+    if (detail === 1) clicked.current = { timeStamp, clientX, clientY };
+    // Whoever goes by keys stays in the list.
+    const row = event.currentTarget.closest("tr");
+    const next = row?.nextElementSibling ?? row?.previousElementSibling;
+    if (detail === 0) next?.querySelector<HTMLElement>("[data-remove]")?.focus();
+    roll.remove(line);
   };
   return (
     <Box minW={0}>
@@ -62,7 +74,10 @@ export function Lines({ roll, onPreview, onTable }: LinesProps) {
           </Table.Header>
           <Table.Body>
             {shown.map((line, index) => (
-              <Table.Row key={from + index} data-wrong={line.fault === undefined ? undefined : ""}>
+              <Table.Row
+                key={line.row === undefined ? `typed ${from + index}` : keyOfRow(line.row)}
+                data-wrong={line.fault === undefined ? undefined : ""}
+              >
                 <Table.Cell bg={line.fault === undefined ? undefined : "bg.error"}>
                   <Foreign lines={1}>{line.to}</Foreign>
                   {line.fault !== undefined && (
@@ -92,7 +107,9 @@ export function Lines({ roll, onPreview, onTable }: LinesProps) {
                       size="xs"
                       variant="ghost"
                       aria-label={words("removeNamed", { name: line.to.slice(0, 200) })}
-                      onClick={() => remove(line)}
+                      data-remove=""
+                      onClick={(event) => remove(line, event)}
+                      onKeyDown={(event) => event.repeat && event.preventDefault()} // a key that is held removes one
                     >
                       {words("remove")}
                     </Button>

@@ -107,7 +107,7 @@ export function RecipientFields({ roll, channel, onPreview }: RecipientFieldsPro
           </Alert.Content>
         </Alert.Root>
       )}
-      {checked.lines.length > 0 && <Lines roll={roll} onPreview={onPreview} onTable={setTable} />}
+      {checked.lines.length > 0 && <Lines roll={roll} onPreview={onPreview} />}
     </>
   );
 }

@@ -93,6 +93,14 @@ export function variablesOf(table: Table): string[] {
   return table.named ? first : variableNames(first);
 }
 
+const numbers = new WeakMap<Cell[], number>();
+
+/** A number of a row's own, which it keeps. */
+export function keyOfRow(row: Cell[]): number {
+  if (!numbers.has(row)) numbers.set(row, ++last);
+  return numbers.get(row) as number;
+}
+
 export function text(cell: Cell): string {
   return cell === undefined || cell === null ? "" : typeof cell === "string" ? cell : JSON.stringify(cell);
 }

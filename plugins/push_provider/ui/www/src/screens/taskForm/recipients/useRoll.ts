@@ -3,16 +3,16 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { addressesOf, isAddress } from "./address";
-import { recipientOf, variablesOf, type Recipient, type Table } from "./tables";
+import { recipientOf, variablesOf, type Cell, type Recipient, type Table } from "./tables";
 
 export type Line = {
   to: string;
   variables: Record<string, unknown>;
   /** What is wrong with it: "address", or the API's words. */
   fault?: string;
-  /** Its table, and its row there; undefined: it was typed. */
+  /** Its table, and its row there, which stays the same one whatever becomes of others; undefined: it was typed. */
   table?: number;
-  row?: number;
+  row?: Cell[];
 };
 export type Checked = {
   lines: Line[];
@@ -58,7 +58,8 @@ async function check(
   for (const table of tables) {
     const names = variablesOf(table);
     for (let row = table.header ? 1 : 0; row < table.rows.length; row++) {
-      take({ ...recipientOf(table.rows[row] ?? [], table.address, names), table: table.id, row });
+      const cells = table.rows[row] ?? [];
+      take({ ...recipientOf(cells, table.address, names), table: table.id, row: cells });
       if (++looked % PORTION === 0) await breath(signal);
     }
   }
@@ -86,6 +87,16 @@ export function useRoll(channel: string, initial: Sources, changed: boolean) {
     complain(undefined);
     setSources((before) => ({ ...before, ...(typeof after === "function" ? after(before) : after) }));
   }, []);
+
+  const remove = useCallback(
+    ({ table: id, row }: Line) =>
+      change(({ tables }) => ({
+        tables: tables.map((table) =>
+          table.id === id ? { ...table, rows: table.rows.filter((other) => other !== row) } : table,
+        ),
+      })),
+    [change],
+  );
 
   const running = useRef<Promise<Checked>>(Promise.resolve(NOBODY));
   useEffect(() => {
@@ -118,7 +129,7 @@ export function useRoll(channel: string, initial: Sources, changed: boolean) {
   }, []);
 
   const choices = { leaveOut, setLeaveOut, refused, setRefused, complaint, complain, reading, setReading };
-  return { sources, change, touched, checked, busy, settled, ...choices };
+  return { sources, change, remove, touched, checked, busy, settled, ...choices };
 }
 
 /** Recipients as the API takes them. */

@@ -1,0 +1,71 @@
+"""What the form of a push task takes care of: its recipients, its draft, and what it hands in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from screens import csv_file, go
+
+MANUAL = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}
+REMOVE = "button[aria-label^='Remove form-']"
+
+
+def apply(platform: Any, code: str, **fields: Any) -> None:
+    text = {"subject": code, "content": "x", "content_type": "text"} if "channel" not in fields else {}
+    platform.apply({"code": code, "name": code, **MANUAL, **text, "recipients": [f"{code}@example.com"], **fields})
+
+
+def recipients(platform: Any, code: str) -> set[str]:
+    query = "SELECT address FROM push_recipient AS r JOIN push_task AS t USING (list_id) WHERE t.code = %s"
+    return {row[0] for row in platform.ledger(query, code)}
+
+
+def begin(page: Any, code: str, rows: str = "") -> Any:
+    """A form of a new mail that is triggered by hand, with a list of recipients."""
+    go(page, "tasks/new")
+    form = page.get_by_role("form", name="New push task")
+    form.get_by_label("Name", exact=False).first.fill(code)
+    form.get_by_label("Code").fill(code)
+    form.get_by_label("When").select_option("manual")
+    form.get_by_label("Subject").fill("Form")
+    form.get_by_role("textbox", name="Content").fill("<p>x</p>")
+    if rows:
+        form.get_by_label("Recipients from a CSV or Excel file").set_input_files(csv_file("people.csv", rows))
+    return form
+
+
+def test_those_are_removed_whose_buttons_are_pressed_and_no_others(platform: Any, page: Any) -> None:
+    form = begin(page, "form-remove", "to,n\n" + "".join(f"form-{n}@example.com,{n}\n" for n in range(12_000)))
+    form.get_by_text("Recipients: 12000").wait_for()
+    # Quicker than all can be looked at anew.
+    form.locator(REMOVE).first.wait_for()
+    page.evaluate(
+        """(button) => {
+            const [first, , third] = document.querySelectorAll(button);
+            first.click();
+            third.click();
+            first.click();
+        }""",
+        REMOVE,
+    )
+    form.get_by_text("Recipients: 11998").wait_for()
+    form.get_by_role("button", name="Remove form-4@example.com").dblclick()
+    form.get_by_text("Recipients: 11997").wait_for()
+    # By keys one stays in the list, and a key that is held takes away one.
+    form.get_by_role("button", name="Remove form-6@example.com").focus()
+    page.keyboard.down("Enter")
+    page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    form.get_by_text("Recipients: 11996").wait_for()
+    page.wait_for_function("document.activeElement.getAttribute('aria-label') === 'Remove form-7@example.com'")
+    form.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/plugin/push/tasks/form-remove")
+    gone = {f"form-{n}@example.com" for n in (0, 2, 4, 6)}
+    assert {f"form-{n}@example.com" for n in range(12_000)} - recipients(platform, "form-remove") == gone
+
+
+def test_a_list_with_a_stray_quotation_mark_is_refused_by_its_line(page: Any) -> None:
+    rows = 'to,name,city\na@example.com,"双11"会员,Hangzhou\nb@example.com,Li,Beijing\nc@example.com,"VIP",Ningbo\n'
+    form = begin(page, "form-quotes", rows)
+    form.get_by_text("people.csv cannot be read from line 2 on").wait_for()
+    assert form.get_by_text("Recipients: 0").is_visible()
