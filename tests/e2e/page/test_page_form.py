@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from screens import csv_file, go
@@ -69,3 +70,17 @@ def test_a_list_with_a_stray_quotation_mark_is_refused_by_its_line(page: Any) ->
     form = begin(page, "form-quotes", rows)
     form.get_by_text("people.csv cannot be read from line 2 on").wait_for()
     assert form.get_by_text("Recipients: 0").is_visible()
+
+
+def test_a_null_that_a_change_cannot_make_is_refused_in_words(platform: Any, page: Any) -> None:
+    apply(platform, "form-null", channel="websocket", data={"url": "x"}, recipients=["form-null"])
+    go(page, "tasks/form-null/edit")
+    form = page.get_by_role("form")
+    form.get_by_label(re.compile("^Data")).fill('{"url": null}')
+    form.get_by_role("button", name="Save").click()
+    form.get_by_text("cannot become null in a push task that exists").wait_for()
+    assert platform.ledger("SELECT spec->'data' FROM push_task WHERE code = 'form-null'") == [({"url": "x"},)]
+    form.get_by_label(re.compile("^Data")).fill('{"link": "y"}')
+    form.get_by_role("button", name="Save").click()
+    page.wait_for_url("**/plugin/push/tasks/form-null")
+    assert platform.ledger("SELECT spec->'data' FROM push_task WHERE code = 'form-null'") == [({"link": "y"},)]

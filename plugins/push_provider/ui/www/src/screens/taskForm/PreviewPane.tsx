@@ -7,9 +7,10 @@ import { useTranslation } from "react-i18next";
 import { wordsOf } from "../../components/messages";
 import { usePreview } from "./calls";
 import { formOf } from "./channels/forms";
-import { documentOf, type ChannelAnswer, type Document } from "./document";
+import { documentOf, type ChannelAnswer } from "./document";
 import { useWords } from "./Labelled";
 import { Message } from "./Message";
+import type { Document } from "./patch";
 import type { Line, Roll } from "./recipients/useRoll";
 import type { Values } from "./values";
 

@@ -6,6 +6,7 @@ import { FormProvider, useForm, useWatch } from "react-hook-form";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router-dom";
 import { screen } from "../../app/places";
+import { Problem } from "../../api/client";
 import { useChangeTask } from "../../api/queries";
 import { say } from "../../components/messages";
 import { spoken } from "../../components/moment";
@@ -14,10 +15,11 @@ import { BasicFields } from "./BasicFields";
 import { useCreate } from "./calls";
 import { formOf } from "./channels/forms";
 import { SchemaFields } from "./channels/SchemaFields";
-import { documentOf, patchOf, type ChannelAnswer } from "./document";
+import { documentOf, type ChannelAnswer } from "./document";
 import { resumed, type Draft } from "./draft";
 import { place as placeErrors } from "./errors";
 import { Section, useWords } from "./Labelled";
+import { lostNulls, patchOf } from "./patch";
 import { PreviewPane } from "./PreviewPane";
 import { RecipientFields } from "./recipients/RecipientFields";
 import { asRecipients, useRoll } from "./recipients/useRoll";
@@ -91,13 +93,16 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
       return;
     }
     const task = documentOf(form.getValues(), channel);
+    const recipients = listed ? { recipients: asRecipients(sent) } : {};
+    const before = code === undefined ? {} : documentOf(origin.values, channel);
+    const body = { ...(code === undefined ? task : patchOf(before, task)), ...recipients };
     try {
-      const recipients = listed ? { recipients: asRecipients(sent) } : {};
       let saved = code;
-      if (code === undefined) saved = (await create.mutateAsync({ ...task, ...recipients })).code;
+      if (code === undefined) saved = (await create.mutateAsync(body)).code;
       else {
-        const patch = { ...patchOf(documentOf(origin.values, channel), task), ...recipients };
-        if (Object.keys(patch).length > 0) await change.mutateAsync({ code, patch });
+        const lost = lostNulls(before, task).map((field) => ({ field, message: words("noNull") }));
+        if (lost.length > 0) throw new Problem(422, "null", words("noNull"), lost);
+        if (Object.keys(body).length > 0) await change.mutateAsync({ code, patch: body });
       }
       kept.forget();
       say(words("saved"));

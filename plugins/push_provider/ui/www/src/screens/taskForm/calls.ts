@@ -6,7 +6,7 @@ import { call, type PreviewAnswer, type Problem, type Schemas, type TaskAnswer }
 import { read } from "../../api/exact";
 import { useOnce } from "../../api/once";
 import { preview } from "../../api/queries";
-import type { Document } from "./document";
+import type { Document } from "./patch";
 
 /** A value once it has not changed for a while. */
 export function useResting<T>(value: T, milliseconds: number): T {

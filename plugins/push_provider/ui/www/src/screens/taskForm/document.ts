@@ -1,13 +1,13 @@
-// The push task that the form's values say, and what of it is another than before.
+// The push task that the form's values say.
 
 import type { Schemas } from "../../api/client";
-import { isExact, read } from "../../api/exact";
+import { read } from "../../api/exact";
 import { formOf } from "./channels/forms";
 import { schemaValue } from "./channels/schema";
+import type { Document } from "./patch";
 import type { Values } from "./values";
 
 export type ChannelAnswer = Schemas["ChannelAnswer"];
-export type Document = Record<string, unknown>;
 
 /** What a field's text says; what is no number is left to the API, which names the field. */
 export function numberOf(text: string): number | string | undefined {
@@ -77,18 +77,3 @@ function contentOf(values: Values, channel: ChannelAnswer | undefined): Document
 function given(fields: Document): Document {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
-
-/** A JSON Merge Patch (RFC 7396) that makes the one of the other. */
-export function patchOf(before: Document, after: Document): Document {
-  const patch: Document = {};
-  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const [old, now] = [before[name], after[name]];
-    if (JSON.stringify(old) === JSON.stringify(now)) continue;
-    // Objects are merged, so what the new one has not must be taken away by name.
-    patch[name] = now === undefined ? null : isObject(old) && isObject(now) ? patchOf(old, now) : now;
-  }
-  return patch;
-}
-
-export const isObject = (value: unknown): value is Document =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && !isExact(value);

@@ -1,7 +1,7 @@
 // What is being written survives a reload: it is kept in the browser until it is saved or thrown away.
 
 import { read } from "../../api/exact";
-import { isObject } from "./document";
+import { isObject } from "./patch";
 import type { Sources } from "./recipients/useRoll";
 import { revived } from "./recipients/tables";
 import type { Values } from "./values";

@@ -12,6 +12,7 @@ export const english: Words = {
   noNumber: "must be a number",
   noCount: "must be a whole number of 1 or more",
   noJson: "is not JSON; texts need quotes",
+  noNull: "cannot become null in a push task that exists; leave the name out, or copy the push task",
   noObject: 'must be a JSON object, like {"name": "value"}',
   asJson: "as JSON",
   leaveOut: "– left out –",

@@ -12,6 +12,7 @@ export const chinese: Words = {
   noNumber: "必须是数字",
   noCount: "必须是不小于 1 的整数",
   noJson: "不是有效的 JSON，文本需要加引号",
+  noNull: "已有的推送任务不能把值改成 null；请去掉该名称，或复制该推送任务",
   noObject: '必须是 JSON 对象，例如 {"name": "value"}',
   asJson: "JSON 格式",
   leaveOut: "– 不填 –",
