@@ -72,6 +72,36 @@ def test_a_list_with_a_stray_quotation_mark_is_refused_by_its_line(page: Any) ->
     assert form.get_by_text("Recipients: 0").is_visible()
 
 
+def test_a_draft_names_the_files_that_it_could_not_keep(page: Any) -> None:
+    form = begin(page, "form-files", "to\nform-files@example.com\n")
+    large = {"name": "large.pdf", "mimeType": "application/pdf", "buffer": bytes(2_000_000)}
+    form.get_by_label("Attachments").first.set_input_files(large)
+    form.get_by_text("Files that are too large for the draft: 1").wait_for()
+    page.reload()
+    page.get_by_test_id("draft").get_by_text("Files that were too large to be kept here: 1").wait_for()
+    form.get_by_text("Recipients: 1").wait_for()
+
+
+def test_a_draft_says_that_the_task_has_other_recipients_by_now(platform: Any, page: Any) -> None:
+    apply(platform, "form-list")
+    go(page, "tasks/form-list/edit")
+    form = page.get_by_role("form")
+    form.get_by_label("Recipients, one a line").fill("form-list@example.com\nform-list-two@example.com")
+    page.wait_for_function("Object.values(localStorage).some((kept) => kept.includes('form-list-two'))")
+    page.reload()
+    shown = page.get_by_test_id("draft")
+    shown.wait_for()
+    assert not shown.get_by_text("other recipients since then").is_visible()
+    apply(platform, "form-list", recipients=["form-list-new@example.com"])
+    page.reload()
+    shown.get_by_text("other recipients since then").wait_for()
+    # It is so whatever is written in the draft meanwhile.
+    form.get_by_label("Subject").fill("Another")
+    page.wait_for_function("Object.values(localStorage).some((kept) => kept.includes('Another'))")
+    page.reload()
+    shown.get_by_text("other recipients since then").wait_for()
+
+
 def test_a_null_that_a_change_cannot_make_is_refused_in_words(platform: Any, page: Any) -> None:
     apply(platform, "form-null", channel="websocket", data={"url": "x"}, recipients=["form-null"])
     go(page, "tasks/form-null/edit")

@@ -16,7 +16,7 @@ import { useCreate } from "./calls";
 import { formOf } from "./channels/forms";
 import { SchemaFields } from "./channels/SchemaFields";
 import { documentOf, type ChannelAnswer } from "./document";
-import { resumed, type Draft } from "./draft";
+import { isOvertaken, lostFiles, resumed, type Draft } from "./draft";
 import { place as placeErrors } from "./errors";
 import { Section, useWords } from "./Labelled";
 import { lostNulls, patchOf } from "./patch";
@@ -54,7 +54,7 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
   const channel = channels.find(({ name }) => name === channelName);
   const drafted = typeof draft?.sources === "object" ? draft.sources : null;
   const roll = useRoll(channelName, drafted ?? origin.sources, drafted !== null);
-  const kept = useDraft(form, origin.values, roll, user, place);
+  const kept = useDraft(form, { ...origin, before: drafted === null ? undefined : draft?.before }, roll, user, place);
   const [chosen, setChosen] = useState(0);
   const [saving, setSaving] = useState(false);
   const element = useRef<HTMLFormElement>(null);
@@ -112,6 +112,12 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
       showFirstFault();
     }
   };
+  const { all, recipients, files } = kept.leftOut;
+  const leftOut = [
+    all && words("draft.nothing"),
+    recipients && words("draft.tooMany"),
+    files > 0 && words("draft.tooLarge", { total: files }),
+  ].filter((said) => said !== false);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (saving || roll.reading !== undefined) return; // the Enter key asks no button
@@ -129,6 +135,10 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
           <Alert.Content>
             <Alert.Title>{words("draft.shown", { time: spoken(draft.at, i18n.language) })}</Alert.Title>
             {draft.sources === "too many" && <Alert.Description>{words("draft.noRecipients")}</Alert.Description>}
+            {lostFiles(draft) > 0 && (
+              <Alert.Description>{words("draft.noFiles", { total: lostFiles(draft) })}</Alert.Description>
+            )}
+            {isOvertaken(draft, origin.sources) && <Alert.Description>{words("draft.overtaken")}</Alert.Description>}
           </Alert.Content>
           <Button
             size="xs"
@@ -170,10 +180,10 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
                 </Alert.Content>
               </Alert.Root>
             )}
-            {!kept.whole && (
+            {leftOut.length > 0 && (
               <Alert.Root status="info" size="sm">
                 <Alert.Indicator />
-                <Alert.Title>{words("draft.tooMany")}</Alert.Title>
+                <Alert.Title whiteSpace="pre-wrap">{leftOut.join("\n")}</Alert.Title>
               </Alert.Root>
             )}
             <HStack wrap="wrap" gap={2}>

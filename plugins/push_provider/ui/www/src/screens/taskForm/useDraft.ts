@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { UseFormReturn } from "react-hook-form";
-import { forgetDraft, keepDraft } from "./draft";
+import { forgetDraft, keepDraft, NOTHING_LEFT_OUT, type Beginning } from "./draft";
 import type { Roll } from "./recipients/useRoll";
 import type { Values } from "./values";
 
@@ -13,8 +13,8 @@ const REST = 500;
  * @param base what is changed.
  * @param place the form, among all that the user may have begun.
  */
-export function useDraft(form: UseFormReturn<Values>, base: Values, roll: Roll, user: string, place: string) {
-  const [whole, setWhole] = useState(true);
+export function useDraft(form: UseFormReturn<Values>, base: Beginning, roll: Roll, user: string, place: string) {
+  const [leftOut, setLeftOut] = useState(NOTHING_LEFT_OUT);
   const waiting = useRef<ReturnType<typeof setTimeout>>(undefined);
   const latest = useRef<() => void>(() => undefined);
   const over = useRef(false);
@@ -27,7 +27,7 @@ export function useDraft(form: UseFormReturn<Values>, base: Values, roll: Roll, 
     const values = form.getValues();
     if (over.current) return;
     if (!touched.current && JSON.stringify(values) === first.current) return; // nothing was changed
-    setWhole(keepDraft(user, place, values, base, touched.current ? sources : null));
+    setLeftOut(keepDraft(user, place, values, base, touched.current ? sources : null));
   };
   const soon = useCallback(() => {
     clearTimeout(waiting.current);
@@ -54,5 +54,5 @@ export function useDraft(form: UseFormReturn<Values>, base: Values, roll: Roll, 
     waiting.current = undefined;
     forgetDraft(user, place);
   }, [user, place]);
-  return { whole, forget };
+  return { leftOut, forget };
 }

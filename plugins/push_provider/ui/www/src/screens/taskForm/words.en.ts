@@ -191,6 +191,11 @@ export const english: Words = {
     shown: "This is your draft of {{time}}.",
     noRecipients: "Its recipients were too many to be kept here. Add them again.",
     discard: "Discard the draft",
-    tooMany: "So many recipients and files are not kept in the draft: after a reload you add them again.",
+    noFiles: "Files that were too large to be kept here: {{total}}. Attach them again.",
+    overtaken:
+      "The push task has other recipients since then. Saving replaces them with those of the draft: whoever was added meanwhile is left out, and whoever was taken away is there again.",
+    tooMany: "So many recipients are not kept in the draft: after a reload you add them again.",
+    tooLarge: "Files that are too large for the draft: {{total}}. After a reload you attach them again.",
+    nothing: "This is not kept in this browser: after a reload it is gone.",
   },
 };

@@ -72,11 +72,15 @@ export function tableOfRecipients(label: string, recipients: readonly Recipient[
   return { id: ++last, label, header: true, address: 0, rows: [["to", ...columns], ...rows], named: true };
 }
 
-/** A table that was kept as JSON, which has no undefined, under a number of its own. */
-export const revived = (table: Table): Table => ({
+/** A table as JSON can hold it: a row with holes as an object, for JSON has no undefined and null is a value. */
+export const keepable = (table: Table) =>
+  table.named ? { ...table, rows: table.rows.map((row) => ({ ...row })) } : table;
+
+/** A table that was kept so, under a number of its own. */
+export const revived = (table: ReturnType<typeof keepable>): Table => ({
   ...table,
   id: ++last,
-  rows: table.named ? table.rows.map((row) => row.map((cell) => cell ?? undefined)) : table.rows,
+  rows: table.rows.map((row) => Object.assign([], row) as Cell[]),
 });
 
 export const width = (table: Table): number => table.rows[0]?.length ?? 0;
