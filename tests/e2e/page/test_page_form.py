@@ -114,3 +114,22 @@ def test_a_null_that_a_change_cannot_make_is_refused_in_words(platform: Any, pag
     form.get_by_role("button", name="Save").click()
     page.wait_for_url("**/plugin/push/tasks/form-null")
     assert platform.ledger("SELECT spec->'data' FROM push_task WHERE code = 'form-null'") == [({"link": "y"},)]
+
+
+def test_what_was_said_of_a_recipient_of_one_channel_is_not_said_of_another(page: Any) -> None:
+    form = begin(page, "form-channel")
+    form.get_by_label("Channel").select_option("sms")
+    form.get_by_label("Recipients, one a line").fill("+999123456")  # whose country code nobody has
+    form.get_by_text("Recipients: 1").wait_for()
+    form.get_by_role("button", name="Save").click()
+    form.get_by_text("wrong: 1").wait_for()
+    form.get_by_label("Channel").select_option("app")
+    form.get_by_text("wrong: 1").wait_for(state="hidden")
+
+
+def test_a_push_task_that_is_too_large_is_refused_by_its_size(page: Any) -> None:
+    rows = "".join(f"form-{number}@example.com,{'x' * 280}\n" for number in range(60_000))
+    form = begin(page, "form-large", f"to,n\n{rows}")
+    form.get_by_text("Recipients: 60000").wait_for()
+    form.get_by_role("button", name="Save").click()
+    form.get_by_text(re.compile(r"The push task has 1\d(\.\d)? MiB with its recipients and files")).wait_for()

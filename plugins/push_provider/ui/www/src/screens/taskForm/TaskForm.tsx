@@ -108,7 +108,8 @@ export function TaskForm({ title, code, channels, starting, draft, user, place, 
       say(words("saved"));
       navigate(screen(`tasks/${saved}`));
     } catch (error) {
-      placeErrors(error, { form, roll, sent, declared: new Set(channel?.fields.map(({ name }) => name)) });
+      const declared = new Set(channel?.fields.map(({ name }) => name));
+      placeErrors(error, { form, roll, sent, declared, body });
       showFirstFault();
     }
   };

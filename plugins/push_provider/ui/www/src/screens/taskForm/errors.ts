@@ -5,7 +5,7 @@ import { Problem } from "../../api/client";
 import { wordsOf } from "../../components/messages";
 import { i18n } from "../../i18n";
 import { formOf } from "./channels/forms";
-import type { Line, Roll } from "./recipients/useRoll";
+import { keyOf, type Line, type Roll } from "./recipients/useRoll";
 import type { Values } from "./values";
 
 const COMMON = new Set(
@@ -27,10 +27,20 @@ function placeOf(path: string, channel: string, declared: ReadonlySet<string>): 
   return declared.has(name) ? formOf(channel).place(name) : undefined;
 }
 
-type Placing = { form: UseFormReturn<Values>; roll: Roll; sent: Line[]; declared: ReadonlySet<string> };
+type Placing = {
+  form: UseFormReturn<Values>;
+  roll: Roll;
+  sent: Line[];
+  declared: ReadonlySet<string>;
+  /** What the API was asked to take. */
+  body: unknown;
+};
+
+/** Bytes of a body from which on it may be that a server which says nothing has it for too large. */
+const LARGE = 1024 * 1024;
 
 /** Put what the API said beside the fields it means, and the rest above the form. */
-export function place(error: unknown, { form, roll, sent, declared }: Placing): void {
+export function place(error: unknown, { form, roll, sent, declared, body }: Placing): void {
   const rest: string[] = [];
   const refused = new Map(roll.refused);
   const lists: string[] = [];
@@ -38,7 +48,7 @@ export function place(error: unknown, { form, roll, sent, declared }: Placing): 
     const index = /^recipients\[(\d+)\]/.exec(field)?.[1];
     const line = index === undefined ? undefined : sent[Number(index)];
     const name = placeOf(field, form.getValues("channel"), declared);
-    if (line !== undefined) refused.set(line.to, message);
+    if (line !== undefined) refused.set(keyOf(line), message);
     else if (field.startsWith("recipients")) lists.push(message);
     else if (name !== undefined) form.setError(name, { type: "server", message });
     else rest.push(`${field}: ${message}`);
@@ -54,5 +64,15 @@ export function place(error: unknown, { form, roll, sent, declared }: Placing): 
     const unnamed = /and (\d+) more$/.exec(error.message)?.[1]; // only the first ones are named
     if (unnamed !== undefined) rest.push(i18n.t("taskForm.moreFaults", { total: unnamed }));
   }
+  rest.push(...ofSize(error, body));
   if (rest.length > 0) form.setError("root.server", { type: "server", message: rest.join("\n") });
+}
+
+/** How large it was, where that may be what is wrong: of a body that is still on its way no answer may come back. */
+function ofSize(error: unknown, body: unknown): string[] {
+  if (!(error instanceof Problem) || (error.status !== 413 && error.status !== 0)) return [];
+  const size = new Blob([JSON.stringify(body)]).size;
+  if (error.status === 0 && size < LARGE) return [];
+  const said = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 1 }).format(size / LARGE);
+  return [i18n.t(`taskForm.${error.status === 413 ? "tooLarge" : "maybeTooLarge"}`, { size: said })];
 }

@@ -19,6 +19,9 @@ export const english: Words = {
   byDefault: "{{value}} (default)",
   remove: "Remove",
   removeNamed: "Remove {{name}}",
+  tooLarge: "The push task has {{size}} MiB with its recipients and files. Divide the recipients among several push tasks.",
+  maybeTooLarge:
+    "The push task has {{size}} MiB with its recipients and files; if the server takes less ([push] max_body_size), divide the recipients among several push tasks.",
   moreFaults: "More faults, not listed here: {{total}}",
   basic: {
     title: "What and how",
@@ -76,7 +79,7 @@ export const english: Words = {
     variables: "Variables for subject and content:",
     total: "Recipients: {{total}}",
     wrong: "wrong: {{total}}",
-    twice: "named twice, getting one message: {{total}}",
+    twice: "named twice with the same variables, getting one message: {{total}}",
     leaveOut: "Leave out the wrong ones",
     someWrong: "Some recipients are wrong ({{total}}). Correct them, or choose to leave them out.",
     none: "Name at least one recipient; only a task that is triggered may have none.",

@@ -19,6 +19,8 @@ export const chinese: Words = {
   byDefault: "{{value}}（默认）",
   remove: "移除",
   removeNamed: "移除 {{name}}",
+  tooLarge: "推送任务连同接收人和文件共 {{size}} MiB，请把接收人分到多个推送任务。",
+  maybeTooLarge: "推送任务连同接收人和文件共 {{size}} MiB；如果超过服务器的上限（[push] max_body_size），请把接收人分到多个推送任务。",
   moreFaults: "另有 {{total}} 处错误未列出。",
   basic: {
     title: "基本信息",
@@ -76,7 +78,7 @@ export const chinese: Words = {
     variables: "可用于主题和内容的变量：",
     total: "共 {{total}} 个接收人",
     wrong: "{{total}} 个有误",
-    twice: "{{total}} 个重复，只发送一条消息",
+    twice: "{{total}} 个与其他接收人的地址和变量都相同，只发送一条消息",
     leaveOut: "忽略有误的接收人",
     someWrong: "{{total}} 个接收人有误，请更正或选择忽略。",
     none: "至少填写一个接收人；只有“仅在触发时执行”的任务可以没有接收人。",

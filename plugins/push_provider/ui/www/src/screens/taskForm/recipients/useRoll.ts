@@ -24,6 +24,12 @@ export type Sources = { typed: string; tables: Table[] };
 /** A list that is being read: its recipients are not there yet. */
 export type Reading = { name: string; rows: number };
 
+/** What is one recipient: an address with its variables. */
+export const keyOf = ({ to, variables }: Line): string =>
+  Object.keys(variables).length > 0 ? `${to}\n${JSON.stringify(variables)}` : to;
+
+/** What the API said of recipients, by their keys. */
+const NOTHING_REFUSED: ReadonlyMap<string, string> = new Map();
 const NOBODY: Checked = { lines: [], wrong: [], twice: 0 };
 /** Lines that are looked at at a stretch. */
 const PORTION = 5_000;
@@ -43,10 +49,10 @@ async function check(
   const found: Checked = { lines: [], wrong: [], twice: 0 };
   const seen = new Set<string>();
   const take = (line: Line) => {
-    const fault = refused.get(line.to) ?? (isAddress(channel, line.to) ? undefined : "address");
+    const key = keyOf(line);
+    const fault = refused.get(key) ?? (isAddress(channel, line.to) ? undefined : "address");
     if (fault !== undefined) found.wrong.push({ ...line, fault });
     found.lines.push(fault === undefined ? line : (found.wrong.at(-1) as Line));
-    const key = Object.keys(line.variables).length > 0 ? `${line.to}\n${JSON.stringify(line.variables)}` : line.to;
     if (seen.has(key)) found.twice++;
     else seen.add(key);
   };
@@ -75,7 +81,7 @@ export type Roll = ReturnType<typeof useRoll>;
 export function useRoll(channel: string, initial: Sources, changed: boolean) {
   const [sources, setSources] = useState(initial);
   const [leaveOut, setLeaveOut] = useState(false);
-  const [refused, setRefused] = useState<ReadonlyMap<string, string>>(new Map());
+  const [refused, setRefused] = useState<ReadonlyMap<string, string>>(NOTHING_REFUSED);
   const [checked, setChecked] = useState(NOBODY);
   const [busy, setBusy] = useState(false);
   const [complaint, complain] = useState<string>();
@@ -97,6 +103,9 @@ export function useRoll(channel: string, initial: Sources, changed: boolean) {
       })),
     [change],
   );
+
+  // What the API said was of addresses of another channel.
+  useEffect(() => setRefused(NOTHING_REFUSED), [channel]);
 
   const running = useRef<Promise<Checked>>(Promise.resolve(NOBODY));
   useEffect(() => {
