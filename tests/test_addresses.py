@@ -242,9 +242,39 @@ def test_ten_digits_of_north_america_are_no_number_of_another_country(given: str
     assert phone_number(f"001{given}").startswith("+1")
 
 
-@pytest.mark.parametrize("given", ["6591234567", "8529000123", "4791234567", "4512345678", "6581234567"])
+@pytest.mark.parametrize("given", ["6591234567", "8529000123", "4791234567", "4520123456", "6581234567"])
 def test_other_ten_digits_begin_with_their_country_code(given: str) -> None:
     assert phone_number(given) == phone_number(f"+{given}") == f"+{given}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "61234567",  # of Hong Kong or Singapore; with a plus it would be one of Australia
+        "9876543210",  # of India: of Iran
+        "919876543",
+        "51912345678",  # of Brazil with its area code: of Peru, Thailand and Vietnam
+        "66912345678",
+        "84 91234-5678",
+        "81234567890",  # of Indonesia, whose zero a table has dropped: a landline of Japan
+        "4512345678",  # of nowhere: Denmark has no such number
+        "20261130",  # a date, and an id: of Egypt
+        "20230001",
+    ],
+)
+def test_digits_are_not_taken_for_a_number_of_some_other_country(given: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a mobile number; write 11 digits .*, else '\+', country code"):
+        phone_number(given)
+
+
+@pytest.mark.parametrize("given", ["+61234567890", "0061234567890", "+9876543210", "+51912345678", "+4512345678"])
+def test_with_a_plus_the_length_alone_counts(given: str) -> None:
+    assert phone_number(given) == f"+{given.removeprefix('+').removeprefix('00')}"
+
+
+@pytest.mark.parametrize("given", ["447911123456", "886912345678", "85366001234", "5511912345678", "919876543210"])
+def test_a_mobile_number_with_its_country_code_needs_no_plus(given: str) -> None:
+    assert phone_number(given) == f"+{given}"
 
 
 @pytest.mark.parametrize("given", ["+6502530000", "006502530000"])

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 
 def shown(value: Any) -> str:
@@ -121,6 +124,7 @@ def phone_number(text: str) -> str:
 
     Mainland China: the 11 digits. Elsewhere: ``+``, country code and number (E.164), without separators. A number that
     begins with 1 is one of the mainland; those of North America need their ``+``, also where another country has them.
+    Who writes neither ``+`` nor 00 is believed to have written a country code only where nothing speaks against it.
 
     :raises ValueError: it is no such number; the text says why.
     """
@@ -145,6 +149,35 @@ def _is_of_north_america(digits: str) -> bool:
     return phonenumbers.is_valid_number(phonenumbers.parse(f"+1{digits}"))
 
 
+_NEIGHBOURS = frozenset({852, 853, 886})
+"""Codes of Hong Kong, Macau and Taiwan, whose numbers people of the mainland write without a plus."""
+_LOCAL = {10: "IN", 11: "BR"}
+"""Where mobile numbers have so many digits and no zero in front: they look as if they began with a country code."""
+
+
+def _is_with_code(digits: str) -> bool:
+    """Whether digits without a plus begin with a country code, as far as can be told.
+
+    Else they may be a number of some country of its own, a date or an id, and the message would go to a stranger.
+    """
+    import phonenumbers
+
+    if len(digits) < 10:
+        return False
+    number = phonenumbers.parse(f"+{digits}")
+    return number.country_code in _NEIGHBOURS or (
+        _is_mobile(number)
+        and not (len(digits) in _LOCAL and _is_mobile(phonenumbers.parse(digits, _LOCAL[len(digits)])))
+    )
+
+
+def _is_mobile(number: PhoneNumber) -> bool:
+    import phonenumbers
+
+    mobile = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
+    return phonenumbers.number_type(number) in mobile  # of a number that is not valid, it is unknown
+
+
 def _elsewhere(text: str, digits: str) -> str:
     import phonenumbers
 
@@ -157,9 +190,12 @@ def _elsewhere(text: str, digits: str) -> str:
         raise problem
     try:
         number = phonenumbers.parse(international)
+        guessed = not digits.startswith(("+", "00"))
+        if guessed and not _is_with_code(digits):
+            raise problem
     except phonenumbers.NumberParseException:
         raise problem from None
-    # By its length alone: lists of the ranges in use are always older than the newest number.
+    # By its length alone, if its code is sure: lists of the ranges in use are always older than the newest number.
     if number.country_code == 86 or not phonenumbers.is_possible_number(number):
         raise problem
     normal = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
