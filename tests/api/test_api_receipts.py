@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from push_provider.api.acknowledging import Allowance
-from push_provider.marks import receipt_mark
+from push_provider.marks import message_id, receipt_mark
 from sandbox.centrifugo_account import TOKEN_SECRET
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ CENTRIFUGO = {
 class Sent:
     """An execution whose messages are sent, as far as the ledger knows."""
 
-    def __init__(self, server: ApiServer, users: list[str]) -> None:
+    def __init__(self, server: ApiServer, recipients: list[str], **fields: Any) -> None:
         self.server = server
-        fields: dict[str, Any] = {"title": "t", "subject": None, "content_type": "html"}
-        self.code = server.create(channel="websocket", known=True, **fields, recipients=users)
+        fields = fields or {"channel": "websocket", "title": "t", "subject": None, "content_type": "html"}
+        self.code = server.create(known=True, **fields, recipients=recipients)
         begun = server.push("POST", f"/tasks/{self.code}/trigger")
         assert begun.status == 202, begun
         execution = begun.json["execution"]
@@ -126,6 +126,21 @@ def test_a_link_that_is_altered_changes_nothing_and_tells_nothing(server: ApiSer
     said = answer.data.decode().replace(mark, "")
     assert not any(word in said for word in ("bob", "cem", sent.code, sent.token))
     assert sent.states == before
+
+
+def test_nothing_that_a_mail_says_of_itself_is_a_link(server: ApiServer) -> None:
+    """Mails have none. Their Message-IDs once held the token of the execution, and its links can be made of that."""
+    mails = Sent(server, ["ann@example.com", "bob@example.com"], channel="email")
+    ann, bob = mails.deliveries
+    # Put off by the mail server: it would not be tried again, if somebody else could say that it has arrived.
+    server.rows("UPDATE push_delivery SET state = 'pending', sent_at = NULL WHERE id = :id", id=bob)
+    before = mails.states
+    assert before == {"ann@example.com": "sent", "bob@example.com": "pending"}
+    for token in (mails.token, message_id(mails.token, ann), message_id(mails.token, bob)):
+        for delivery in (ann, bob):
+            answer = server.call("POST", f"/push/v1/receipts/{receipt_mark(token, delivery)}", role=None)
+            assert (answer.status, answer.json["code"]) == (404, "unknown-link")
+    assert mails.states == before
 
 
 def test_many_at_once_are_all_on_record(server: ApiServer) -> None:

@@ -23,13 +23,14 @@ from hypothesis import strategies as st
 from mail_content import File, Given, Templates
 from smtp_server import At, Do, Server, after_so_many
 
-from push_provider.channels.base import Delivery, Job, Outcome
+from push_provider.channels.base import Delivery, Job, Outcome, Result
 from push_provider.channels.email.content import Content
 from push_provider.channels.email.sender import EmailChannel, EmailSender
 from push_provider.channels.email.smtp_config import SmtpConfig, Tls
 from push_provider.channels.reading import parse
 from push_provider.channels.registry import get_channel
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
+from push_provider.marks import message_id
 
 Serve = Callable[..., Server]
 Account = Callable[..., SmtpConfig]
@@ -74,13 +75,14 @@ def test_registry() -> None:
 def test_accepted(serve: Serve, account: Account, extensions: tuple[str, ...]) -> None:
     server = serve(extensions=extensions, strict=extensions is PLAIN)
     outcomes = send(account(server, max_connections=1), deliveries(3))
-    assert outcomes[2] == Outcome(2, "sent", f"<{JOB.token}.2@example.com>", "250", "2.0.0 taken")  # type: ignore[arg-type]
+    assert outcomes[2] == Outcome(2, Result.SENT, f"<{message_id(JOB.token, 2)}@example.com>", "250", "2.0.0 taken")
     assert server.accepted == ["r1@example.org", "r2@example.org", "r3@example.org"]
     for number, mail in enumerate(server.received, 1):
         parsed = message_from_bytes(mail.data, policy=policy.default)
         assert parsed["To"] == mail.to == f"r{number}@example.org"
         assert parsed["Subject"] == f"Hello N{number}"
-        assert parsed["Message-ID"] == f"<{JOB.token}.{number}@example.com>"
+        assert parsed["Message-ID"] == f"<{message_id(JOB.token, number)}@example.com>"
+        assert JOB.token.encode() not in mail.data
         assert mail.sender.startswith("MAIL FROM:<shop@example.com> SIZE=")
     assert server.connections == 1
 

@@ -18,12 +18,15 @@ from mail_content import File, Given, Templates
 from push_provider.channels.base import Delivery
 from push_provider.channels.email.mime import Mail, Message
 from push_provider.exceptions import ConfigurationError, ContentError
+from push_provider.marks import message_id
 
 DATE = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=8)))
+TOKEN = "ab" * 16
+NAME = message_id(TOKEN, 7)
 
 
 def message(content: Any, **values: Any) -> Message:
-    given_values = {"sender": "shop@example.com", "sender_name": None, "token": "ab" * 16, "date": DATE}
+    given_values = {"sender": "shop@example.com", "sender_name": None, "token": TOKEN, "date": DATE}
     return Message(content, **{**given_values, **values})
 
 
@@ -63,12 +66,12 @@ def test_headers() -> None:
         "MIME-Version": "1.0",
         "Auto-Submitted": "auto-generated",
         "To": "ann@example.org",
-        "Message-ID": f"<{'ab' * 16}.7@example.com>",
+        "Message-ID": f"<{NAME}@example.com>",
         "Subject": "Order A-1",
         "Content-Type": 'text/plain; charset="utf-8"',
         "Content-Transfer-Encoding": "7bit",
     }
-    assert mail.message_id == f"<{'ab' * 16}.7@example.com>"
+    assert mail.message_id == f"<{NAME}@example.com>"
     assert body(parsed) == "Hello Ann\n"
 
 
@@ -264,7 +267,7 @@ def test_transfer_encoding(text: str, eightbit: bool, encoding: str) -> None:
 def test_the_domain_of_a_message_id_is_the_sender_s(sender: str, domain: str) -> None:
     compiled = message(Templates("s", "t"), sender=sender)
     mail = compiled.fill(Delivery(7, "ann@example.org", {}), eightbit=True)
-    assert mail.message_id == f"<{'ab' * 16}.7@{domain}>"
+    assert mail.message_id == f"<{NAME}@{domain}>"
 
 
 def test_a_sender_s_domain_that_is_none_is_the_configuration_s_fault() -> None:

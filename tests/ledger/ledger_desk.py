@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 7, 1, 5, 25, tzinfo=UTC)
 LOOP: dict[str, Any] = {"type": "loop"}
+CHANNEL = "email"
+"""Of all push tasks here."""
 _numbers = itertools.count()
 _T = TypeVar("_T")
 
@@ -39,7 +41,7 @@ def push(code: str, **fields: Any) -> PushTask:
         {
             "code": code,
             "name": "Ledger",
-            "channel": "email",
+            "channel": CHANNEL,
             "subject": "Hello",
             "content": "Good day",
             "recipients": ["a@example.com", "b@example.com", "c@example.com"],

@@ -13,6 +13,8 @@ from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from ledger_desk import CHANNEL
+
 from push_provider.channels.base import Outcome, Result
 from push_provider.ledger import acknowledgements, closing, sending, tasks
 from push_provider.ledger.acknowledgements import Taken
@@ -37,8 +39,8 @@ def ids(desk: Desk, plan: Plan) -> list[int]:
     return [row.id for row in desk.deliveries(plan)]
 
 
-def take(desk: Desk, *marks: ReceiptMark) -> list[Taken]:
-    return acknowledgements.take(desk.engine, marks, now=NOW)
+def take(desk: Desk, *marks: ReceiptMark, channel: str = CHANNEL) -> list[Taken]:
+    return acknowledgements.take(desk.engine, marks, channels={channel}, now=NOW)
 
 
 @pytest.fixture
@@ -104,6 +106,17 @@ def test_forged_links_change_nothing(desk: Desk, plan: Plan) -> None:
     ]
     assert take(desk, *forged) == [Taken.FORGED] * 5
     assert desk.states(plan) == ["sent"] * 3
+
+
+@pytest.mark.parametrize("result", [SENT, RETRY, UNKNOWN])
+def test_of_a_channel_without_links_nothing_is_taken(desk: Desk, plan: Plan, result: Result) -> None:
+    """Whoever knows the token of an execution of such a channel knows nothing by it."""
+    with desk.sending(plan):
+        desk.record(plan, desk.claim(plan), result, result, result)
+    before = desk.deliveries(plan)
+    marks = [mark(plan, number) for number in ids(desk, plan)]
+    assert take(desk, *marks, channel="another") == [Taken.FORGED] * 3
+    assert desk.deliveries(plan) == before
 
 
 def test_a_row_that_is_in_hand_is_not_waited_for(desk: Desk, plan: Plan) -> None:

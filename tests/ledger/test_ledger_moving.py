@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger_desk import LOOP, Desk, at_once, await_waiting
+from ledger_desk import CHANNEL, LOOP, Desk, at_once, await_waiting
 from ledger_stream import MANUAL, Stream
 from sqlalchemy import create_engine, text
 
@@ -164,7 +164,7 @@ def test_whatever_happens_to_a_task_at_once_waits_in_no_ring(desk: Desk) -> None
 
     def acknowledge(plan: Plan) -> None:
         marks = [read_receipt_mark(receipt_mark(plan.token, row.id)) for row in desk.deliveries(plan)]
-        acknowledgements.take(desk.engine, [mark for mark in marks if mark], now=LATER)
+        acknowledgements.take(desk.engine, [mark for mark in marks if mark], channels={CHANNEL}, now=LATER)
 
     def resend(plan: Plan) -> None:
         with sending.held(desk.engine, desk.code, plan.id, on_unknown="resend", wait=0.0) as lease:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ledger_desk import LOOP, Desk
+from ledger_desk import CHANNEL, LOOP, Desk
 from sqlalchemy import Engine, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
@@ -574,7 +574,7 @@ def test_what_is_done_with_an_execution_looks_at_its_partition_alone(
         lambda: deliveries.count(engine, cap=100, execution=plan.id),
         lambda: deliveries.troubled(engine, plan.id, limit=10),
         lambda: list(deliveries.Stream(engine, execution=plan.id)),
-        lambda: acknowledgements.take(engine, marks, now=NOW),
+        lambda: acknowledgements.take(engine, marks, channels={CHANNEL}, now=NOW),
     ]
     for call in calls:
         assert looked_at(engine, call) == {place}

@@ -139,7 +139,7 @@ def test_who_has_not_acknowledged_in_time_has_not_got_it(
     links = {user: message["acknowledge"] for user, message in live.sent}
     mark = read_receipt_mark(links["ann"].rsplit("/", 1)[1])
     assert mark is not None
-    assert acknowledgements.take(ledger, [mark], now=datetime.now(UTC)) == [Taken.YES]
+    assert acknowledgements.take(ledger, [mark], channels={"websocket"}, now=datetime.now(UTC)) == [Taken.YES]
     ask = ReceiptsOperator(task_id="ask").execute
     assert ask({})["asked"] == 0  # type: ignore[typeddict-item]
     with ledger.begin() as connection:
@@ -152,7 +152,7 @@ def test_who_has_not_acknowledged_in_time_has_not_got_it(
     # What comes too late changes nothing.
     mark = read_receipt_mark(links["bob"].rsplit("/", 1)[1])
     assert mark is not None
-    assert acknowledgements.take(ledger, [mark], now=datetime.now(UTC)) == [Taken.YES]
+    assert acknowledgements.take(ledger, [mark], channels={"websocket"}, now=datetime.now(UTC)) == [Taken.YES]
     assert states(ledger)["bob"] == "failed"
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from fastapi.concurrency import run_in_threadpool
 
+from push_provider.channels import registry
 from push_provider.ledger import acknowledgements
 from push_provider.ledger.acknowledgements import Taken
 from push_provider.ledger.engine import get_engine
@@ -53,7 +54,7 @@ class Desk:
 
 
 def _take(marks: list[ReceiptMark]) -> list[Taken]:
-    return acknowledgements.take(get_engine(), marks, now=datetime.now(UTC))
+    return acknowledgements.take(get_engine(), marks, channels=registry.acknowledged(), now=datetime.now(UTC))
 
 
 class Allowance:

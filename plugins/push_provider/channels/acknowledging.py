@@ -63,7 +63,7 @@ def require_links(expect: str) -> None:
 
 
 class Links:
-    """The links of an execution's messages.
+    """The links of an execution's messages, for a channel whose spec says ``acknowledged``.
 
     :param job: the execution.
     """

@@ -89,8 +89,8 @@ class Job(NamedTuple):
     """The execution a sender is opened for.
 
     :param execution: the ledger's number of the execution.
-    :param token: 32 hex digits, unique to the execution in the whole world; what identifies a message at the provider
-        derives from it.
+    :param token: 32 hex digits, unique to the execution in the whole world. What identifies a message derives from it
+        (:mod:`push_provider.marks`); no recipient may see the token itself, with which all the marks can be made.
     :param last: whether no other try of the execution follows: what is left to a later one then is never sent.
     """
 

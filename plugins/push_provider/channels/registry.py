@@ -52,6 +52,11 @@ def names() -> tuple[str, ...]:
     return tuple(specs())
 
 
+def acknowledged() -> frozenset[str]:
+    """Channels whose messages have links by which whoever got one says so."""
+    return frozenset(name for name, spec in specs().items() if spec.acknowledged)
+
+
 def spec_of(name: str) -> ChannelSpec:
     """What a channel says about itself.
 

@@ -29,6 +29,8 @@ class ChannelSpec:
         (https://airflow.apache.org/docs/apache-airflow-providers/core-extensions/connections.html), whose fields
         :func:`form_field` makes; :data:`STANDING` are those of all.
     :param warm: modules that an executor imports before it forks its workers, beside those named here.
+    :param acknowledged: whether its messages have links by which whoever got one says so
+        (:class:`~push_provider.channels.acknowledging.Links`); of no other channel's messages is that believed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ChannelSpec:
     operator: str = "push_provider.operators.push:ChannelPushOperator"
     connection_types: tuple[Mapping[str, Any], ...] = ()
     warm: tuple[str, ...] = ()
+    acknowledged: bool = False
 
 
 def form_field(label: str, description: str, *, kind: str, **schema: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ record: the message has arrived all the same.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
 
@@ -32,8 +32,10 @@ class Taken(Enum):
 
 
 _FIND = text("""
-    SELECT d.id, e.task_code, replace(CAST(e.token AS text), '-', '') AS token
-    FROM push_delivery AS d JOIN push_execution AS e ON e.id = d.execution_id
+    SELECT d.id, e.task_code, replace(CAST(e.token AS text), '-', '') AS token, t.channel
+    FROM push_delivery AS d
+    JOIN push_execution AS e ON e.id = d.execution_id
+    JOIN push_task AS t ON t.code = e.task_code
     WHERE d.id = ANY (CAST(:ids AS bigint[])) AND d.id BETWEEN :first AND :last
 """)
 _OPEN = "(state IN ('sending', 'sent', 'unknown') OR (state = 'pending' AND tried_at IS NOT NULL))"
@@ -54,11 +56,13 @@ _SETTLE = text("""
 """)
 
 
-def take(engine: Engine, marks: Sequence[ReceiptMark], *, now: datetime) -> list[Taken]:
+def take(engine: Engine, marks: Sequence[ReceiptMark], *, channels: Collection[str], now: datetime) -> list[Taken]:
     """Put acknowledgements on record.
 
     What was ``delivered`` or has failed stays as it is: a link that comes again changes nothing.
 
+    :param channels: whose messages have links. Whatever is shown of another's, it is no acknowledgement: the token of
+        its executions may have been seen elsewhere, as it was in the Message-IDs of mails.
     :param now: the present moment.
     :returns: what became of each.
     """
@@ -69,7 +73,7 @@ def take(engine: Engine, marks: Sequence[ReceiptMark], *, now: datetime) -> list
     answers: dict[ReceiptMark, Taken] = {}
     for mark in marks:
         row = known.get(mark.delivery)
-        if row is None or not mark.is_of(row.token):
+        if row is None or row.channel not in channels or not mark.is_of(row.token):
             answers[mark] = Taken.FORGED
         else:
             answers[mark] = Taken.YES

@@ -18,6 +18,7 @@ from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.contract.task import PushTask
 from push_provider.contract.values import Name
 from push_provider.exceptions import ContentError, FieldError
+from push_provider.marks import message_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,7 @@ class WebhookSender(Sender):
             body = json.dumps(self._content.render(delivery.to, delivery.variables))
         except ContentError as error:
             return Outcome(delivery.id, Result.FAILED, None, "content", str(error)[:500])
-        key = f"{self._token}-{delivery.id}"
+        key = message_id(self._token, delivery.id)
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         try:
             answer = self._session.post(delivery.to, data=body, headers=headers)

@@ -97,4 +97,5 @@ APP = ChannelSpec(
     operator="push_provider.operators.push:AppPushOperator",
     connection_types=(_push_aliyun_app(), _push_fcm()),
     warm=("alibabacloud_push20160801.client", "push_provider.channels.app.aliyun_account"),
+    acknowledged=True,
 )

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from push_provider.addresses import ascii_domain
 from push_provider.exceptions import ConfigurationError, ContentError
+from push_provider.marks import message_id
 
 if TYPE_CHECKING:
     from push_provider.channels.base import Delivery
@@ -100,10 +101,8 @@ class Message:
                 b"MIME-Version: 1.0\r\nAuto-Submitted: auto-generated\r\nTo: ",
             )
         )
-        self._id_start = f"<{token}."
+        self._token = token
         self._id_end = f"@{_own_domain(sender)}>"
-        if _CONTROL.search(token) or not token.isascii():
-            raise ValueError("the token of an execution is hex digits")
 
         subject, html, text = content.subject, content.html, content.text
         self._has_html = content.has_html
@@ -166,7 +165,7 @@ class Message:
                 text = _body(rendered.text, eightbit, closed=self._single)
             if html is None and self._has_html:
                 html = _body(rendered.html or "", eightbit)
-        message_id = f"{self._id_start}{delivery.id}{self._id_end}"
+        name = f"<{message_id(self._token, delivery.id)}{self._id_end}"
         try:
             address = to.encode()
         except UnicodeEncodeError:
@@ -178,14 +177,14 @@ class Message:
             self._headers,
             address,
             b"\r\nMessage-ID: ",
-            message_id.encode(),
+            name.encode(),
             b"\r\n",
             subject,
             self._before,
             text,
         )
         head = b"".join((*parts, self._after) if html is None else (*parts, self._between, html, self._after))
-        return Mail(delivery, address, message_id, head, self._tail, not head.isascii(), utf8)
+        return Mail(delivery, address, name, head, self._tail, not head.isascii(), utf8)
 
 
 def _own_domain(sender: str) -> str:

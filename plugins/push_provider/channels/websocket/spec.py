@@ -92,4 +92,5 @@ WEBSOCKET = ChannelSpec(
     operator="push_provider.operators.push:WebsocketPushOperator",
     connection_types=(_push_centrifugo(),),
     warm=("push_provider.channels.websocket.centrifugo_client", "push_provider.channels.websocket.centrifugo_account"),
+    acknowledged=True,
 )
