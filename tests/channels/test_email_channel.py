@@ -636,6 +636,26 @@ def test_addresses_outside_ascii(offered: bool, serve: Serve, account: Account) 
     assert " SMTPUTF8" not in server.received[-1].sender
 
 
+@pytest.mark.parametrize("offers", [PIPELINING, ("PIPELINING", "SMTPUTF8")])
+def test_a_sender_that_the_server_cannot_carry_is_the_configuration_s_fault(
+    offers: tuple[str, ...], serve: Serve, account: Account
+) -> None:
+    server = serve(extensions=offers)
+    config = account(server, from_email="用户@例子.cn")
+    with (
+        EmailSender(config, MAIL, JOB) as sender,
+        pytest.raises(
+            ConfigurationError, match=r"does not offer SMTPUTF8 \(RFC 6531\), which the sender '用户@例子\.cn'"
+        ),
+    ):
+        sender.send(deliveries(20))
+    assert server.received == []
+    with EmailSender(
+        account(serve(extensions=(*PIPELINING, "SMTPUTF8")), from_email="用户@例子.cn"), MAIL, JOB
+    ) as sender:
+        assert {one.result for one in sender.send(deliveries(20))} == {Result.SENT}
+
+
 @pytest.mark.parametrize("offered", [True, False])
 def test_eight_bits(offered: bool, serve: Serve, account: Account) -> None:
     server = serve(extensions=("PIPELINING", "8BITMIME") if offered else ("PIPELINING",))

@@ -41,13 +41,15 @@ def connect(config: SmtpConfig, *, within: float | None = None) -> Client:
     :param config: the mail account.
     :param within: seconds for all of it, and for what is said on the connection afterwards.
     :return: the smtplib client after EHLO, TLS and login, with ``esmtp_features`` filled.
-    :raises ConfigurationError: login refused, TLS impossible, method not offered, client refused for good.
+    :raises ConfigurationError: login refused, TLS impossible, method not offered, client refused for good, or the
+        server cannot carry the sender's address.
     :raises ProviderUnavailable: not reachable, no answer in ``config.timeout`` seconds, or refused for now.
     """
     stack = contextlib.ExitStack()
     with stack:
         try:
             client = _open(config, stack, _WHOLE * config.timeout if within is None else within)
+            _check_sender(client, config)
             if config.user or config.access_token:
                 _login(client, config)
             if within is None:
@@ -83,10 +85,6 @@ def offer(client: smtplib.SMTP, config: SmtpConfig) -> str | None:
     sender = config.from_email
     options = []
     if not sender.isascii():
-        if not client.has_extn("smtputf8"):
-            raise ConfigurationError(
-                f"{_name(config)} does not offer SMTPUTF8 (RFC 6531), which the sender {sender!r} needs."
-            )
         options = ["SMTPUTF8", "BODY=8BITMIME"]
     refused = f"mail from {sender}"
     code, words = client.mail(sender, options)
@@ -139,6 +137,15 @@ def _open(config: SmtpConfig, stack: contextlib.ExitStack, whole: float) -> Clie
                 "Use its TLS port with secure, or allow mail in clear."
             )
     return client
+
+
+def _check_sender(client: smtplib.SMTP, config: SmtpConfig) -> None:
+    # With 8BITMIME, which whoever offers the one has to offer, too (RFC 6531, 3.1).
+    if not config.from_email.isascii() and not (client.has_extn("smtputf8") and client.has_extn("8bitmime")):
+        raise ConfigurationError(
+            f"{_name(config)} does not offer SMTPUTF8 (RFC 6531), which the sender {config.from_email!r} needs. "
+            "Use a sender of ASCII alone (from_email), or another mail server."
+        )
 
 
 def _socket(client: smtplib.SMTP) -> socket.socket:
