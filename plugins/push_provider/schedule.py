@@ -99,7 +99,7 @@ def plan(task: PushTask, since: datetime, default_timezone: str = "UTC") -> Plan
     # Imported here, as croniter below: the command line and the API build no DAGs.
     from push_provider.timetable import PushTimetable
 
-    timetable = PushTimetable(first, _cron(task), _zone(task, default_timezone).key)
+    timetable = PushTimetable(first, _cron(task), clock_of(task, default_timezone).key)
     return Plan(timetable, _START_DATE, catchup=task.missed_policy == "all")
 
 
@@ -108,7 +108,7 @@ def first_due(task: Scheduled, since: datetime, default_timezone: str = "UTC") -
 
     :returns: None for a task that only runs when triggered, and for a cron expression that never matches.
     """
-    schedule, zone, since = task.schedule, _zone(task, default_timezone), since.astimezone(UTC)
+    schedule, zone, since = task.schedule, clock_of(task, default_timezone), since.astimezone(UTC)
     if isinstance(schedule, Now):
         return since
     if isinstance(schedule, At):
@@ -133,7 +133,7 @@ def next_due(task: Scheduled, since: datetime, after: datetime, default_timezone
     first = first_due(task, since, default_timezone)
     if first is None or after < first:
         return first
-    return _following(_cron(task), _zone(task, default_timezone), after.astimezone(UTC))
+    return _following(_cron(task), clock_of(task, default_timezone), after.astimezone(UTC))
 
 
 def upcoming(outlook: Outlook, now: datetime, default_timezone: str = "UTC") -> Upcoming:
@@ -142,7 +142,7 @@ def upcoming(outlook: Outlook, now: datetime, default_timezone: str = "UTC") -> 
     :raises InvalidTask: it never would, as for :func:`check_new`.
     """
     check_new(outlook, now, default_timezone)
-    zone, limit = _zone(outlook, default_timezone), outlook.execution.limit
+    zone, limit = clock_of(outlook, default_timezone), outlook.execution.limit
     wanted = outlook.count + 1  # the one more tells whether any follows
     due = list(islice(_times(outlook, now, default_timezone), wanted if limit is None else min(wanted, limit)))
     moments = [moment.astimezone(zone) for moment in due[: outlook.count]]
@@ -224,14 +224,15 @@ def is_superseded(
 
 
 def _times(task: Scheduled, since: datetime, default_timezone: str) -> Iterator[datetime]:
-    cron, zone = _cron(task), _zone(task, default_timezone)
+    cron, zone = _cron(task), clock_of(task, default_timezone)
     due = first_due(task, since, default_timezone)
     while due is not None:
         yield due
         due = _following(cron, zone, due)
 
 
-def _zone(task: Scheduled, default_timezone: str) -> ZoneInfo:
+def clock_of(task: Scheduled, default_timezone: str = "UTC") -> ZoneInfo:
+    """The clock that a push task's times are read by."""
     return ZoneInfo(getattr(task.schedule, "timezone", None) or default_timezone)
 
 

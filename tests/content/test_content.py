@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from push_provider.content import mail_layout
 from push_provider.content.jinja_scales import Limits
 from push_provider.content.plain_text import plain_text
 from push_provider.exceptions import ContentError
-from push_provider.rendering import expected_facts, freeze
+from push_provider.rendering import expected_facts, facts, freeze
 from push_provider.rendering.workers import Asker, faults
 
 if TYPE_CHECKING:
@@ -300,6 +301,32 @@ def test_nobody_is_sent_what_is_no_value(source: str, says: str, beside: str, co
 @pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
 def test_a_mail_may_speak_of_its_execution_alone(field: str, content_type: str) -> None:
     assert faults(task(subject=field, content=field, content_type=content_type), Asker()) == []
+
+
+NINE = {"kind": "daily", "time": "09:00"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due", "told"),
+    [
+        ({**NINE, "timezone": "Asia/Shanghai"}, "2026-06-30T23:00+00:00", "2026-07-01T07:00:00+08:00"),
+        ({**NINE, "timezone": "Asia/Shanghai"}, "2026-06-30T19:00-04:00", "2026-07-01T07:00:00+08:00"),
+        (NINE, "2026-06-30T23:00+00:00", "2026-07-01T01:00:00+02:00"),
+        ({"kind": "now"}, "2026-06-30T23:00+00:00", "2026-07-01T01:00:00+02:00"),
+        # Triggered
+        ({**NINE, "timezone": "Asia/Shanghai"}, None, "2026-07-02T00:30:15+08:00"),
+        (NINE, None, "2026-07-01T18:30:15+02:00"),
+        ({"kind": "manual"}, None, None),
+    ],
+)
+def test_a_moment_is_told_by_the_clock_of_the_schedule(schedule: Any, due: str | None, told: str | None) -> None:
+    known = facts(
+        task(schedule=schedule),
+        planned_at=datetime(2026, 7, 1, 16, 30, 15, 250, tzinfo=UTC),
+        scheduled_for=datetime.fromisoformat(due) if due else None,
+        default_timezone="Europe/Berlin",
+    )
+    assert known["scheduled_for"] == told
 
 
 def test_an_execution_that_somebody_triggers_was_due_at_no_time() -> None:

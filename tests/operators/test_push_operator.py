@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -33,9 +35,11 @@ class Mails:
 
     def __init__(self) -> None:
         self.to: list[str] = []
+        self.subjects: list[str] = []
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  (aiosmtpd's name)
         self.to += envelope.rcpt_tos
+        self.subjects.append(message_from_bytes(envelope.content)["Subject"])
         return "250 ok"
 
 
@@ -368,6 +372,18 @@ def test_a_backfill_that_is_cleared_after_its_execution_has_left_sends_nothing(l
         execute(filled(DUE, 1))
     assert mails.to == ["ann@example.com"]
     assert execute(filled(DUE + timedelta(days=1), 0))["sent"] == 1
+
+
+def test_a_report_is_of_the_day_that_the_schedule_s_clock_shows(ledger: Engine, mails: Mails) -> None:
+    """On a database that keeps another time, seven in Shanghai is the day before; who triggers it gets that day's."""
+    schedule = {"kind": "daily", "time": "07:00", "timezone": "Asia/Shanghai"}
+    subject = "{{ push.scheduled_for[:10] }} {{ push.scheduled_for[11:16] }}{{ push.scheduled_for[-6:] }}"
+    apply(ledger, subject=subject, schedule=schedule)
+    assert execute(run(due=datetime(2026, 7, 1, 23, 0, tzinfo=UTC)))["sent"] == 1
+    assert execute(run("triggered"))["sent"] == 1
+    (triggered,) = executions.find(ledger, source="manual", task="t")
+    began = triggered.created_at.astimezone(ZoneInfo("Asia/Shanghai"))
+    assert mails.subjects == ["2026-07-02 07:00+08:00", f"{began:%Y-%m-%d %H:%M}+08:00"]
 
 
 def test_a_test_shows_and_sends_nothing(

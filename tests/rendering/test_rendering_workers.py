@@ -50,6 +50,13 @@ def _unspent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     workers.close()
 
 
+def test_a_preview_tells_the_time_by_the_clock_of_the_schedule(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", "Asia/Kolkata")
+    for zone, offset in ({"timezone": "Asia/Shanghai"}, "+08:00"), ({}, "+05:30"):
+        daily = task(subject="{{ push.scheduled_for }}", schedule={"kind": "daily", "time": "07:00", **zone})
+        assert preview(daily, Asker("a"), "b@example.com", {})["subject"].endswith(offset)
+
+
 def test_what_comes_back_is_what_a_recipient_would_get(include: Path) -> None:
     (include / "templates" / "t.html").write_text("<b>{{ name }}</b> {{ n }}")
     (include / "attachments" / "shared").mkdir(parents=True)

@@ -32,6 +32,7 @@ class Plan(NamedTuple):
     source: str
     total: int
     scheduled_for: datetime | None
+    planned_at: datetime
     error: str | None
     """Why its templates could not be read, if they could not: nothing of it can be sent."""
     new: bool
@@ -71,6 +72,7 @@ _PLANNED: Select[Any] = select(
             "source",
             "total",
             "scheduled_for",
+            "created_at",
             "variables",
             "unreadable",
             "on_unknown",
@@ -103,6 +105,7 @@ def whole(engine: Engine, row: Row[Any], *, new: bool) -> Plan:
         source=row.source,
         total=row.total,
         scheduled_for=row.scheduled_for,
+        planned_at=row.created_at,
         error=row.unreadable,
         new=new,
     )

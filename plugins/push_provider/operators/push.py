@@ -176,6 +176,7 @@ class BasePushOperator(BaseOperator):
         resend: bool,
         last: bool,
     ) -> Stop | None:
+        from push_provider import settings
         from push_provider.channels.base import Job
         from push_provider.ledger import defaults, sending
         from push_provider.policy.configurations import require_default
@@ -200,7 +201,13 @@ class BasePushOperator(BaseOperator):
         try:
             if plan.error:
                 raise ContentError(plan.error)
-            push = facts(plan.task, number=plan.number, scheduled_for=plan.scheduled_for)
+            push = facts(
+                plan.task,
+                planned_at=plan.planned_at,
+                scheduled_for=plan.scheduled_for,
+                number=plan.number,
+                default_timezone=settings.default_timezone(),
+            )
             content = compile_content(plan.task, plan.templates, variables=plan.variables, push=push)
             connection = channel.connection(plan.task.config, default)
             if plan.task.config is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from push_provider import settings
 from push_provider.operators.planned import without_blank_lines
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def show(context: Context, engine: Engine, code: str, channel: str, log: Any) ->
     log.info("A test: push task %s would be sent to %s recipients; nothing is sent", code, count)
     if count:
         first = (trigger.recipients or task.recipients)[0]
-        message = message_for(task, first.to, first.variables, variables=trigger.variables)
+        zone = settings.default_timezone()
+        message = message_for(task, first.to, first.variables, variables=trigger.variables, default_timezone=zone)
         for name, value in message.items():
             if value:
                 log.info("%s: %s", name, value)

@@ -53,6 +53,7 @@ class Job(NamedTuple):
     :param to: for whom the message is shown; None to look for faults only.
     :param own: that recipient's variables.
     :param variables: a trigger's.
+    :param default_timezone: the clock of a schedule that names none.
     """
 
     task: PushTask
@@ -62,6 +63,7 @@ class Job(NamedTuple):
     to: str | None = None
     own: Mapping[str, Any] | None = None
     variables: Mapping[str, Any] | None = None
+    default_timezone: str = "UTC"
 
 
 def answer(job: Job) -> dict[str, Any]:
@@ -76,6 +78,7 @@ def answer(job: Job) -> dict[str, Any]:
             examine(job.task, include=job.include, areas=job.areas, limits=limits)
             return {"message": None}
         given: dict[str, Any] = {"include": job.include, "areas": job.areas, "limits": limits}
+        given |= {"default_timezone": job.default_timezone}
         return {"message": message_for(job.task, job.to, job.own or {}, variables=job.variables or {}, **given)}
     except ContentError as error:
         return {"error": str(error), "field": error.field, "late": time.thread_time() >= until}

@@ -163,6 +163,7 @@ def _carried_out(task: PushTask, asker: Asker, **wanted: Any) -> Any:
     lanes = _lanes()
     # Nobody but the one recipient who is looked at is of interest, and there may be a million.
     alone = task.model_copy(update={"recipients": []})
+    wanted["default_timezone"] = settings.default_timezone()
     job = Job(alone, settings.include_dir(), settings.attachment_areas(), QUICK, **wanted)
     if asker.may_be_quick():
         with contextlib.suppress(_NoPlace):
