@@ -156,6 +156,20 @@ def test_values_stay_text_in_markdown() -> None:
     assert text == f"# {inert}\n**{inert}**"
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{ w|upper }} {{ w|length }}", r"\_ANN\_\. 6"),
+        ("{{ w + name }} {{ [w, name]|join(', ') }}", r"\_ann\_.\_ann\_ \_ann\_., \_ann\_"),
+        ("{% filter upper %}**{{ name }}**{% endfilter %}", r"\*\*\_ANN\_\*\*"),
+        ("{% set e %}{% endset %}{% if e %}some{% else %}none{% endif %} **{{ w|trim }}**", r"none **\_ann\_.**"),
+    ],
+)
+def test_what_a_template_has_kept_is_text_with_its_values(source: str, text: str) -> None:
+    made = content(format="markdown", content="{% set w %}{{ name }}.{% endset %}" + source)
+    assert made.render("u", {"name": "_ann_"})["content"] == text
+
+
 def test_markdown_reads_values_as_they_were() -> None:
     from markdown_it import MarkdownIt
 

@@ -1062,11 +1062,161 @@ def test_no_value_makes_an_active_link(source: str, value: str, loop: str) -> No
         rendered(loop + source, "markdown", a=value)
 
 
+CAPTURED = "{% set who %}{{ first }} {{ last }}{% endset %}{% macro m(x) %}({{ x }}){% endmacro %}"
+"""Text that a template keeps, with values in it."""
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("Dear {{ who|title }}!", "Dear Ann Lee!"),
+        (
+            "Dear {{ who|upper }}, {{ who|truncate(5, true, '...', 0) }} {{ who|replace('e', 'i') }}",
+            "Dear ANN LEE, an... ann lii",
+        ),
+        ("{{ who[:3] }} {{ who.upper() }} {{ who|length }} {{ m(first)|length }}", "ann ANN LEE 7 5"),
+        ("{{ '%s!'|format(who) }} {{ '{}!'.format(who) }} {{ ('%s' % who) }}", "ann lee! ann lee! ann lee"),
+        (
+            "{{ m(first)|e }} {{ m(first)|safe }} {{ m(who)|trim }} {{ who|default('x') }}",
+            "(ann) (ann) (ann lee) ann lee",
+        ),
+        ("x?q={{ who|urlencode }}", "x?q=ann%20lee"),
+        (
+            "{{ who + last }} {{ last + who }} {{ who ~ last }} {{ who + who }}",
+            "ann leelee leeann lee ann leelee ann leeann lee",
+        ),
+        (
+            "{{ [who, last]|join('-') }} {{ who.split()|join('-') }} {{ '-'.join([who, last]) }}",
+            "ann lee-lee ann-lee ann lee-lee",
+        ),
+        ("{% if who == 'ann lee' and who in ['ann lee'] and 'nn' in who %}yes{% endif %}", "yes"),
+        ("{% set w %}{{ empty }}{% endset %}{% if w %}some{% else %}none{% endif %}", "none"),
+        ("{% set w %} {{ empty }} {% endset %}[{{ w|trim }}]{{ w|trim is eq '' }}", "[]True"),
+        ("{% set w|upper %}{{ first }}{% endset %}{{ w }} {{ w|lower }}", "ANN ann"),
+        ("{% filter upper %}a {{ first }} {{ m(last) }}{% endfilter %}", "A ANN (LEE)"),
+        ("{% filter title|truncate(9, true, '', 0) %}{{ who }} and more{% endfilter %}", "Ann Lee A"),
+        ("{% macro box() %}{{ caller()|upper }}!{% endmacro %}{% call box() %}{{ first }}{% endcall %}", "ANN!"),
+        ("{% macro box() %}[{{ caller() }}]{% endmacro %}{% call box() %}{{ who|title }}{% endcall %}", "[Ann Lee]"),
+        (
+            "{% for x in [[['a']]] recursive %}{{ first }}{{ x if x is string else loop(x)|upper }}{% endfor %}",
+            "annANNANNA",
+        ),
+        (
+            "{% set n = namespace(x=who) %}{% set n.x = n.x|title %}{{ n.x }} {{ {'a': who}.a|title }}",
+            "Ann Lee Ann Lee",
+        ),
+        ("{% for c in m(first) %}{{ c }}.{% endfor %} {{ who|list|first }} {{ who|reverse }}", "(.a.n.n.). a eel nna"),
+        ("{% block b %}{{ first }}{% endblock %} {{ self.b()|title }} {{ self.b() == 'ann' }}", "ann Ann True"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_captured_text_is_text_with_its_values(source: str, text: str, content_type: str) -> None:
+    one = rendered(CAPTURED + source, content_type, first="ann", last="lee", empty="")
+    assert one.text == text
+
+
+@pytest.mark.parametrize(
+    ("source", "html"),
+    [
+        ("{% set w %}**{{ a }}**{% endset %}{{ w }} {{ w ~ a }}", "<strong>*x*</strong> <strong>*x*</strong>*x*"),
+        (
+            "{% set w %}**{{ a }}** {% endset %}{{ w + a }}{{ a + w }}",
+            "<strong>*x*</strong> *x**x*<strong>*x*</strong>",
+        ),
+        (
+            "{% macro m(x) %}\n **{{ x }}** {% endmacro %}{{ m(a)|trim }}, {{ m(a)|safe }}",
+            "<strong>*x*</strong>,\n<strong>*x*</strong>",
+        ),
+        (
+            "{% macro m(x) %}**{{ x }}**{% endmacro %}{{ [m(a), a, m(1)]|join(', ') }} {{ [m(1), m(2)]|join(a) }}",
+            "<strong>*x*</strong>, *x*, <strong>1</strong> <strong>1</strong>*x*<strong>2</strong>",
+        ),
+        (
+            "{% macro m(x) %}- {{ x }}{% endmacro %}{{ [m(a), m(1)]|join('\n') }}",
+            "<ul>\n<li>*x*</li>\n<li>1</li>\n</ul>",
+        ),
+        (
+            "{% macro m(x) %}- {{ x }}\n- 2{% endmacro %}- 1\n  {{ m(a)|indent(2) }}",
+            "<ul>\n<li>1\n<ul>\n<li>*x*</li>\n<li>2</li>\n</ul>\n</li>\n</ul>",
+        ),
+        ("{% macro m(x) %}{{ x }}\n2{% endmacro %}{{ m(1)|indent(a) }}", "1\n*x*2"),
+        ("{% macro m(x) %}{{ x }}{% endmacro %}{{ [m(a), a]|join(' **and** ') }}", "*x* <strong>and</strong> *x*"),
+        # What is made of it is a value.
+        ("{% set w %}**{{ a }}**{% endset %}{{ w|upper }}", "***X***"),
+        ("{% filter upper %}**{{ a }}**{% endfilter %}", "***X***"),
+        ("{% macro m() %}{{ caller()|upper }}{% endmacro %}{% call m() %}**{{ a }}**{% endcall %}", "***X***"),
+        (
+            "{% macro m() %}**{{ caller() }}**{% endmacro %}{% call m() %}_{{ a }}_{% endcall %}",
+            "<strong><em>*x*</em></strong>",
+        ),
+    ],
+)
+def test_what_a_template_has_written_stays_markdown_until_something_is_made_of_it(source: str, html: str) -> None:
+    body = undressed(rendered(source, "markdown", a="*x*")).strip()
+    assert body.removeprefix("<p>").removesuffix("</p>") == html
+
+
+def test_what_is_imported_holds_the_values_of_no_other_recipient(tmp_path: Path) -> None:
+    include = files(
+        tmp_path,
+        page__md="{% import 'm.md' as m %}{{ name }} {{ m.team }} {{ m.sign(name) }} {{ m|trim }}",
+        m__md=(
+            "{% set n = 'red ' + 'team' %}{% set team %}*{{ n }}*{% endset %}"
+            "{% macro sign(x) %}{{ team|upper }}{{ x|upper }}{% endmacro %}{{ n }}"
+        ),
+    )
+    whole = task(template="page.md")
+    content = Content(whole, freeze(whole, include=include))
+    for name in ("ann", "bob", "cem"):
+        body = undressed(content.render(TO, {"name": name}))
+        assert body == f"<p>{name} <em>red team</em> *RED TEAM*{name.upper()} red team</p>\n"
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_what_a_block_s_parent_puts_out_is_text_with_its_values(tmp_path: Path, kind: str) -> None:
+    include = files(
+        tmp_path,
+        **{
+            f"base__{kind}": "{% block b %}{{ name }} {% endblock %}",
+            f"page__{kind}": (
+                f"{{% extends 'base.{kind}' %}}"
+                "{% block b %}{{ super() }}{{ super()|upper }}{{ super()|length }}"
+                "{% if super() == 'ann ' %}!{% endif %}{% endblock %}"
+            ),
+        },
+    )
+    whole = task(template=f"page.{kind}")
+    one = Content(whole, freeze(whole, include=include)).render(TO, {"name": "ann"})
+    assert one.text == "ann ANN 4!"
+
+
+@pytest.mark.parametrize(
+    "source", ["{% filter striptags %}{{ a }}{% endfilter %}", "{% filter striptags|trim %}{{ a }}{% endfilter %}"]
+)
+def test_a_value_that_was_escaped_is_so_after_a_filter_of_the_whole(source: str) -> None:
+    assert rendered(source, "html", a="<script>x</script>").html == "&lt;script&gt;x&lt;/script&gt;"
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=20), st.lists(st.text("*_[]()<>!`#-|\\\n &;:/ajx", max_size=12), max_size=3))
-def test_no_value_is_read_as_markdown(a: str, items: list[str]) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# {{ a }}\n\n{% for i in items %}\n- x {{ i }}{% endfor %}",
+        (
+            "{% macro m(x) %}{{ x }}{% endmacro %}{% macro n() %}{{ caller() }}{{ caller()|trim('x') }}{% endmacro %}"
+            "{% set w %}{{ a }}{% endset %}"
+            "# {{ m(w)|upper }}{{ w + a }}{{ a + w }}{{ [w, a]|join(a) }}{{ w ~ a }}{{ w|indent(a) }}{{ '%s' % w }}\n\n"
+            "{% for i in items %}\n- x {{ m(i)|trim }}{{ i|e + m(i) }}{{ w|replace(a, i) }}{{ m(i)|safe }}"
+            "{% filter title %}{{ i }}{% endfilter %}{% call n() %}{{ i }}{% endcall %}{% endfor %}"
+        ),
+    ],
+    ids=["put out", "captured"],
+)
+def test_no_value_is_read_as_markdown(source: str, a: str, items: list[str]) -> None:
+    content = MARKDOWN.setdefault(source, compiled(source, "markdown"))
     try:
-        html = str(MARKDOWN_CONTENT.render(TO, {"a": a, "items": items}).html)
+        html = str(content.render(TO, {"a": a, "items": items}).html)
     except ContentError as error:
         assert "half a character" in str(error)  # noqa: PT017  (either outcome is right)
         return
@@ -1075,7 +1225,8 @@ def test_no_value_is_read_as_markdown(a: str, items: list[str]) -> None:
     assert html.count("<li>") == len(items)
 
 
-MARKDOWN_CONTENT = compiled("# {{ a }}\n\n{% for i in items %}\n- x {{ i }}{% endfor %}", "markdown")
+MARKDOWN: dict[str, Content] = {}
+"""Compiled once each."""
 
 
 # --- files ----------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ _SHAPING = (
 )
 """Statements that do more with an output than to put it out, or whose output does not see the variables."""
 _SPECIAL = frozenset({"self", "super", "loop", "caller", "varargs", "kwargs"})
+_WRITERS = frozenset({"self", "super", "loop"})
+"""Names of what can be called for the text of a block, or of a loop that goes deeper."""
 
 
 class _NotFlat(Passes):
@@ -118,8 +120,10 @@ class _Skeleton(Sandbox):
         parse = super()._parse
         whole = [parse(source, name, None) for name, source in sources.items()]
         self._local = _SPECIAL | {name for tree in whole for name in _bound(tree)}
-        self._flat = not any(True for tree in whole for _ in tree.find_all(_SHAPING)) and all(
-            include.with_context for tree in whole for include in tree.find_all(nodes.Include)
+        self._flat = (
+            not any(True for tree in whole for _ in tree.find_all(_SHAPING))
+            and not any(map(_looks_at_text, whole))
+            and all(include.with_context for tree in whole for include in tree.find_all(nodes.Include))
         )
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -161,6 +165,23 @@ def _bound(tree: nodes.Template) -> Iterator[str]:
             yield name.name
     for reference in tree.find_all(nodes.NSRef):
         yield reference.name
+
+
+def _looks_at_text(tree: nodes.Template) -> bool:
+    """Whether a template does more with the text of a block, or of a loop, than to put it out: it has holes."""
+    as_it_is: set[int] = set()
+    for output in tree.find_all(nodes.Output):
+        as_it_is.update(id(_root(part.node)) for part in output.nodes if isinstance(part, nodes.Call))
+    for attribute in tree.find_all(nodes.Getattr):
+        if isinstance(attribute.node, nodes.Name) and attribute.node.name == "loop":
+            as_it_is.add(id(attribute.node))
+    return any(name.name in _WRITERS and id(name) not in as_it_is for name in tree.find_all(nodes.Name))
+
+
+def _root(value: nodes.Expr) -> nodes.Expr:
+    while isinstance(value, nodes.Getattr):
+        value = value.node
+    return value
 
 
 def _whole(value: nodes.Expr, kind: type[_N]) -> Iterable[_N]:

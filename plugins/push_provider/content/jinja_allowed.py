@@ -195,12 +195,17 @@ def _check_round(scales: Scales, value: Any, precision: Any = 0, method: Any = "
     _number(precision, 15)
 
 
-def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> Any:
+def items_to_join(context: Context, value: Any, d: Any, attribute: Any) -> list[Any]:
+    """What the filter ``join`` joins, weighed with what it puts between."""
     scales = cast("Scales", context.environment)
     _check_attribute(attribute)
     items = list(scales.held(iter(value)))
     _check_join(scales, d, items)
-    return FILTERS["join"](context.eval_ctx, items, d, attribute)
+    return items
+
+
+def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> Any:
+    return FILTERS["join"](context.eval_ctx, items_to_join(context, value, d, attribute), d, attribute)
 
 
 def _check_list(scales: Scales, value: Any) -> None:
@@ -286,7 +291,7 @@ _EASY = (
 )
 """Filters whose result is not larger than what they are given, in time that grows with it."""
 
-_CHECKED: dict[str, _Check] = {
+FILTER_CHECKS: dict[str, _Check] = {
     "batch": _check_batch,
     "center": _check_numbers,
     "dictsort": _check_pairs,
@@ -309,9 +314,10 @@ _CHECKED: dict[str, _Check] = {
     "wordcount": _check_words,
     "wordwrap": _check_wordwrap,
 }
+"""Filters that could make what is large, or take long, and what is looked at before they do."""
 
 
-def _guarded(function: Callable[..., Any], check: _Check | None = None) -> Callable[..., Any]:
+def guarded(function: Callable[..., Any], check: _Check | None = None) -> Callable[..., Any]:
     """The filter, with clock and scales.
 
     It takes the context, also because Jinja then does not run it on literals while it compiles.
@@ -370,21 +376,21 @@ TESTS: dict[str, Callable[..., Any]] = {
 _STREAMS = frozenset({"map", "reject", "rejectattr", "select", "selectattr", "unique"})
 
 FILTERS_OF_HTML: dict[str, Callable[..., Any]] = {
-    **{name: _guarded(_stream(FILTERS[name]) if name in _STREAMS else FILTERS[name]) for name in _EASY.split()},
-    **{name: _guarded(FILTERS[name], check) for name, check in _CHECKED.items()},
-    "join": _guarded(pass_context(_join)),
+    **{name: guarded(_stream(FILTERS[name]) if name in _STREAMS else FILTERS[name]) for name in _EASY.split()},
+    **{name: guarded(FILTERS[name], check) for name, check in FILTER_CHECKS.items()},
+    "join": guarded(pass_context(_join)),
     "_charge": _charge,
     "_literal": _literal,
     "_timed": _timed,
-    "_concat": _guarded(pass_context(_concat)),
-    "_function": _guarded(pass_context(_function)),
-    "_held": _guarded(pass_context(_held)),
+    "_concat": guarded(pass_context(_concat)),
+    "_function": guarded(pass_context(_function)),
+    "_held": guarded(pass_context(_held)),
 }
 
 PLAIN_FILTERS: dict[str, Callable[..., Any]] = {
     **FILTERS_OF_HTML,
-    **dict.fromkeys(("e", "escape", "forceescape", "safe"), _guarded(_plain)),
-    "tojson": _guarded(pass_context(_json), _check_tojson),
+    **dict.fromkeys(("e", "escape", "forceescape", "safe"), guarded(_plain)),
+    "tojson": guarded(pass_context(_json), _check_tojson),
 }
 """For environments that escape in another way than HTML does."""
 

@@ -57,6 +57,13 @@ class _Guards(NodeTransformer):
         self.generic_visit(node)
         return self._made(node)
 
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:
+        self.generic_visit(node)
+        # Jinja puts out what it gets as it is. Only this filter makes text of markup, in which values are not escaped.
+        if any(one.name == "striptags" for one in (node.filter, *node.filter.find_all(nodes.Filter))):
+            node.filter = _filtered(node.filter, "e")
+        return node
+
     def visit_Assign(self, node: nodes.Assign) -> nodes.Node | list[nodes.Node]:
         self.generic_visit(node)
         return self._made(node) if isinstance(node.target, nodes.NSRef) or node.target.find(nodes.NSRef) else node

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import update_wrapper
 from types import MethodType
-from typing import Any, cast
+from typing import Any
 
 from jinja2 import (
     DictLoader,
@@ -108,8 +108,7 @@ class _Template(Template):
     ) -> TemplateModule:
         # As Jinja's, but what the imported file puts out counts.
         context = self.new_context(vars, shared, locals)
-        sandbox = cast("Sandbox", self.environment)
-        return TemplateModule(self, context, sandbox.bounded(self.root_render_func(context)))
+        return TemplateModule(self, context, [self.environment.concat(self.root_render_func(context))])
 
 
 class Sandbox(Scales, ImmutableSandboxedEnvironment):
@@ -236,10 +235,10 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
             return wrapped
         self.charge(2 * OBJECT)  # a function with its names, and a formatter
         text = value.__self__
-        kind, weighed = type(text), formatter(self, text)
+        kind, weighed = Markup if isinstance(text, Markup) else str, formatter(self, text)
 
         def wrapper(*args: Any, **kwargs: Any) -> str:
-            return cast("str", kind(weighed.vformat(text, args, kwargs)))
+            return kind(weighed.vformat(text, args, kwargs))
 
         return update_wrapper(wrapper, value)
 

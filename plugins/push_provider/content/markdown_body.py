@@ -14,19 +14,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from push_provider.content import mail_layout
-from push_provider.content.jinja_allowed import PLAIN_FILTERS, readable
-from push_provider.content.jinja_sandbox import Sandbox
-from push_provider.content.jinja_scales import Limits, Refused
+from push_provider.content.jinja_scales import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from markdown_it import MarkdownIt
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
+
+    from push_provider.content.jinja_scales import Scales
+    from push_provider.content.markdown_templates import Written
 
 HOLE = re.compile("([\ue000\ue006\ue007])([0-9]+)\ue001")
 """A value: in text, at the beginning of an address, further inside one."""
@@ -67,49 +66,33 @@ def document(text: str) -> str:
     return mail_layout.BEFORE + body + mail_layout.AFTER
 
 
-class MarkdownSandbox(Sandbox):
-    """Renders markdown templates whose shape depends on values: each value put out leaves a hole."""
+def filled(text: Written, scales: Scales) -> str:
+    """The HTML document of a markdown that a template has written.
 
-    def __init__(self, sources: Mapping[str, str], *, limits: Limits) -> None:
-        super().__init__(sources, autoescape=True, limits=limits, finalize=self._keep)
-        self.filters = {name: function for name, function in PLAIN_FILTERS.items() if name != "xmlattr"}
+    :param scales: of the rendering.
+    :raises Refused: as :func:`document` and :func:`address`, or it is too large.
+    """
+    values = text.pieces[1::2]
+    room = scales.limits.characters
 
-    def start(self) -> None:
-        """Begin a rendering in this thread, without values."""
-        super().start()
-        self._now.values = []
+    def fill(match: re.Match[str]) -> str:
+        nonlocal room
+        number = int(match[2])
+        if number >= len(values):
+            return ""
+        value = values[number]
+        if match[1] == "\ue006":
+            value = address(value)
+        elif match[1] == "\ue007":
+            value = address_part(value)
+        shown = str(escape(value))
+        room -= len(shown)
+        if room < 0:  # an address that is named once may be used often
+            scales.too_large()
+        return shown
 
-    def _keep(self, value: Any) -> Any:
-        if isinstance(value, Markup):  # a macro's or block's output, which holds holes already
-            return value
-        self._now.values.append(str(readable(value)))
-        return Markup(f"\ue000{len(self._now.values) - 1}\ue001")  # noqa: S704  (a number between two marks)
-
-    def filled(self, text: str) -> str:
-        """An HTML document of the markdown that this thread rendered last, with its values.
-
-        :raises Refused: as :func:`document` and :func:`address`.
-        """
-        values = self._now.values
-        room = self.limits.characters
-
-        def fill(match: re.Match[str]) -> str:
-            nonlocal room
-            number = int(match[2])
-            if number >= len(values):
-                return ""
-            value = values[number]
-            if match[1] == "\ue006":
-                value = address(value)
-            elif match[1] == "\ue007":
-                value = address_part(value)
-            shown = str(escape(value))
-            room -= len(shown)
-            if room < 0:  # an address that is named once may be used often
-                self.too_large()
-            return shown
-
-        return HOLE.sub(fill, document(text))
+    marked = "".join(f"\ue000{at // 2}\ue001" if at % 2 else piece for at, piece in enumerate(text.pieces))
+    return HOLE.sub(fill, document(marked))
 
 
 @lru_cache(maxsize=1)

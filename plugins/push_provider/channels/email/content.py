@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from jinja2 import nodes
 
@@ -28,6 +28,9 @@ from push_provider.content.patience import Patience
 from push_provider.content.plain_text import HOLE, LINK, converted, link, plain_text
 from push_provider.contract.values import ATTACHMENTS_LIMIT
 from push_provider.exceptions import ContentError
+
+if TYPE_CHECKING:
+    from push_provider.content.markdown_templates import Written
 
 _INLINE = "content"
 _SUBJECT = "subject"
@@ -311,6 +314,7 @@ class Content(CompiledContent):
 
     def _compile_markdown(self, sources: Mapping[str, str], name: str) -> None:
         from push_provider.content import markdown_body
+        from push_provider.content.markdown_templates import MarkdownSandbox
 
         flat = flatten(sources, name, limits=self._limits, autoescape=False, given=self._given, fixed=frozenset())
         if flat is not None:
@@ -322,13 +326,13 @@ class Content(CompiledContent):
             self._render_html = flat.program(sandbox, document, holes, name, filters)
             self._render_text = self._alternative(flat, document, holes, name, filters, markdown_body.FUNCTIONS)
             return
-        shaped = markdown_body.MarkdownSandbox(sources, limits=self._limits)
+        shaped = MarkdownSandbox(sources, limits=self._limits)
         program = shaped.program(name)
 
         def render(values: Mapping[str, Any]) -> str:
             text = program(values)
             with errors_of(name):
-                return shaped.filled(text)
+                return markdown_body.filled(cast("Written", text), shaped)
 
         self._render_html = render
 

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
-from push_provider.content.jinja_allowed import PLAIN_FILTERS, readable
 from push_provider.content.jinja_sandbox import Sandbox
 from push_provider.content.jinja_scales import LIMITS, Limits
 from push_provider.content.json_content import JsonContent, sources
 from push_provider.content.json_templates import compiled, one_line, tree
+from push_provider.content.markdown_templates import MarkdownSandbox, Written
 
 if TYPE_CHECKING:
     from push_provider.channels.websocket.task import WebsocketTask
@@ -48,24 +46,19 @@ class WebsocketContent(JsonContent):
             self.take("title", compiled(plain, "title", task.title, one_line))
         if task.content is not None:
             markdown = task.format == "markdown"
-            sandbox = _Markdown({"content": task.content}, limits=limits) if markdown else plain
-            self.take("content", compiled(sandbox, "content", task.content))
+            sandbox = MarkdownSandbox({"content": task.content}, limits=limits) if markdown else plain
+            self.take("content", compiled(sandbox, "content", task.content, _escaped))
             self.take("format", task.format)
         if task.data:
             self.take("data", tree(plain, "data", task.data))
 
 
-class _Markdown(Sandbox):
-    """Renders markdown whose values are put out as text of one line."""
-
-    def __init__(self, sources: Mapping[str, str], *, limits: Limits) -> None:
-        # Escaping tells what a macro or a block puts out, which is markdown already, from a value.
-        super().__init__(sources, autoescape=True, limits=limits, finalize=_as_text)
-        self.filters = {name: function for name, function in PLAIN_FILTERS.items() if name != "xmlattr"}
+def _escaped(text: str) -> str:
+    """Markdown in which each value is text of one line."""
+    if not isinstance(text, Written):
+        return text
+    return "".join(_as_text(piece) if at % 2 else piece for at, piece in enumerate(text.pieces))
 
 
-def _as_text(value: Any) -> Any:
-    if isinstance(value, Markup):
-        return value
-    text = " ".join(str(readable(value)).splitlines())
-    return Markup(_PUNCTUATION.sub(r"\\\1", text))  # noqa: S704  (no HTML is made here: markdown goes out as text)
+def _as_text(value: str) -> str:
+    return _PUNCTUATION.sub(r"\\\1", " ".join(value.splitlines()))
