@@ -152,6 +152,46 @@ def test_subject(subject: str, value: str, expected: str | None) -> None:
         assert content.render(TO, {"a": value}).subject == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("Dear {{ name }},", "name"),
+        ("{{ name|default('friend') }} {{ other }}", "name"),
+        ("{{ other }}{{ order.price }}", "order.price"),
+        ("{{ order['price']|title|trim }}", "order.price"),
+        ("{{ name|e }}{{ other }}", "name"),
+        ("{{ name|safe }}", "name"),
+        ("{% set x = name %}{% if other %}{{ x }}{% endif %}", "x"),
+        ("{% macro m(x) %}{{ x }}{% endmacro %}{{ m(name) }}", "x"),
+        ("{{ 'Dear ' ~ name }}", None),
+        ("{{ [other, name]|join(', ') }}", None),
+        ("{{ none }}", None),
+        ("[x](https://x.y/{{ name }})", "name"),
+        ("[x](https://x.y/{{ other }}){{ '%s'|format(name)|replace('None', '') }}{{ name }}", "name"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_a_null_is_no_text(content: str, name: str | None, content_type: str) -> None:
+    says = f"content, line 1: the variable '{name}' is null" if name else "content, line 1: puts out a null"
+    with pytest.raises(ContentError, match=rf"{re.escape(says)}; give it a value .*, or write default\(…, true\)"):
+        rendered(content, content_type, name=None, order={"price": None}, other="x")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("Dear {{ name|default('friend', true) }}", "Dear friend"),
+        ("Dear {{ name|title|default('friend', true) }}", "Dear friend"),
+        ("{% if name is none %}none{% endif %} {{ name is none }} {{ name == none }}", "none True True"),
+        ("{% if name|lower == 'ann' %}Ann{% else %}no{% endif %} {{ [name]|tojson }}", "no [null]"),
+        ("{{ name and 'x' or 'y' }} {{ 'y' if not name }}", "y y"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
+def test_a_template_may_ask_for_a_null(content: str, text: str, content_type: str) -> None:
+    assert rendered(content, content_type, name=None).text == text
+
+
 @pytest.mark.parametrize("content_type", ["html", "markdown", "text"])
 @pytest.mark.parametrize(
     ("content", "message"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jinja2 import nodes
 from jinja2.visitor import NodeTransformer
 
+from push_provider.content.jinja_names import called
 from push_provider.content.jinja_sandbox import Passes, Program, Sandbox, errors_of, variables_of
 from push_provider.content.plain_text import RESERVED
 
@@ -71,7 +72,8 @@ class Flat:
             parts.append(nodes.TemplateData(text[position : match.start()]))
             value = _clone(self._holes[number])
             through = (filters or {}).get(match[0][0])
-            parts.append(value if through is None else nodes.Filter(value, through, [], [], None, None))
+            its_name = nodes.Const(called(value))
+            parts.append(value if through is None else nodes.Filter(value, through, [its_name], [], None, None))
             position = match.end()
         parts.append(nodes.TemplateData(text[position:]))
         tree = nodes.Template([nodes.Output(parts, lineno=1)], lineno=1)

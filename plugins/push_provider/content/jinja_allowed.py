@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from functools import wraps
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from jinja2.filters import FILTERS
 from jinja2.runtime import (
@@ -32,10 +32,12 @@ from push_provider.content.jinja_scales import CHARACTER, ENTRY, ITEM, SLOW_TEXT
 def readable(value: Any) -> Any:
     """A value that is put out.
 
-    :raises Refused: it is something of the template's own, which would be shown as ``<Macro …>`` or the like.
+    :raises Refused: it is null, or something of the template's own, which would be shown as ``<Macro …>`` or the like.
     """
     if isinstance(value, str | Undefined):
         return value
+    if value is None:
+        refuse_null()
     if isinstance(value, Iterator) and not isinstance(value, LoopContext):
         raise Refused("puts out a list that is not made yet; add '|list' or '|join(…)'")
     if callable(value) or isinstance(value, _OWN):
@@ -44,6 +46,14 @@ def readable(value: Any) -> Any:
             "another name than Jinja's own words self, super, loop and caller"
         )
     return value
+
+
+def refuse_null(name: str | None = None) -> NoReturn:
+    """Say that a null is put out. :param name: of the variable, if it is one."""
+    what = f"the variable {name!r} is null" if name else "puts out a null"
+    raise Refused(
+        f"{what}; give it a value in the variables of the recipient, the trigger or the task, or write default(…, true)"
+    )
 
 
 class _Namespace(Namespace):
@@ -201,6 +211,8 @@ def items_to_join(context: Context, value: Any, d: Any, attribute: Any) -> list[
     _check_attribute(attribute)
     items = list(scales.held(iter(value)))
     _check_join(scales, d, items)
+    if attribute is None and any(item is None for item in items):
+        refuse_null()
     return items
 
 
@@ -316,11 +328,22 @@ FILTER_CHECKS: dict[str, _Check] = {
 }
 """Filters that could make what is large, or take long, and what is looked at before they do."""
 
+_TEXTS = (
+    "capitalize center e escape forceescape lower replace safe string striptags title trim truncate upper urlencode "
+    "wordcount wordwrap"
+)
+OF_TEXT = frozenset(_TEXTS.split())
+"""Filters that make a text of anything. A null stays one: none is a name, or the text "None"."""
 
-def guarded(function: Callable[..., Any], check: _Check | None = None) -> Callable[..., Any]:
+
+def guarded(
+    function: Callable[..., Any], check: _Check | None = None, *, keeps_null: bool = False
+) -> Callable[..., Any]:
     """The filter, with clock and scales.
 
     It takes the context, also because Jinja then does not run it on literals while it compiles.
+
+    :param keeps_null: of a null it makes nothing.
     """
     wanted = _PassArg.from_obj(function)
 
@@ -328,6 +351,8 @@ def guarded(function: Callable[..., Any], check: _Check | None = None) -> Callab
     def guarded(context: Context, *args: Any, **kwargs: Any) -> Any:
         scales = cast("Scales", context.environment)
         scales.tick()
+        if keeps_null and args[0] is None:
+            return None
         if check is not None:
             check(scales, *args, **kwargs)
         if wanted is None:
@@ -376,8 +401,11 @@ TESTS: dict[str, Callable[..., Any]] = {
 _STREAMS = frozenset({"map", "reject", "rejectattr", "select", "selectattr", "unique"})
 
 FILTERS_OF_HTML: dict[str, Callable[..., Any]] = {
-    **{name: guarded(_stream(FILTERS[name]) if name in _STREAMS else FILTERS[name]) for name in _EASY.split()},
-    **{name: guarded(FILTERS[name], check) for name, check in FILTER_CHECKS.items()},
+    **{
+        name: guarded(_stream(FILTERS[name]) if name in _STREAMS else FILTERS[name], keeps_null=name in OF_TEXT)
+        for name in _EASY.split()
+    },
+    **{name: guarded(FILTERS[name], check, keeps_null=name in OF_TEXT) for name, check in FILTER_CHECKS.items()},
     "join": guarded(pass_context(_join)),
     "_charge": _charge,
     "_literal": _literal,
@@ -389,7 +417,7 @@ FILTERS_OF_HTML: dict[str, Callable[..., Any]] = {
 
 PLAIN_FILTERS: dict[str, Callable[..., Any]] = {
     **FILTERS_OF_HTML,
-    **dict.fromkeys(("e", "escape", "forceescape", "safe"), guarded(_plain)),
+    **dict.fromkeys(("e", "escape", "forceescape", "safe"), guarded(_plain, keeps_null=True)),
     "tojson": guarded(pass_context(_json), _check_tojson),
 }
 """For environments that escape in another way than HTML does."""

@@ -56,9 +56,11 @@ from push_provider.content.jinja_allowed import (
     large_numbers,
     parts_of,
     readable,
+    refuse_null,
 )
 from push_provider.content.jinja_formats import check_percent, formatter
 from push_provider.content.jinja_guards import with_guards
+from push_provider.content.jinja_names import NamingGenerator
 from push_provider.content.jinja_scales import (
     ENTRY,
     ESCAPED,
@@ -122,6 +124,7 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
     template_class = _Template
     context_class = _Context
+    code_generator_class = NamingGenerator
 
     def __init__(
         self,
@@ -186,8 +189,12 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
 
     # --- what it puts out -----------------------------------------------------------------------------
 
-    def _put_out(self, value: Any) -> Any:
-        """A value as it is put out. What a block or a macro puts out is kept until its end, escaped or as text."""
+    def _put_out(self, value: Any, name: str | None = None) -> Any:
+        """A value as it is put out. What a block or a macro puts out is kept until its end, escaped or as text.
+
+        :param name: how the template calls it.
+        :raises Refused: it is null, or no value.
+        """
         if isinstance(value, str):
             escaped = self.autoescape and not isinstance(value, Markup)
             self.charge(PUT_OUT + ESCAPED * (sys.getsizeof(value) - _NO_TEXT) if escaped else PUT_OUT)
@@ -197,6 +204,8 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
             self.charge(ENTRY + value.bit_length() // 2)
         elif isinstance(value, TemplateModule):
             self.charge(PUT_OUT + 2 * ESCAPED * self.weight(value))
+        elif value is None:
+            refuse_null(name)
         else:
             self.charge(ENTRY)
         return self._finalize(value)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from markupsafe import escape
 
 from push_provider.content import mail_layout
+from push_provider.content.jinja_allowed import refuse_null
 from push_provider.content.jinja_scales import Refused
 
 if TYPE_CHECKING:
@@ -38,17 +39,27 @@ _SETTLED = re.compile(r"(?:https?://|mailto:|tel:|[/?#])", re.IGNORECASE)
 _UNESCAPED = "%/:=&?~#+!$,;'@()*[]"
 
 
-def address(value: Any) -> str:
-    """A value that begins a link's address. :raises Refused: it is no absolute URL of a harmless kind."""
-    text = str(value).strip()
+def address(value: Any, name: str | None = None) -> str:
+    """A value that begins a link's address.
+
+    :param name: how the template calls it.
+    :raises Refused: it is no absolute URL of a harmless kind.
+    """
+    text = _text(value, name).strip()
     if not _ABSOLUTE.match(text):
         raise Refused(f"{text[:100]!r} is no address for a link; give one that begins with https://, mailto: or tel:")
     return quote(text, safe=_UNESCAPED)
 
 
-def address_part(value: Any) -> str:
-    """A value inside a link's address."""
-    return quote(str(value), safe=_UNESCAPED)
+def address_part(value: Any, name: str | None = None) -> str:
+    """A value inside a link's address. :param name: how the template calls it."""
+    return quote(_text(value, name), safe=_UNESCAPED)
+
+
+def _text(value: Any, name: str | None) -> str:
+    if value is None:
+        refuse_null(name)
+    return str(value)
 
 
 FUNCTIONS = {"_address": address, "_address_part": address_part}

@@ -13,17 +13,18 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import FILTERS
 from jinja2.utils import pass_context
 
 from push_provider.content.jinja_allowed import FILTER_CHECKS, PLAIN_FILTERS, guarded, items_to_join, readable
+from push_provider.content.jinja_names import NamingGenerator
 from push_provider.content.jinja_sandbox import Sandbox
 from push_provider.content.jinja_scales import CHARACTER, ITEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jinja2.compiler import Frame
     from jinja2.runtime import Context
 
     from push_provider.content.jinja_scales import Limits
@@ -72,7 +73,7 @@ def joined(parts: Iterable[Any]) -> Written:
     return Written(pieces)
 
 
-class _Generator(CodeGenerator):
+class _Generator(NamingGenerator):
     """Puts out also what Jinja takes for markup that nobody need look at: of filter and call blocks, and of loops."""
 
     def start_write(self, frame: Frame, node: nodes.Node | None = None) -> None:
@@ -194,10 +195,10 @@ def _indent(value: Any, width: Any = 4, first: bool = False, blank: bool = False
 
 
 _FILTERS = {
-    **dict.fromkeys(("e", "escape", "safe"), guarded(_as_it_is)),
+    **dict.fromkeys(("e", "escape", "safe"), guarded(_as_it_is, keeps_null=True)),
     "indent": guarded(_indent, FILTER_CHECKS["indent"]),
     "join": guarded(_join),
-    "trim": guarded(_trim, FILTER_CHECKS["trim"]),
+    "trim": guarded(_trim, FILTER_CHECKS["trim"], keeps_null=True),
     "_written": guarded(_written),
     "_concat": guarded(_concat),
 }
