@@ -53,7 +53,8 @@ def _unspent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_preview_tells_the_time_by_the_clock_of_the_schedule(include: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", "Asia/Kolkata")
     for zone, offset in ({"timezone": "Asia/Shanghai"}, "+08:00"), ({}, "+05:30"):
-        daily = task(subject="{{ push.scheduled_for }}", schedule={"kind": "daily", "time": "07:00", **zone})
+        schedule = {"kind": "daily", "time": "07:00", **zone}
+        daily = task(subject="{{ push.scheduled_for }}", schedule=schedule, recipients=["a@example.com"])
         assert preview(daily, Asker("a"), "b@example.com", {})["subject"].endswith(offset)
 
 
