@@ -54,7 +54,10 @@ type Call = {
   exact?: boolean;
 };
 
-/** Call our API. Throws a Problem for every answer that is none of 2xx, and for none at all (status 0). */
+/**
+ * Call our API. Throws a Problem for every answer that is none of 2xx, and for none at all (status 0). Whoever is not
+ * logged in any more (status 401) is led to the login.
+ */
 export async function call<T>(path: string, { params, ...rest }: Call = {}): Promise<T> {
   return fetched<T>(address(path, params), rest);
 }
@@ -84,7 +87,25 @@ async function fetched<T>(url: string, asked: Omit<Call, "params">): Promise<T> 
   if (answer.status === 204) return undefined as T;
   const text = await answer.text();
   if (answer.ok) return (text === "" ? undefined : exact ? read(text) : JSON.parse(text)) as T;
-  throw problem(answer.status, text);
+  const refused = problem(answer.status, text);
+  if (!isLoggedOut(refused)) throw refused;
+  logIn();
+  throw new Problem(401, refused.code, refused.message);
+}
+
+/** Whether somebody was logged in and is not any more: what Airflow's own UI takes for it. */
+const isLoggedOut = ({ status, message }: Problem): boolean =>
+  status === 401 || (status === 403 && message === "Invalid JWT token");
+
+let leaving = false;
+
+/** Leave for Airflow's login, which leads back here. Once: whatever else is refused until then asks for no more. */
+function logIn(): void {
+  if (leaving) return;
+  leaving = true;
+  const { pathname, search, hash } = window.location;
+  const back = new URLSearchParams({ next: `${pathname}${search}${hash}` });
+  window.location.replace(`${airflow()}api/v2/auth/login?${back.toString()}`);
 }
 
 function problem(status: number, text: string): Problem {

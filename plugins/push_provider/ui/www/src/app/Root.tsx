@@ -4,7 +4,7 @@ import { Alert, Box, Button, Code } from "@chakra-ui/react";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { Component, useEffect, type ReactNode } from "react";
 import { I18nextProvider } from "react-i18next";
-import { Problem } from "../api/client";
+import { call, Problem } from "../api/client";
 import { Messages } from "../components/messages";
 import { followAirflow, i18n } from "../i18n";
 import { Settled } from "./Settled";
@@ -42,6 +42,11 @@ class Net extends Component<{ children: ReactNode }, { error: Error | null }> {
     return { error };
   }
 
+  override componentDidCatch() {
+    // Whoever is not logged in any more gets no further part of the page either; what is asked for leads to the login.
+    void call("me").catch(() => undefined);
+  }
+
   override render() {
     const { error } = this.state;
     if (error === null) return this.props.children;
@@ -54,7 +59,8 @@ class Net extends Component<{ children: ReactNode }, { error: Error | null }> {
             <Alert.Description>
               <Code whiteSpace="pre-wrap">{String(error.message).slice(0, 500)}</Code>
               <Box mt={3}>
-                <Button size="sm" onClick={() => this.setState({ error: null })}>
+                {/* A part of the page that did not come is only asked for again by a page that is loaded anew. */}
+                <Button size="sm" onClick={() => window.location.reload()}>
                   {i18n.t("fault.again")}
                 </Button>
               </Box>

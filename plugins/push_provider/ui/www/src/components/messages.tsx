@@ -14,6 +14,7 @@ export const say = (title: string, description?: string): void => {
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Problem)) return String(error instanceof Error ? error.message : error);
   if (error.status === 0) return i18n.t("fault.noAnswer");
+  if (error.status === 401) return i18n.t("fault.loggedOut"); // the API's own words are for programs
   const fields = error.errors.map(({ field, message }) => `${field}: ${message}`);
   return [error.message, ...fields.filter((text) => !error.message.includes(text))].join("\n");
 }

@@ -3,6 +3,7 @@
 import { Alert, Button, EmptyState, HStack, Spinner, Text, VStack } from "@chakra-ui/react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { Problem } from "../api/client";
 import { wordsOf } from "./messages";
 
 export function Waiting() {
@@ -29,7 +30,7 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
-/** What was refused or failed, in words, and a way to try again. */
+/** What was refused or failed, in words, and a way to try again where that may help. */
 export function Refusal({ error, again }: { error: unknown; again?: () => void }) {
   const { t } = useTranslation();
   return (
@@ -41,7 +42,7 @@ export function Refusal({ error, again }: { error: unknown; again?: () => void }
           {wordsOf(error)}
         </Alert.Description>
       </Alert.Content>
-      {again && (
+      {again && !(error instanceof Problem && error.status === 401) && (
         <Button size="xs" variant="outline" onClick={again}>
           {t("fault.again")}
         </Button>
