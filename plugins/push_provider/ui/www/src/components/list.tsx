@@ -3,7 +3,7 @@
 import { Box, Button, Checkbox, Flex, HStack, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
 import { useEffect, useId, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { momentOf, onClock, zone, zoneWords } from "./moment";
+import { LAST, momentOf, onClock, zone, zoneWords } from "./moment";
 
 export type Column<Row> = {
   name: string;
@@ -248,7 +248,7 @@ export function WordFilter({ kind, words, ...filter }: Omit<FilterProps, "label"
   return <ChoiceFilter {...filter} label={t(`${kind}.label`)} options={options} />;
 }
 
-/** A filter by a moment on the clock that the lists follow; the value is RFC 3339. */
+/** A filter by a moment on the clock that the lists follow; the value is RFC 3339, or whatever the address says. */
 export function MomentFilter({ label, value, onChange }: FilterProps) {
   const { i18n } = useTranslation();
   const id = useId();
@@ -259,15 +259,23 @@ export function MomentFilter({ label, value, onChange }: FilterProps) {
   const set = (typed: string) => {
     setText(typed);
     if (typed === "") onChange("");
-    // While a year is typed it is 0002 and 0020 for a moment.
-    else if (typed >= "1970-01-02") onChange(momentOf(typed, timeZone).toISOString());
+    // While a year is typed it is 0002 and 0020 for a moment, and with a digit too many 20260.
+    else if (/^\d{4}-/.test(typed) && typed >= "1970-01-02") onChange(momentOf(typed, timeZone).toISOString());
   };
   return (
     <Box>
       <Text as="label" {...{ htmlFor: id }} fontSize="xs" color="fg.muted" display="block">
         {label} ({zoneWords(text === "" ? new Date() : momentOf(text, timeZone), i18n.language, timeZone)})
       </Text>
-      <Input id={id} type="datetime-local" size="sm" w="13rem" value={text} onChange={({ target }) => set(target.value)} />
+      <Input
+        id={id}
+        type="datetime-local"
+        max={LAST}
+        size="sm"
+        w="13rem"
+        value={text}
+        onChange={({ target }) => set(target.value)}
+      />
     </Box>
   );
 }

@@ -4,7 +4,7 @@ import { Text } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import type { TaskDetail } from "../../api/client";
 import { Foreign } from "../../components/list";
-import { Moment, spoken, zone } from "../../components/moment";
+import { isZone, Moment, spoken, zone } from "../../components/moment";
 import { zoneOf } from "../tasks/schedule";
 import { Fact, Facts, Part } from "../../components/part";
 
@@ -59,16 +59,16 @@ export function Standing({ task }: { task: TaskDetail }) {
 /** On the user's clock, and on that of the task where it is another one. */
 function Next({ at, itsZone }: { at: string; itsZone: string | undefined }) {
   const { t, i18n } = useTranslation();
-  let there: string | null = null;
-  try {
-    if (itsZone !== undefined && itsZone !== zone()) there = spoken(at, i18n.language, itsZone);
-  } catch {
-    // A zone that this browser does not know; the user's own clock says when.
-  }
+  // Of a zone that this browser does not know the user's own clock says when.
+  const elsewhere = itsZone !== undefined && itsZone !== zone() && isZone(itsZone);
   return (
     <>
       <Moment at={at} />
-      {there !== null && <Text color="fg.muted">{t("task.inItsZone", { at: `${there} (${itsZone})` })}</Text>}
+      {elsewhere && (
+        <Text color="fg.muted">
+          {t("task.inItsZone", { at: `${spoken(at, i18n.language, itsZone)} (${itsZone})` })}
+        </Text>
+      )}
     </>
   );
 }

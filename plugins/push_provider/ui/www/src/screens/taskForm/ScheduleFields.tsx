@@ -2,7 +2,7 @@
 
 import { Box, List, Text } from "@chakra-ui/react";
 import { useFormContext, useWatch } from "react-hook-form";
-import { Moment } from "../../components/moment";
+import { LAST, Moment } from "../../components/moment";
 import { wordsOf } from "../../components/messages";
 import { useNextExecutions } from "./calls";
 import { executionOf, scheduleOf } from "./document";
@@ -44,7 +44,12 @@ export function ScheduleFields() {
           options={KINDS.map((value) => ({ value, label: words(`schedule.${value}`) }))}
         />
         {kind === "at" && (
-          <TextField name="schedule.at" label={words("schedule.moment")} required input={{ type: "datetime-local" }} />
+          <TextField
+            name="schedule.at"
+            label={words("schedule.moment")}
+            required
+            input={{ type: "datetime-local", max: LAST }}
+          />
         )}
         {kind === "hourly" && (
           <TextField

@@ -1,7 +1,7 @@
 // What the form holds: texts as they are typed. document.ts makes a push task of them.
 
 import type { TaskDetail } from "../../api/client";
-import { zone } from "../../components/moment";
+import { asInput, isZone, onClock, zone } from "../../components/moment";
 
 export const KINDS = ["now", "at", "hourly", "daily", "cron", "manual"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -108,15 +108,12 @@ function scheduleValues(schedule: NonNullable<Spec["schedule"]>, empty: Values["
   }
 }
 
-/** What a clock shows at a moment: that of the schedule, or the user's if the moment has an offset and nothing else. */
+/**
+ * What a clock shows at a moment: that of the schedule; or the user's, if the moment has an offset and nothing else, or
+ * this browser does not know the schedule's.
+ */
 function wallClock(at: string, timezone: string | null | undefined): { at: string; timezone: string } {
-  const offset = /(z|[+-]\d\d:\d\d)$/i;
-  if (!offset.test(at)) return { at: asInput(at.slice(0, 19)), timezone: timezone ?? "" };
-  const timeZone = timezone || zone();
-  // Swedish writes dates as ISO 8601 does.
-  const clock = new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "medium" });
-  return { at: asInput(clock.format(new Date(at))), timezone: timeZone };
+  if (!/(z|[+-]\d\d:\d\d)$/i.test(at)) return { at: asInput(at), timezone: timezone ?? "" };
+  const timeZone = timezone && isZone(timezone) ? timezone : zone();
+  return { at: onClock(new Date(at), timeZone), timezone: timeZone };
 }
-
-/** As browsers' fields for moments write one. */
-const asInput = (moment: string): string => moment.replace(" ", "T").replace(/(T\d\d:\d\d):00$/, "$1");

@@ -1,7 +1,7 @@
 // When a push task is sent, in words.
 
 import type { TFunction } from "i18next";
-import { spoken } from "../../components/moment";
+import { isZone, spoken } from "../../components/moment";
 
 /** A schedule as the contract has it; those of another version may hold what we do not know. */
 type Schedule = Record<string, unknown>;
@@ -28,10 +28,8 @@ export function scheduleWords(t: TFunction, language: string, schedule: Schedule
 
 /** A moment of a schedule: with an offset it is one, without it is what a clock of the task's zone shows. */
 function momentWords(at: string, language: string, zone: string | undefined): string {
-  try {
-    if (/(Z|[+-]\d\d:\d\d)$/i.test(at)) return spoken(at, language, zone);
-  } catch {
-    // A zone that this browser does not know: what was written says it, too.
-  }
+  // Of a zone that this browser does not know, what was written says it, too.
+  const known = zone === undefined || isZone(zone);
+  if (known && /(Z|[+-]\d\d:\d\d)$/i.test(at)) return spoken(at, language, zone);
   return zone === undefined ? at : `${at} (${zone})`;
 }

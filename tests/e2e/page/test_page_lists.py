@@ -1,0 +1,76 @@
+"""Lists of the Push page: their filters as somebody types, moments that are none, and pages that are no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from screens import go, settled
+
+MANUAL = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}
+TEXT = {"subject": "List", "content": "x", "content_type": "text"}
+
+
+# --- filters --------------------------------------------------------------------------------------------------
+
+
+def test_a_year_of_other_than_four_digits_is_not_asked_for(page: Any) -> None:
+    shown = go(page, "deliveries")
+    field = page.get_by_label("From (GMT+8)")
+    for year in ("20260", "0002"):  # and what a year is for a moment while it is typed
+        field.fill(f"{year}-11-30T09:00")
+        settled(page)
+        assert field.input_value() == f"{year}-11-30T09:00"
+        assert "from=" not in page.url
+    field.fill("2026-11-30T09:00:30")
+    page.wait_for_url("**from=2026-11-30T01%3A00%3A30.000Z*")
+    assert field.input_value() == "2026-11-30T09:00:30"
+    shown.get_by_role("button", name="Clear filters").click()
+    page.wait_for_url("**/deliveries")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "deliveries?from=yesterday",
+        "executions?to=2026-10-05T00:00:00+08:00",  # as a link says it whose + is not escaped
+        "rejected?from=%2B020260-11-30T09:00:00Z",
+        "tasks?last_run_from=2026-13-01T00:00:00Z",
+    ],
+)
+def test_a_link_with_a_moment_that_is_none_says_so(page: Any, address: str) -> None:
+    shown = go(page, address)
+    name = address.partition("?")[2].partition("=")[0]
+    shown.get_by_text("Refused").wait_for()
+    assert name in shown.inner_text()
+    shown.get_by_role("button", name="Clear filters").click()
+    shown.get_by_text("Refused").wait_for(state="hidden")
+
+
+OLDER = """(() => {
+    const { DateTimeFormat } = Intl;
+    const check = (options) => {
+        if (options?.timeZone === "Asia/Tokyo") throw new RangeError("Invalid time zone specified: Asia/Tokyo");
+    };
+    Intl.DateTimeFormat = new Proxy(DateTimeFormat, {
+        apply: (...call) => (check(call[2][1]), Reflect.apply(...call)),
+        construct: (...call) => (check(call[1][1]), Reflect.construct(...call)),
+    });
+})()"""
+"""A browser that was made before there was this time zone."""
+
+
+def test_a_time_zone_that_the_browser_does_not_know(platform: Any, page: Any) -> None:
+    code = "lists-zone"
+    when = {"kind": "at", "at": "2031-10-05T09:00:00+09:00", "timezone": "Asia/Tokyo"}
+    platform.apply({"code": code, "name": "Zone", **TEXT, "schedule": when, "recipients": ["lists-zone@example.com"]})
+    page.add_init_script(OLDER)
+    go(page, f"tasks/{code}").get_by_text("2031-10-05T09:00:00+09:00 (Asia/Tokyo)").wait_for()
+    go(page, f"tasks/{code}/edit")
+    form = page.get_by_role("form")
+    form.wait_for()
+    assert form.get_by_label("Date and time").input_value() == "2031-10-05T08:00"  # Asia/Shanghai, as the lists
+    form.get_by_label("When").select_option("daily")
+    form.get_by_label("Time zone").fill("Asia/Tokyo")
+    # Nine o'clock there is eight o'clock on the user's own clock.
+    page.get_by_test_id("next-executions").get_by_text("08:00:00 GMT+8").first.wait_for()
