@@ -14,6 +14,22 @@ TEXT = {"subject": "List", "content": "x", "content_type": "text"}
 # --- filters --------------------------------------------------------------------------------------------------
 
 
+def test_what_is_typed_while_a_filter_is_asked_for_stays(platform: Any, page: Any) -> None:
+    go(page, "tasks")
+    settled(page)
+    field = page.get_by_label("Name or address")
+    field.press_sequentially("Stock ")
+    page.wait_for_url("**search=Stock")
+    settled(page)
+    page.keyboard.type("report of May", delay=120)  # a pause after which a filter is asked for, after each
+    settled(page)
+    assert field.input_value() == "Stock report of May"
+    page.wait_for_url("**search=Stock+report+of+May")
+    # What comes from elsewhere is shown.
+    page.get_by_role("button", name="Clear filters").click()
+    platform.eventually(lambda: field.input_value() == "" or None, "an empty field")
+
+
 def test_a_year_of_other_than_four_digits_is_not_asked_for(page: Any) -> None:
     shown = go(page, "deliveries")
     field = page.get_by_label("From (GMT+8)")

@@ -1,7 +1,7 @@
 // A list: a table with sorting and choosing, pages below it, and its filters above it.
 
 import { Box, Button, Checkbox, Flex, HStack, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
-import { useEffect, useId, useState, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { LAST, momentOf, onClock, zone, zoneWords } from "./moment";
 
@@ -193,12 +193,21 @@ const REST = 100;
 /** A filter by text, which is asked for when the user rests. */
 export function TextFilter({ label, value, onChange, w = "12rem", least = 0, without }: TextFilterProps) {
   const [text, setText] = useState(value);
+  const asked = useRef<string[]>([]); // what was asked for here and has not come back as the value yet
   const id = useId();
-  useEffect(() => setText(value), [value]);
+  useEffect(() => {
+    // By the time that it comes back, the user may have typed on; only what comes from elsewhere is shown.
+    const place = asked.current.lastIndexOf(value);
+    asked.current = place < 0 ? [] : asked.current.slice(place + 1);
+    if (place < 0) setText(value);
+  }, [value]);
   useEffect(() => {
     const wanted = text.trim();
     if (wanted === value || (wanted !== "" && wanted.length < least)) return undefined;
-    const rest = setTimeout(() => onChange(wanted), REST);
+    const rest = setTimeout(() => {
+      asked.current.push(wanted);
+      onChange(wanted);
+    }, REST);
     return () => clearTimeout(rest);
   }, [text, value, least, onChange]);
   return (
