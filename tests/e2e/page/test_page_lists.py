@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -90,3 +91,26 @@ def test_a_time_zone_that_the_browser_does_not_know(platform: Any, page: Any) ->
     form.get_by_label("Time zone").fill("Asia/Tokyo")
     # Nine o'clock there is eight o'clock on the user's own clock.
     page.get_by_test_id("next-executions").get_by_text("08:00:00 GMT+8").first.wait_for()
+
+
+# --- what is large ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["/dags/push__{}/plugin/push-deliveries", "/plugin/push/tasks/{}"])
+def test_a_task_of_many_recipients_is_seldom_asked_for(platform: Any, page: Any, place: str) -> None:
+    """It comes with all of them, and is shown beside what is asked for every few seconds."""
+    code = "lists-large"
+    people = [f"lists-large-{number}@example.com" for number in range(1_001)]
+    platform.apply({"code": code, "name": "Large", **TEXT, **MANUAL, "recipients": people})
+    platform.await_dag(code)
+    asked: Counter[str] = Counter()
+    page.on("request", lambda request: asked.update([request.url.partition("/push/v1/")[2].partition("?")[0]]))
+    page.clock.install()
+    page.goto(place.format(code))
+    page.get_by_text("Large" if "tasks" in place else "0 executions so far").first.wait_for()
+    settled(page)
+    for _ in range(3):
+        with page.expect_response("**/push/v1/executions?*"):
+            page.clock.fast_forward(5_000)
+    assert asked["executions"] >= 4
+    assert asked[f"tasks/{code}"] == 1

@@ -70,12 +70,16 @@ const detail = async (code: string | undefined, signal: AbortSignal): Promise<Ta
   return { ...plain(found), task: plain(found.task) };
 };
 
-export function useTask(code: string | undefined, refresh: number | false = false) {
+/** Recipients from which on a task, which comes with all of them, is too large to be asked for every few seconds. */
+const LARGE = 1_000;
+const SELDOM = 60_000;
+
+export function useTask(code: string | undefined) {
   return useQuery({
     queryKey: ["task", code],
     queryFn: ({ signal }) => detail(code, signal),
     enabled: code !== undefined,
-    refetchInterval: refresh,
+    refetchInterval: ({ state }) => ((state.data?.recipients ?? 0) > LARGE ? SELDOM : REFRESH),
   });
 }
 

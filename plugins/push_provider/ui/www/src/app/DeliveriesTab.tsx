@@ -29,7 +29,7 @@ export function DeliveriesTab({ dagId, runId }: { dagId?: string; runId?: string
 /** Where the task stands, in a line. */
 function Line({ code }: { code: string }) {
   const { t } = useTranslation();
-  const { data: task, error } = useTask(code, 5_000);
+  const { data: task, error } = useTask(code);
   if (error) return <Refusal error={error} />;
   if (!task) return <Waiting />;
   return (

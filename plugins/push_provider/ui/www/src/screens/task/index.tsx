@@ -1,11 +1,10 @@
 // One push task: where it stands, what it does, and what became of its last executions.
 
 import { Badge, Box, Button, Flex, Heading, Link as Looks, SimpleGrid, Stack, Text } from "@chakra-ui/react";
-import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router-dom";
 import { Problem, type TaskDetail } from "../../api/client";
-import { REFRESH, useRights, useTask } from "../../api/queries";
+import { useRights, useTask } from "../../api/queries";
 import { dagScreen, screen } from "../../app/places";
 import { Empty, Refusal, Waiting } from "../../components/notices";
 import { State } from "../../components/state";
@@ -17,15 +16,10 @@ import { Runs } from "./runs";
 import { Standing } from "./standing";
 import "./words";
 
-/** Recipients from which on a task is too large to be asked for every few seconds. */
-const LARGE = 1_000;
-const SELDOM = 60_000;
-
 export default function Task() {
   const { t } = useTranslation();
   const { code } = useParams();
-  const before = useQueryClient().getQueryData<TaskDetail>(["task", code]);
-  const { data, error, refetch } = useTask(code, before !== undefined && before.recipients > LARGE ? SELDOM : REFRESH);
+  const { data, error, refetch } = useTask(code);
 
   if (error instanceof Problem && (error.status === 404 || error.status === 403)) {
     return (
