@@ -12,6 +12,18 @@ MANUAL = {"schedule": {"kind": "manual"}, "execution": {"type": "loop"}}
 TEXT = {"subject": "List", "content": "x", "content_type": "text"}
 
 
+def reject(platform: Any, code: str, count: int = 1, value: str = "{}") -> None:
+    """Put messages into the ledger that could not be used, of a push task."""
+    platform.ledger(
+        'INSERT INTO push_rejected (position, topic, partition, "offset", reason, task_code, value) '
+        "SELECT gen_random_uuid(), 'lists', 0, number, 'no', %s, convert_to(%s, 'UTF8') "
+        "FROM generate_series(1, %s) AS number RETURNING id",
+        code,
+        value,
+        count,
+    )
+
+
 # --- filters --------------------------------------------------------------------------------------------------
 
 
@@ -91,6 +103,51 @@ def test_a_time_zone_that_the_browser_does_not_know(platform: Any, page: Any) ->
     form.get_by_label("Time zone").fill("Asia/Tokyo")
     # Nine o'clock there is eight o'clock on the user's own clock.
     page.get_by_test_id("next-executions").get_by_text("08:00:00 GMT+8").first.wait_for()
+
+
+# --- pages ----------------------------------------------------------------------------------------------------
+
+
+def test_back_is_the_page_before(platform: Any, page: Any) -> None:
+    reject(platform, "lists-back", 11)
+    go(page, "rejected?task=lists-back&limit=10")
+    page.get_by_role("button", name="Next page").click()
+    page.get_by_text("11–11 of 11").wait_for()
+    page.go_back()
+    page.get_by_text("1–10 of 11").wait_for()
+    assert page.url.endswith("rejected?task=lists-back&limit=10")
+
+
+def test_a_page_whose_rows_are_gone_is_left(platform: Any, page: Any) -> None:
+    code = "lists-gone"
+    platform.apply({"code": code, "name": "Gone", **TEXT, **MANUAL})
+    platform.await_dag(code)
+    reject(platform, code, 11, f'{{"task": "{code}", "recipients": ["{code}@example.com"]}}')
+    go(page, f"rejected?task={code}&replayed=false&limit=10&offset=10")
+    page.get_by_text("11–11 of 11").wait_for()
+    page.get_by_role("button", name="Replay message").click()
+    page.get_by_text("1–10 of 10").wait_for()
+    assert "offset" not in page.url
+    assert page.locator("tbody tr").count() == 10
+
+
+@pytest.mark.parametrize(
+    ("list_", "last"),
+    [
+        ("tasks?search=welcome", "1–1 of 1"),
+        ("executions?task=welcome", "1–1 of 1"),
+        ("deliveries?task=welcome", "1–1 of 1"),
+        ("rejected?task=lists-beyond", "26–26 of 26"),
+    ],
+)
+def test_a_link_to_a_page_that_there_is_no_more_leads_to_the_last(
+    platform: Any, page: Any, list_: str, last: str
+) -> None:
+    platform.await_runs("welcome", 1)
+    if list_.startswith("rejected"):
+        reject(platform, "lists-beyond", 26)
+    go(page, f"{list_}&offset=5000")
+    page.get_by_text(last, exact=True).wait_for()
 
 
 # --- what is large ----------------------------------------------------------------------------------------------

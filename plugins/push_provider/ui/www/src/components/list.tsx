@@ -1,6 +1,6 @@
-// A list: a table with sorting and choosing, pages below it, and its filters above it.
+// A list: a table with sorting and choosing, and its filters above it.
 
-import { Box, Button, Checkbox, Flex, HStack, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
+import { Box, Button, Checkbox, Flex, Input, NativeSelect, Stack, Table, Text } from "@chakra-ui/react";
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { LAST, momentOf, onClock, zone, zoneWords } from "./moment";
@@ -122,43 +122,6 @@ export function Foreign({ children, lines = 2 }: { children: string | null | und
     <Text as="bdi" display="block" lineClamp={lines} overflowWrap="anywhere" maxW="24rem" title={children.slice(0, 2_000)}>
       {shown}
     </Text>
-  );
-}
-
-type PagerProps = { total: number; exact: boolean; limit: number; offset: number; onPage: (change: Record<string, number>) => void };
-
-export function Pager({ total, exact, limit, offset, onPage }: PagerProps) {
-  const { t } = useTranslation();
-  const size = useId();
-  if (total === 0) return null;
-  const to = Math.min(offset + limit, total);
-  return (
-    <Flex gap={3} align="center" wrap="wrap" mt={2}>
-      <Text fontSize="sm" color="fg.muted" role="status">
-        {t(exact ? "list.page" : "list.pageMany", { from: offset + 1, to, total })}
-      </Text>
-      <HStack gap={1}>
-        <Button size="xs" variant="outline" disabled={offset === 0} aria-label={t("list.previous")} onClick={() => onPage({ offset: Math.max(offset - limit, 0) })}>
-          ‹
-        </Button>
-        <Button size="xs" variant="outline" disabled={exact && to >= total} aria-label={t("list.next")} onClick={() => onPage({ offset: offset + limit })}>
-          ›
-        </Button>
-      </HStack>
-      <HStack gap={1}>
-        <Text as="label" {...{ htmlFor: size }} fontSize="sm" color="fg.muted">
-          {t("list.size")}
-        </Text>
-        <NativeSelect.Root size="xs" w="4.5rem">
-          <NativeSelect.Field id={size} value={limit} onChange={(event) => onPage({ limit: Number(event.target.value), offset: 0 })}>
-            {[10, 25, 50, 100].map((count) => (
-              <option key={count}>{count}</option>
-            ))}
-          </NativeSelect.Field>
-          <NativeSelect.Indicator />
-        </NativeSelect.Root>
-      </HStack>
-    </Flex>
   );
 }
 

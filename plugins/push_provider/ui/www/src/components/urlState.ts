@@ -4,6 +4,7 @@ import { useCallback, useMemo } from "react";
 import { useSearchParams } from "react-router-dom";
 
 export type Filters = Record<string, string>;
+export type Place = Pick<ReturnType<typeof useFilters>, "limit" | "offset" | "set">;
 
 export function useFilters(names: readonly string[], pageSize = 25) {
   const [query, setQuery] = useSearchParams();

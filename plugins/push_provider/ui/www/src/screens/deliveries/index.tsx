@@ -1,10 +1,10 @@
 // Who got what, and why not: the deliveries of all push tasks.
 
-import { Flex } from "@chakra-ui/react";
 import { useTranslation } from "react-i18next";
 import { useDeliveries } from "../../api/queries";
-import { FilterBar, MomentFilter, Pager, TextFilter, WordFilter } from "../../components/list";
-import { Empty, Refusal, Waiting } from "../../components/notices";
+import { FilterBar, MomentFilter, TextFilter, WordFilter } from "../../components/list";
+import { Empty } from "../../components/notices";
+import { Pages } from "../../components/pages";
 import { useFilters } from "../../components/urlState";
 import { Csv } from "./Csv";
 import { DeliveryList } from "./DeliveryList";
@@ -16,7 +16,7 @@ const NAMES = ["task", "execution", "search", "state", "from", "to"] as const;
 export default function Deliveries() {
   const { t } = useTranslation();
   const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
-  const { data, error, refetch } = useDeliveries({ ...filters, limit, offset });
+  const found = useDeliveries({ ...filters, limit, offset });
   return (
     <>
       <FilterBar onClear={active ? clear : undefined}>
@@ -34,18 +34,9 @@ export default function Deliveries() {
         <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
         <Csv of={filters} />
       </FilterBar>
-      {error && <Refusal error={error} again={() => void refetch()} />}
-      {!data && !error && <Waiting />}
-      {data && (
-        <Flex direction="column">
-          {data.items.length === 0 ? (
-            <Empty title={t("deliveries.empty")} />
-          ) : (
-            <DeliveryList rows={data.items} />
-          )}
-          <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
-        </Flex>
-      )}
+      <Pages of={found} at={{ limit, offset, set }} empty={<Empty title={t("deliveries.empty")} />}>
+        {(rows) => <DeliveryList rows={rows} />}
+      </Pages>
     </>
   );
 }

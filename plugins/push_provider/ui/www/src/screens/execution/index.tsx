@@ -7,9 +7,10 @@ import { useParams } from "react-router-dom";
 import type { ExecutionAnswer } from "../../api/client";
 import { moves, QUICK, REFRESH, useDeliveries, useExecution, useRights } from "../../api/queries";
 import { logScreen, runScreen, screen } from "../../app/places";
-import { FilterBar, Pager, TextFilter, WordFilter } from "../../components/list";
+import { FilterBar, TextFilter, WordFilter } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Empty, Refusal, Waiting } from "../../components/notices";
+import { Pages } from "../../components/pages";
 import { Fact, Facts } from "../../components/part";
 import { Course, State } from "../../components/state";
 import { useFilters } from "../../components/urlState";
@@ -100,7 +101,7 @@ export function Recipients({ of }: { of: ExecutionAnswer }) {
   const { t } = useTranslation();
   const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
   const wanted = { ...filters, execution: of.id };
-  const { data, error, refetch } = useDeliveries({ ...wanted, limit, offset }, moves(of) ? QUICK : REFRESH);
+  const found = useDeliveries({ ...wanted, limit, offset }, moves(of) ? QUICK : REFRESH);
   return (
     <Flex direction="column">
       <FilterBar onClear={active ? clear : undefined}>
@@ -108,13 +109,9 @@ export function Recipients({ of }: { of: ExecutionAnswer }) {
         <WordFilter kind="status" words={DELIVERY_STATES} value={filters.state ?? ""} onChange={(state) => set({ state })} />
         <Csv of={wanted} />
       </FilterBar>
-      {error && <Refusal error={error} again={() => void refetch()} />}
-      {!data && !error && <Waiting />}
-      {data && data.items.length === 0 && <Empty title={t("execution.noDeliveries")} />}
-      {data && data.items.length > 0 && <DeliveryList rows={data.items} task={false} execution={false} />}
-      {data && (
-        <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
-      )}
+      <Pages of={found} at={{ limit, offset, set }} empty={<Empty title={t("execution.noDeliveries")} />}>
+        {(rows) => <DeliveryList rows={rows} task={false} execution={false} />}
+      </Pages>
     </Flex>
   );
 }

@@ -2,8 +2,9 @@
 
 import { useTranslation } from "react-i18next";
 import { useExecutions } from "../../api/queries";
-import { FilterBar, MomentFilter, Pager, TextFilter, WordFilter } from "../../components/list";
-import { Empty, Refusal, Waiting } from "../../components/notices";
+import { FilterBar, MomentFilter, TextFilter, WordFilter } from "../../components/list";
+import { Empty } from "../../components/notices";
+import { Pages } from "../../components/pages";
 import { useFilters } from "../../components/urlState";
 import { ExecutionList } from "./ExecutionList";
 import "./words";
@@ -15,7 +16,7 @@ const SOURCES = ["schedule", "manual", "rest", "kafka", "cli", "dag", "backfill"
 export default function Executions() {
   const { t } = useTranslation();
   const { filters, limit, offset, set, clear, active } = useFilters(NAMES);
-  const { data, error, refetch } = useExecutions({ ...filters, limit, offset });
+  const found = useExecutions({ ...filters, limit, offset });
   return (
     <>
       <FilterBar onClear={active ? clear : undefined}>
@@ -25,14 +26,9 @@ export default function Executions() {
         <MomentFilter label={t("field.from")} value={filters.from ?? ""} onChange={(from) => set({ from })} />
         <MomentFilter label={t("field.to")} value={filters.to ?? ""} onChange={(to) => set({ to })} />
       </FilterBar>
-      {error && <Refusal error={error} again={() => void refetch()} />}
-      {!data && !error && <Waiting />}
-      {data && (
-        <>
-          {data.items.length === 0 ? <Empty title={t("executions.empty")} /> : <ExecutionList rows={data.items} />}
-          <Pager total={data.total_entries} exact={data.total_is_exact} limit={limit} offset={offset} onPage={(change) => set(change, false)} />
-        </>
-      )}
+      <Pages of={found} at={{ limit, offset, set }} empty={<Empty title={t("executions.empty")} />}>
+        {(rows) => <ExecutionList rows={rows} />}
+      </Pages>
     </>
   );
 }

@@ -13,13 +13,13 @@ import {
   Foreign,
   List,
   MomentFilter,
-  Pager,
   TextFilter,
   type Column,
 } from "../../components/list";
 import { say, sayRefused } from "../../components/messages";
 import { Moment } from "../../components/moment";
-import { Empty, Refusal, Waiting } from "../../components/notices";
+import { Empty } from "../../components/notices";
+import { Pages } from "../../components/pages";
 import { useFilters } from "../../components/urlState";
 import { type Rejected, useRejected, useReplay } from "./calls";
 import { Message } from "./Message";
@@ -37,9 +37,8 @@ export default function RejectedMessages() {
   const [shown, setShown] = useState<Rejected | null>(null);
   const setTask = useCallback((task: string) => set({ task }), [set]);
 
-  const rows = list.data?.items ?? [];
   // A message that another page or filter shows is not replayed unseen.
-  const ids = rows.filter((row) => chosen.has(String(row.id))).map((row) => row.id);
+  const ids = (list.data?.items ?? []).filter((row) => chosen.has(String(row.id))).map((row) => row.id);
   const columns = useMemo<Column<Rejected>[]>(() => {
     const all: Column<Rejected>[] = [
       { name: "at", title: t("rejected.at"), cell: (row) => <Moment at={row.rejected_at} /> },
@@ -96,48 +95,38 @@ export default function RejectedMessages() {
         <MomentFilter label={t("field.from")} value={filters["from"] ?? ""} onChange={(from) => set({ from })} />
         <MomentFilter label={t("field.to")} value={filters["to"] ?? ""} onChange={(to) => set({ to })} />
       </FilterBar>
-      {list.error !== null && <Refusal error={list.error} again={() => void list.refetch()} />}
-      {list.data === undefined && list.error === null && <Waiting />}
-      {list.data !== undefined && rows.length === 0 && <Nothing filtered={active} />}
-      {rows.length > 0 && (
-        <>
-          {mayReplay && (
-            <Flex gap={3} align="center" minH={8}>
-              <Text fontSize="sm" role="status">
-                {t("list.chosen", { count: ids.length })}
-              </Text>
-              {ids.length > 0 && (
-                <Button
-                  size="sm"
-                  loading={replaying}
-                  onClick={() => {
-                    replay(ids);
-                    setChosen(new Set());
-                  }}
-                >
-                  {t("rejected.replayChosen", { count: ids.length })}
-                </Button>
-              )}
-            </Flex>
-          )}
-          <List
-            label={t("rejected.label")}
-            columns={columns}
-            rows={rows}
-            rowKey={(row) => String(row.id)}
-            {...(mayReplay ? { chosen, onChosen: setChosen } : {})}
-          />
-        </>
-      )}
-      {list.data !== undefined && (
-        <Pager
-          total={list.data.total_entries}
-          exact={list.data.total_is_exact}
-          limit={limit}
-          offset={offset}
-          onPage={set}
-        />
-      )}
+      <Pages of={list} at={{ limit, offset, set }} empty={<Nothing filtered={active} />}>
+        {(rows) => (
+          <Stack gap={2}>
+            {mayReplay && (
+              <Flex gap={3} align="center" minH={8}>
+                <Text fontSize="sm" role="status">
+                  {t("list.chosen", { count: ids.length })}
+                </Text>
+                {ids.length > 0 && (
+                  <Button
+                    size="sm"
+                    loading={replaying}
+                    onClick={() => {
+                      replay(ids);
+                      setChosen(new Set());
+                    }}
+                  >
+                    {t("rejected.replayChosen", { count: ids.length })}
+                  </Button>
+                )}
+              </Flex>
+            )}
+            <List
+              label={t("rejected.label")}
+              columns={columns}
+              rows={rows}
+              rowKey={(row) => String(row.id)}
+              {...(mayReplay ? { chosen, onChosen: setChosen } : {})}
+            />
+          </Stack>
+        )}
+      </Pages>
       {shown !== null && <Message of={shown} onClose={() => setShown(null)} />}
     </Stack>
   );
