@@ -150,6 +150,14 @@ def test_a_link_to_a_page_that_there_is_no_more_leads_to_the_last(
     page.get_by_text(last, exact=True).wait_for()
 
 
+def test_a_message_as_json_has_its_numbers_as_they_came(platform: Any, page: Any) -> None:
+    reject(platform, "lists-digits", value='{"order": 20261005123456789012, "sum": 12.50}')
+    go(page, "rejected?task=lists-digits").get_by_role("button", name="Show message").click()
+    message = page.get_by_role("dialog").get_by_role("region", name="The message")
+    message.wait_for()
+    assert message.inner_text() == '{\n  "order": 20261005123456789012,\n  "sum": 12.50\n}'
+
+
 # --- what is large ----------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import { Button, Code, DataList, Dialog, Group, Stack, Text } from "@chakra-ui/react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { read } from "../../api/exact";
 import { Foreign } from "../../components/list";
 import { Moment } from "../../components/moment";
 import { Refusal, Waiting } from "../../components/notices";
@@ -117,10 +118,10 @@ function Download({ name, text }: { name: string; text: string }) {
   );
 }
 
-/** JSON laid out for people; null for what is none. */
+/** JSON laid out for people, its numbers as they came; null for what is none. */
 function asJson(text: string | null): string | null {
   try {
-    return text === null ? null : JSON.stringify(JSON.parse(text), null, 2);
+    return text === null ? null : JSON.stringify(read(text), null, 2);
   } catch {
     return null;
   }
