@@ -150,6 +150,21 @@ def test_a_link_to_a_page_that_there_is_no_more_leads_to_the_last(
     page.get_by_text(last, exact=True).wait_for()
 
 
+def test_lists_end_with_words(platform: Any, page: Any) -> None:
+    reject(platform, "lists-end", 10_030)
+    try:
+        go(page, "rejected?task=lists-end&offset=9975")
+        page.get_by_role("button", name="Next page").click()
+        page.get_by_text("10001–10025 of more than 10000").wait_for()
+        page.get_by_text("narrow the filters").wait_for()
+        assert page.get_by_role("button", name="Next page").is_disabled()
+        assert page.get_by_role("button", name="Previous page").is_enabled()
+        go(page, "rejected?task=lists-end&offset=20000")
+        page.get_by_text("10001–10025 of more than 10000").wait_for()
+    finally:
+        platform.ledger("DELETE FROM push_rejected WHERE task_code = 'lists-end' RETURNING 1")
+
+
 def test_a_message_as_json_has_its_numbers_as_they_came(platform: Any, page: Any) -> None:
     reject(platform, "lists-digits", value='{"order": 20261005123456789012, "sum": 12.50}')
     go(page, "rejected?task=lists-digits").get_by_role("button", name="Show message").click()

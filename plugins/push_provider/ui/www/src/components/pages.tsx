@@ -5,7 +5,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import { useEffect, useId, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Refusal, Waiting } from "./notices";
-import type { Place } from "./urlState";
+import { FARTHEST, type Place } from "./urlState";
 
 type Answer<Row> = { items: Row[]; total_entries: number; total_is_exact: boolean };
 
@@ -49,11 +49,13 @@ function Pager({ of: { items, total_entries: total, total_is_exact: exact }, at 
   const { limit, offset } = at;
   const to = offset + items.length;
   const more = !exact || to < total;
+  const reached = more && offset + limit > FARTHEST;
   const turn = (change: Record<string, number>) => at.set(change, false); // "back" is the page before
   return (
     <Flex gap={3} align="center" wrap="wrap" mt={2}>
       <Text fontSize="sm" color="fg.muted" role="status">
         {t(exact ? "list.page" : "list.pageMany", { from: offset + 1, to, total })}
+        {reached && ` ${t("list.reached")}`}
       </Text>
       <HStack gap={1}>
         <Button
@@ -68,7 +70,7 @@ function Pager({ of: { items, total_entries: total, total_is_exact: exact }, at 
         <Button
           size="xs"
           variant="outline"
-          disabled={!more}
+          disabled={!more || reached}
           aria-label={t("list.next")}
           onClick={() => turn({ offset: offset + limit })}
         >

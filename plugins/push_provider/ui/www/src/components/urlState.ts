@@ -6,14 +6,18 @@ import { useSearchParams } from "react-router-dom";
 export type Filters = Record<string, string>;
 export type Place = Pick<ReturnType<typeof useFilters>, "limit" | "offset" | "set">;
 
+/** Rows that the API leaves out at most before a page (api/paging.py); others are found by filters. */
+export const FARTHEST = 10_000;
+
 export function useFilters(names: readonly string[], pageSize = 25) {
   const [query, setQuery] = useSearchParams();
   const filters = useMemo(
     () => Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""])) as Filters,
     [query, names],
   );
-  const limit = Math.min(Math.max(Number(query.get("limit")) || pageSize, 1), 100);
-  const offset = Math.max(Number(query.get("offset")) || 0, 0);
+  const between = (least: number, value: number, most: number) => Math.trunc(Math.min(Math.max(value, least), most));
+  const limit = between(1, Number(query.get("limit")) || pageSize, 100);
+  const offset = between(0, Number(query.get("offset")) || 0, FARTHEST);
 
   const set = useCallback(
     (changes: Record<string, string | number | null>, replace = true) => {

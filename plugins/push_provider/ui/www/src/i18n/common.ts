@@ -79,6 +79,7 @@ export const common = {
     list: {
       page: "{{from}}–{{to}} of {{total}}",
       pageMany: "{{from}}–{{to}} of more than {{total}}",
+      reached: "Lists end here: narrow the filters to see others.",
       previous: "Previous page",
       next: "Next page",
       empty: "Nothing matches.",
@@ -178,6 +179,7 @@ export const common = {
     list: {
       page: "第 {{from}}–{{to}} 条，共 {{total}} 条",
       pageMany: "第 {{from}}–{{to}} 条，共 {{total}} 条以上",
+      reached: "列表到此为止，请缩小筛选范围以查看其余记录。",
       previous: "上一页",
       next: "下一页",
       empty: "没有符合条件的记录。",
