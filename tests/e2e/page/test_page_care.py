@@ -47,6 +47,10 @@ def test_a_trigger_whose_answer_got_lost_is_not_sent_again(platform: Any, page: 
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Begin an execution").click()
     dialog.get_by_text("The server does not answer").wait_for()
+    # Somebody closes the dialog, and tries again in another one.
+    dialog.get_by_role("button", name="Cancel").click()
+    dialog.wait_for(state="hidden")
+    page.get_by_role("button", name="Trigger…").first.click()
     dialog.get_by_role("button", name="Begin an execution").click()
     dialog.wait_for(state="hidden")
     assert lost == [202]

@@ -18,7 +18,7 @@ import {
   type TaskPage,
 } from "./client";
 import { rough } from "./exact";
-import { useOnce } from "./once";
+import { once } from "./once";
 
 /** Milliseconds after which lists are asked for again. */
 export const REFRESH = 5_000;
@@ -117,19 +117,13 @@ export const useDeleteTask = (onDeleted?: (code: string) => void) =>
 
 export type Trigger = { recipients?: unknown[]; variables?: Record<string, unknown> };
 
-/** Begins an execution; one whose answer got lost does not begin again. */
-export function useBegin() {
-  const once = useOnce();
-  return (code: string, body: Trigger) =>
-    once(`${code} ${JSON.stringify(body)}`, (headers) =>
-      call<Schemas["Begun"]>(`tasks/${code}/trigger`, { method: "POST", body, headers }),
-    );
-}
+/** Begin an execution; one whose answer got lost does not begin again. */
+export const begin = (code: string, body: Trigger) =>
+  once(`trigger ${code} ${JSON.stringify(body)}`, (headers) =>
+    call<Schemas["Begun"]>(`tasks/${code}/trigger`, { method: "POST", body, headers }),
+  );
 
-export function useTrigger() {
-  const begin = useBegin();
-  return useDeed(({ code, ...body }: Trigger & { code: string }) => begin(code, body));
-}
+export const useTrigger = () => useDeed(({ code, ...body }: Trigger & { code: string }) => begin(code, body));
 
 export const useChangeTask = () =>
   useDeed(({ code, patch }: { code: string; patch: Record<string, unknown> }) =>

@@ -4,7 +4,7 @@ import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tansta
 import { useEffect, useState } from "react";
 import { call, type PreviewAnswer, type Problem, type Schemas, type TaskAnswer } from "../../api/client";
 import { read } from "../../api/exact";
-import { useOnce } from "../../api/once";
+import { once } from "../../api/once";
 import { preview } from "../../api/queries";
 import type { Document } from "./patch";
 
@@ -51,10 +51,11 @@ export const usePreview = (asked: string | null) =>
 /** Create a task; made again after an answer that got lost, it is the one that there is already. */
 export function useCreate() {
   const queries = useQueryClient();
-  const once = useOnce();
   return useMutation<TaskAnswer, Problem, Document>({
     mutationFn: (task) =>
-      once(JSON.stringify(task), (headers) => call<TaskAnswer>("tasks", { method: "POST", body: task, headers })),
+      once(`create ${JSON.stringify(task)}`, (headers) =>
+        call<TaskAnswer>("tasks", { method: "POST", body: task, headers }),
+      ),
     onSettled: () => queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "preview" }),
   });
 }

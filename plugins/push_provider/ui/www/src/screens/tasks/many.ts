@@ -3,7 +3,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { call } from "../../api/client";
-import { useBegin } from "../../api/queries";
+import { begin } from "../../api/queries";
 import type { Deed } from "./actions";
 
 export type Refused = { code: string; error: unknown };
@@ -12,7 +12,6 @@ const ABREAST = 4;
 
 export function useMany() {
   const queries = useQueryClient();
-  const begin = useBegin();
   const [course, setCourse] = useState<{ done: number; total: number } | null>(null);
 
   const done = (code: string, deed: Deed, purge: boolean): Promise<unknown> => {
