@@ -43,6 +43,26 @@ def test_what_is_typed_while_a_filter_is_asked_for_stays(platform: Any, page: An
     platform.eventually(lambda: field.input_value() == "" or None, "an empty field")
 
 
+SET_TWO = """async () => {
+  const set = (selector, value, event) => {
+    const field = document.querySelector(`[role=search] ${selector}`);
+    Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, value);
+    field.dispatchEvent(new Event(event, { bubbles: true }));
+  };
+  set("select", "failed", "change");
+  for (let turn = 0; turn < 20; turn++) await null; // the address has changed, and is not drawn yet
+  set("input[type=datetime-local]", "2026-11-30T09:00", "input");
+}"""
+
+
+def test_of_two_filters_that_are_set_at_once_both_hold(page: Any) -> None:
+    go(page, "deliveries")
+    settled(page)
+    page.evaluate(SET_TWO)
+    page.wait_for_url("**from=2026-11-30T01%3A00%3A00.000Z*")
+    assert "state=failed" in page.url
+
+
 def test_a_year_of_other_than_four_digits_is_not_asked_for(page: Any) -> None:
     shown = go(page, "deliveries")
     field = page.get_by_label("From (GMT+8)")

@@ -22,8 +22,9 @@ export function useFilters(names: readonly string[], pageSize = 25) {
   const set = useCallback(
     (changes: Record<string, string | number | null>, replace = true) => {
       setQuery(
-        (before) => {
-          const after = new URLSearchParams(before);
+        () => {
+          // As the address stands, not as it was drawn last: two changes may come before the first of them is drawn.
+          const after = new URLSearchParams(window.location.search);
           if (!("offset" in changes)) after.delete("offset"); // another list begins at its beginning
           for (const [name, value] of Object.entries(changes)) {
             if (value === null || value === "" || (name === "offset" && value === 0)) after.delete(name);
