@@ -8,7 +8,7 @@ from typing import Any
 
 def apply(platform: Any, code: str, **fields: Any) -> None:
     task = {"code": code, "name": code, "subject": code, "content_type": "text", "schedule": {"kind": "manual"}}
-    task |= {"content": "Due {{ push.scheduled_for }}", "recipients": [f"{code}@example.com"]}
+    task |= {"content": "Due {{ push.scheduled_for or 'now' }}", "recipients": [f"{code}@example.com"]}
     platform.apply({**task, **fields})
     platform.await_dag(code)
 
