@@ -24,14 +24,17 @@ ROOT = Path(__file__).parents[2]
 # The launcher with one part in place of PostgreSQL and Airflow, and a shutdown that says something, and waits until it
 # may go on. With "terminal", its standard input is its terminal, as a shell makes it.
 _LAUNCHER = """
-import fcntl, os, sys, termios, time
+import fcntl, os, signal, sys, termios, time
 from contextlib import contextmanager
 from pathlib import Path
 from sandbox import platform
 from sandbox.parts import Parts, Program, stop
 
 gate, log = sys.argv[1:3]
-if sys.argv.pop() == "terminal":
+how = sys.argv.pop()
+if how != "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+if how == "terminal":
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -115,7 +118,7 @@ def test_a_terminal_that_is_closed_ends_all(gate: Path) -> None:
 
 
 def test_nohup_keeps_it_from_ending(gate: Path) -> None:
-    command = launcher(gate, "pipe", before=("sh", "-c", 'trap "" HUP; exec "$@"', "sh"))
+    command = launcher(gate, "nohup", before=("sh", "-c", 'trap "" HUP; exec "$@"', "sh"))
     with started(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"ready ")
