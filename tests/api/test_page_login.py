@@ -26,7 +26,8 @@ def log_in(page: Any) -> None:
     "token", [pytest.param(None, id="none"), pytest.param("no.such.token", id="one that is none of Airflow's")]
 )
 def test_the_login_leads_back(server: ApiServer, token: str | None) -> None:
-    place = f"/plugin/push/tasks/{server.create(app="shop")}?from=a%20link"
+    code = server.create(app="shop")
+    place = f"/plugin/push/tasks/{code}?from=a%20link"
     refused: list[int] = []
     with logged_in(server.url, server.token("user")) as page:
         page.goto(place)
