@@ -201,6 +201,7 @@ def test_a_closed_task_has_no_schedule_any_more(desk: Desk) -> None:
     assert desk.is_noted("closed")
 
 
+@pytest.mark.slow
 def test_a_long_delay_of_retries_is_not_cut_short(desk: Desk) -> None:
     task = desk.dag("patient", retry_delay=7200).get_task("send")
     assert (task.retry_delay, task.max_retry_delay) == (timedelta(hours=2), timedelta(hours=2))

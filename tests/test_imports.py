@@ -55,6 +55,7 @@ print("RESULT" + json.dumps(sorted(set(sys.modules) - known)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", LOOKED_UP)
 def test_what_airflow_looks_up_is_light(module: str) -> None:
     before, own = LOOKED_UP[module]

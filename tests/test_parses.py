@@ -245,6 +245,7 @@ def test_what_airflow_could_not_store_is_parsed_again(desk: Desk) -> None:
     assert desk.is_built()
 
 
+@pytest.mark.slow
 def test_what_never_works_is_parsed_less_and_less(desk: Desk) -> None:
     waits = []
     for _ in range(7):

@@ -68,6 +68,7 @@ def test_airflow_lists_the_provider(manager: ProvidersManager) -> None:
     assert entry.load() is provider.get_provider_info
 
 
+@pytest.mark.slow
 def test_airflow_loads_everything_without_a_warning() -> None:
     """In a process of its own: Airflow says these things once, when it first looks."""
     script = (

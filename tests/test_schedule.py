@@ -575,6 +575,7 @@ CRONS = st.builds(
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @FEW
 @given(st.data())
 def test_hourly_in_any_zone(data: st.DataObject) -> None:
@@ -614,6 +615,7 @@ def test_daily_in_any_zone(data: st.DataObject) -> None:
     assert airflow_runs(schedule.plan(task, since), since, 6) == times
 
 
+@pytest.mark.slow
 @FEW
 @given(st.data())
 def test_cron_in_any_zone(data: st.DataObject) -> None:

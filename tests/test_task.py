@@ -545,6 +545,7 @@ def test_a_document_that_contains_itself_is_refused() -> None:
     assert "nested too deeply" in refusal({**SMALLEST, "variables": loop})[0][1]
 
 
+@pytest.mark.slow
 def test_aliases_that_unfold_to_millions_are_refused() -> None:
     value: list[Any] = ["x"] * 10
     for _ in range(8):
@@ -680,6 +681,7 @@ def test_many_faults_are_told_in_short(data: Any, first: tuple[str, str], more: 
     assert len(str(refused.value)) < 4000
 
 
+@pytest.mark.slow
 def test_many_faults_take_little_time_and_memory() -> None:
     # Measured from outside: this process reads the documents, and the kernel says what that took.
     documents = "{**SMALLEST, 'recipients': [{'x': 1}] * 300_000}", "{f'f{n}': 1 for n in range(300_000)}"
@@ -803,6 +805,7 @@ def test_a_moment_is_what_its_text_says(at: Any, stored: str) -> None:
         assert read.schedule.at.astimezone(UTC) == at.astimezone(UTC)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TASK)
 def test_a_spec_reads_back_to_an_equal_task(given_: dict[str, Any]) -> None:
@@ -814,6 +817,7 @@ def test_a_spec_reads_back_to_an_equal_task(given_: dict[str, Any]) -> None:
     assert again.spec() == read.spec()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(

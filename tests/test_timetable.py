@@ -185,6 +185,7 @@ def test_the_plugin_registers_it_through_the_entry_point() -> None:
     assert plugins_manager.get_timetables_plugins()["push_provider.timetable.PushTimetable"] is PushTimetable
 
 
+@pytest.mark.slow
 def test_loading_the_plugin_imports_it_only_when_asked() -> None:
     code = (
         "import sys, airflow.plugins_manager as manager\n"

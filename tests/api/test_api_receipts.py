@@ -143,6 +143,7 @@ def test_nothing_that_a_mail_says_of_itself_is_a_link(server: ApiServer) -> None
     assert mails.states == before
 
 
+@pytest.mark.slow
 def test_many_at_once_are_all_on_record(server: ApiServer) -> None:
     many = Sent(server, [f"u{number}" for number in range(200)])
     with ThreadPoolExecutor(16) as pool:

@@ -95,6 +95,7 @@ def test_there_is_none(server: ApiServer, method: str, below: str) -> None:
     assert (answer.status, answer.json["code"]) == (404, "unknown-message")
 
 
+@pytest.mark.slow
 def test_a_message_is_taken_when_what_was_wrong_is_in_order(server: ApiServer) -> None:
     fields = task(app="shop")
     code = fields["code"]

@@ -315,6 +315,7 @@ def test_with_a_task_go_the_answers_that_spoke_of_it(server: ApiServer) -> None:
     assert second.json["execution"] != first["execution"]
 
 
+@pytest.mark.slow
 def test_a_retired_task_says_so_and_leads_to_no_dag(server: ApiServer) -> None:
     code = server.create(known=True)
     begun = server.push("POST", f"/tasks/{code}/trigger").json
@@ -388,6 +389,7 @@ def test_two_bulk_calls_with_the_same_tasks_do_not_wait_for_each_other(server: A
 # --- the audit log ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_write_is_on_record_without_what_is_nobodys_business(server: ApiServer) -> None:
     body = task(variables={"password": "open sesame", "pin": "0815"}, content="The code is 4711")
     code = body["code"]

@@ -20,6 +20,7 @@ def runs(server: ApiServer, code: str) -> list[dict[str, Any]]:
     return answer.json["dag_runs"] if answer.status == 200 else []
 
 
+@pytest.mark.slow
 def test_a_task_of_this_moment_can_be_triggered(server: ApiServer) -> None:
     code = server.create()
     answer = server.push("POST", f"/tasks/{code}/trigger", {"recipients": ["c@example.com"], "variables": {"a": 1}})
@@ -85,6 +86,7 @@ def test_the_same_key_begins_one_execution_also_the_last(server: ApiServer) -> N
     assert len(runs(server, code)) == 1
 
 
+@pytest.mark.slow
 def test_twenty_at_once_begin_one_execution(server: ApiServer) -> None:
     code = server.create(known=True)
     with ThreadPoolExecutor(20) as pool:
@@ -98,6 +100,7 @@ def test_twenty_at_once_begin_one_execution(server: ApiServer) -> None:
     assert len(runs(server, code)) == 1
 
 
+@pytest.mark.slow
 def test_twenty_different_ones_at_once_are_twenty(server: ApiServer) -> None:
     code = server.create(known=True)
     with ThreadPoolExecutor(20) as pool:
@@ -173,6 +176,7 @@ def test_two_redrives_at_once_are_one(server: ApiServer) -> None:
     assert statuses == [202, 409, 409, 409, 409]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unknown", "policy"), [(True, "resend"), (False, "hold"), (None, None)])
 def test_redrive_decides_about_what_is_in_doubt(server: ApiServer, unknown: bool | None, policy: str | None) -> None:
     begun = ended(server, ["failed", "unknown"])
@@ -181,6 +185,7 @@ def test_redrive_decides_about_what_is_in_doubt(server: ApiServer, unknown: bool
     assert server.rows(query, id=begun["execution"]) == [(policy,)]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_gone_is_made_again_for_the_same_execution(server: ApiServer) -> None:
     begun = ended(server, ["failed"])
     server.call("DELETE", f"/api/v2/dags/push__{begun['task']}/dagRuns/{begun['run_id']}")
@@ -189,6 +194,7 @@ def test_a_run_that_is_gone_is_made_again_for_the_same_execution(server: ApiServ
     assert run["dag_run_id"] == begun["run_id"]
 
 
+@pytest.mark.slow
 def test_a_run_of_a_schedule_that_is_gone_is_made_again_under_another_id(server: ApiServer) -> None:
     """Airflow lets nobody make a run under an id that its scheduler gives."""
     begun = ended(server, ["failed"])
@@ -204,6 +210,7 @@ def test_a_run_of_a_schedule_that_is_gone_is_made_again_under_another_id(server:
     assert server.push("GET", f"/executions/{begun['execution']}").json["run_id"] == run["dag_run_id"]
 
 
+@pytest.mark.slow
 def test_two_redrives_at_once_of_a_run_that_is_gone_are_one(server: ApiServer) -> None:
     begun = ended(server, ["failed"])
     server.call("DELETE", f"/api/v2/dags/push__{begun['task']}/dagRuns/{begun['run_id']}")
@@ -213,6 +220,7 @@ def test_two_redrives_at_once_of_a_run_that_is_gone_are_one(server: ApiServer) -
     assert statuses == [202, 409, 409, 409, 409]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("states", "body", "status", "code"),
     [
@@ -228,6 +236,7 @@ def test_nothing_to_redrive(server: ApiServer, states: list[str], body: Any, sta
     assert (answer.status, answer.json["code"]) == (status, code)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_cancelled_task_is_sent_again(server: ApiServer) -> None:
     begun = ended(server, ["failed"])
     server.push("POST", f"/tasks/{begun['task']}/cancel")
@@ -292,6 +301,7 @@ def test_an_execution_whose_run_cannot_be_made_at_once_begins_once(server: ApiSe
     assert [run["dag_run_id"] for run in runs(server, code)] == [answer.json["run_id"]]
 
 
+@pytest.mark.slow
 def test_an_execution_begins_when_its_dag_comes_to_be_known_meanwhile(server: ApiServer) -> None:
     code = server.create(known=True)
     server.settle()

@@ -103,6 +103,7 @@ def send(google: Google, deliveries: Sequence[Delivery], **more: Any) -> list[Ou
         return sorted(open_.send(deliveries))
 
 
+@pytest.mark.slow
 def test_each_gets_their_own(google: Google) -> None:
     outcomes = send(google, people(500))
     assert {(one.result, one.text) for one in outcomes} == {(SENT, None)}
@@ -337,6 +338,7 @@ def test_a_retry_after_is_honoured(google: Google) -> None:
     assert [(one.result, one.retry_after) for one in send(google, people(1))] == [(RETRY, 90.0)]
 
 
+@pytest.mark.slow
 def test_stopped_no_more_calls_are_made(google: Google) -> None:
     with sender(google) as open_:
         assert [one.result for one in open_.send(people(1, 100))] == [SENT]

@@ -166,6 +166,7 @@ def test_silence(step: str, serve: Serve, account: Account, extensions: tuple[st
     assert Counter(server.accepted) == Counter(["r1@example.org", "r3@example.org", "r4@example.org"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("more", "result"), [(30.0, "sent"), (None, "unknown")])
 def test_a_server_that_looks_at_a_content_for_long(
     more: float | None, result: str, serve: Serve, account: Account, extensions: tuple[str, ...]
@@ -569,6 +570,7 @@ def test_a_connection_that_ended_between_chunks(farewell: Any, serve: Serve, acc
     assert server.connections == 2
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_still_being_opened_holds_up_nothing(serve: Serve, account: Account) -> None:
     server = serve(lambda here: Do.HANG if here.step == "connect" and here.connection > 1 else None)
     outcomes = send(account(server, timeout=2), deliveries(40))
@@ -666,6 +668,7 @@ def test_eight_bits(offered: bool, serve: Serve, account: Account) -> None:
     assert message_from_bytes(mail.data, policy=policy.default).get_content().rstrip() == "你好 N1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implicit", [True, False])
 def test_over_tls(implicit: bool, serve: Serve, account: Account, certificate: Path) -> None:
     extensions = (*PIPELINING, "STARTTLS")

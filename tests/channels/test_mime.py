@@ -86,6 +86,7 @@ BODIES = st.text(
 ) | st.builds(lambda text, times: text * times, st.sampled_from([".", "x.", "中", "a\r", ".\n"]), st.integers(0, 1500))
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(subject=SUBJECTS, text=BODIES, html=st.none() | BODIES, eightbit=st.booleans(), files=st.integers(0, 2))
 def test_any_content_comes_back(subject: str, text: str, html: str | None, eightbit: bool, files: int) -> None:

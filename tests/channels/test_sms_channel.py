@@ -467,6 +467,7 @@ def test_a_number_on_which_the_service_fails_keeps_nobody_waiting(aliyun: Any) -
     assert sum(aliyun.calls.values()) <= 3 + 2 * 7
 
 
+@pytest.mark.slow
 def test_where_everybody_is_refused_calls_are_slow_and_the_rest_stays_for_a_later_try(aliyun: Any) -> None:
     slept: list[float] = []
     with sleepless(aliyun, slept) as sender:

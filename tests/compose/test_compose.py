@@ -250,6 +250,7 @@ def airflow_commands() -> list[list[str]]:
     return commands
 
 
+@pytest.mark.slow
 def test_every_airflow_command_parses() -> None:
     commands = airflow_commands()
     assert len(commands) >= 12

@@ -1237,6 +1237,7 @@ def test_a_value_that_was_escaped_is_so_after_a_filter_of_the_whole(source: str)
     assert rendered(source, "html", a="<script>x</script>").html == "&lt;script&gt;x&lt;/script&gt;"
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=20), st.lists(st.text("*_[]()<>!`#-|\\\n &;:/ajx", max_size=12), max_size=3))
 @pytest.mark.parametrize(

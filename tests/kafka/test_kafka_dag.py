@@ -42,6 +42,7 @@ def test_it_has_as_many_tasks_as_there_are_to_be_drains(monkeypatch: pytest.Monk
     assert (dag.max_active_runs, dag.max_active_tasks) == (1, 20)
 
 
+@pytest.mark.slow
 def test_reading_it_costs_little() -> None:
     script = (
         "import json, sys; from airflow.sdk import DAG; before = set(sys.modules)\n"

@@ -193,6 +193,7 @@ def test_one_that_is_frozen_in_the_middle_of_writing_keeps_nobody_waiting(desk: 
         first.renew()
 
 
+@pytest.mark.slow
 def test_one_that_is_frozen_in_the_middle_of_a_statement_keeps_nobody_waiting(desk: Desk, plan: Plan) -> None:
     """What has come of it holds the lease's row, and PostgreSQL does not call a session idle that owes it bytes."""
     first = Lease(desk.engine, plan.id, seconds=0.5)

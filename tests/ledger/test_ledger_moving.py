@@ -148,6 +148,7 @@ def test_who_sends_may_take_longer_to_move_than_to_record(desk: Desk, name: str)
     assert desk.states(plan) == ["failed"] * 3
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_a_task_at_once_waits_in_no_ring(desk: Desk) -> None:
     """PostgreSQL breaks off one of those that wait in a ring, after a second: nothing here is."""
     desk.apply(execution=LOOP)

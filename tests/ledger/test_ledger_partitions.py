@@ -397,6 +397,7 @@ def test_a_drop_that_was_broken_off_is_gone_on_with(desk: Desk, done: str) -> No
     assert rows(desk.engine, "push_dropped") == 0
 
 
+@pytest.mark.slow
 def test_a_detachment_waits_for_no_transaction_for_ever(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "_PATIENCE", 0.5)
     finish(desk)
@@ -413,6 +414,7 @@ def test_a_detachment_waits_for_no_transaction_for_ever(desk: Desk, monkeypatch:
     assert tables(desk.engine) == {"push_delivery_1", "push_delivery_2"}
 
 
+@pytest.mark.slow
 def test_sending_goes_on_while_partitions_are_made_closed_and_dropped(desk: Desk) -> None:
     """Whoever sends and has to wait for a lock for longer than 100 ms fails here."""
     limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=100ms"}, **AS_WRITTEN)

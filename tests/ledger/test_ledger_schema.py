@@ -221,6 +221,7 @@ _PEOPLE: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.slow
 def test_recipients_become_rows_and_snapshots_one_of_each_and_back(empty: Engine) -> None:
     config = schema._config()
     manual = {"execution": {"type": "loop"}, "schedule": {"kind": "manual"}}
@@ -278,6 +279,7 @@ def test_recipients_become_rows_and_snapshots_one_of_each_and_back(empty: Engine
             before = {name: connection.scalars(text(tables.format(name, by))).all() for name, by in orders.items()}
 
 
+@pytest.mark.slow
 def test_what_was_left_to_a_run_is_written_by_a_downgrade(empty: Engine) -> None:
     schema.migrate(empty)
     manual = {"execution": {"type": "loop"}, "schedule": {"kind": "manual"}}

@@ -171,6 +171,7 @@ def test_how_long_fcm_is_left_alone(
     assert refused.value.retry_after == (seconds and pytest.approx(seconds, abs=20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "error"),
     [({"password": "another"}, "SignatureDoesNotMatch"), ({"app_key": "1"}, "correct the app key")],

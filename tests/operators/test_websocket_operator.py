@@ -94,6 +94,7 @@ def test_what_a_process_that_died_had_published_is_not_published_again(
     assert sorted(user for user, _ in live.sent) == sorted(USERS[:100])
 
 
+@pytest.mark.slow
 def test_a_centrifugo_that_is_away_is_tried_again(ledger: Engine, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     apply(ledger, recipients=USERS[:10])
     live.connect(monkeypatch, address="http://127.0.0.1:1")
@@ -104,6 +105,7 @@ def test_a_centrifugo_that_is_away_is_tried_again(ledger: Engine, live: Live, mo
     assert execute()["sent"] == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "fields", "error"),
     [

@@ -154,6 +154,7 @@ def test_whoever_asks_too_much_of_a_busy_machine_is_told_to_ask_again(monkeypatc
     assert refused.value.retry_after == 10
 
 
+@pytest.mark.slow
 def test_a_worker_is_used_again_also_if_its_parent_is_large() -> None:
     ballast = bytearray(MEMORY)
     ballast[::4096] = b"x" * len(ballast[::4096])

@@ -176,6 +176,7 @@ def test_another_site_acknowledges_nothing(sandbox: Any) -> None:
         assert sandbox.request("/api/devices/acknowledge", "POST", body={**body, "message": "x"}).status == 404
 
 
+@pytest.mark.slow
 def test_what_comes_in_is_seen_and_acknowledged(sandbox: Any, visit: Any) -> None:
     with acknowledging() as (address, asked):
         page = visit(f"http://127.0.0.1:{sandbox.http_port}/#devices", locale="en-US")

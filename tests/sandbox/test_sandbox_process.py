@@ -43,6 +43,7 @@ def test_a_signal_ends_it_cleanly(start_sandbox, tmp_path, number):
         client.close()
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_starts_ends_it_cleanly(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "sandbox", "--folder", str(tmp_path)]
     with subprocess.Popen([*command, *PORTS], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
@@ -116,6 +117,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_mails_survive_a_restart_and_a_kill(start_sandbox, tmp_path: Path):
     with start_sandbox(tmp_path) as running:
         running.send("Subject: 你好\r\n\r\nfirst\r\n".encode(), to="ann@example.com")
@@ -157,6 +159,7 @@ def test_a_full_disk_is_answered_452_and_leaves_nothing_behind(start_sandbox, tm
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_grow_is_answered_452_and_stays_whole(start_sandbox, tmp_path):
     with start_sandbox(tmp_path, prefix=("prlimit", "--fsize=2000")) as running:
         accepted = 0

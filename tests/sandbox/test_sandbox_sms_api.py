@@ -187,6 +187,7 @@ def test_only_loopback_names_are_answered(sandbox, method, path, body):
     assert sandbox.request(path, method, {"Host": "evil.example"}, body).status == 421
 
 
+@pytest.mark.slow
 def test_signs_and_templates_are_added_and_outlive_the_process(start_sandbox, tmp_path):
     with start_sandbox(tmp_path) as running:
         assert running.request("/control/sms/signs", "POST", body={"name": "新签名"}).status == 201

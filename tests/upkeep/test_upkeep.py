@@ -38,6 +38,7 @@ def test_airflow_finds_the_dag() -> None:
     assert timedelta(seconds=task.seconds) < timedelta(minutes=10) < task.execution_timeout
 
 
+@pytest.mark.slow
 def test_reading_it_costs_little() -> None:
     script = (
         "import json, sys; from airflow.sdk import DAG; before = set(sys.modules)\n"
