@@ -80,8 +80,12 @@ def attempt(
 
 def refused(error: Problem | PushError) -> dict[str, Any] | None:
     """What an entry tells of an error, if that says that the caller has no right to the deed."""
-    problem = error if isinstance(error, Problem) else of_error(error)
+    problem = _problem(error)
     return {"refused": problem.code} if problem.status == 403 else None
+
+
+def _problem(error: Problem | PushError) -> Problem:
+    return error if isinstance(error, Problem) else of_error(error)
 
 
 @contextmanager
@@ -95,8 +99,7 @@ def refusals(
     try:
         yield
     except (Problem, PushError) as error:
-        problem = error if isinstance(error, Problem) else of_error(error)
-        write(caller, event, code, said=said, more={"refused": problem.code})
+        write(caller, event, code, said=said, more={"refused": _problem(error).code})
         raise
 
 

@@ -34,6 +34,7 @@ from push_provider.exceptions import UnknownExecution, UnknownTask
 from push_provider.ledger import tasks
 from push_provider.ledger.engine import get_engine
 from push_provider.policy.configurations import EVERY
+from push_provider.policy.effects import acting_for
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
@@ -237,8 +238,7 @@ class Caller:
         :raises Problem: 403.
         """
         if not self._acts_for(code):
-            mine = ", ".join(sorted(self.apps or ())) or "none"
-            what = f"Push task {code!r} is that of another application; you may act for {mine} ({self.rule})."
+            what = f"Push task {code!r} is that of another application; {acting_for(self)}."
             raise Problem(403, "forbidden", what)
 
     def _acts_for(self, code: str) -> bool:

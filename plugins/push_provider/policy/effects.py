@@ -97,11 +97,16 @@ def _config(task: PushTask, authority: Authority, before: Mapping[str, Any] | No
     return [FieldError("config", f"there is no configuration {shown(named)} that you may use for this task")]
 
 
+def acting_for(authority: Authority) -> str:
+    """The applications that somebody may act for, not being allowed all, as an error names them."""
+    return f"you may act for {', '.join(sorted(authority.apps or ())) or 'none'} ({authority.rule})"
+
+
 def _app(task: PushTask, authority: Authority, before: Mapping[str, Any] | None) -> list[FieldError]:
     apps = authority.apps
     if apps is None:
         return []
-    mine = f"you may act for {', '.join(sorted(apps)) or 'none'} ({authority.rule})"
+    mine = acting_for(authority)
     if before is not None and before.get("app") not in apps:
         return [FieldError("app", f"the task is that of another application; {mine}")]
     return [] if task.app in apps else [FieldError("app", f"must be an application that you may act for; {mine}")]
