@@ -163,8 +163,12 @@ def triggered(run: str, at: datetime = SINCE) -> dict[str, Any]:
         ("order-1", [triggered("order-1", OLD), deleted("order-1")], False),
         (f"manual__{OLD.isoformat()}", [deleted(f"manual__{OLD.isoformat()}")], False),
         ("manual__2026-02-31T09:00:00+00:00", [deleted("manual__2026-02-31T09:00:00+00:00")], False),
-        # It has begun, is not a push task's, or was made for an execution.
-        ("order-1", [triggered("order-1"), asked("running", task_id="send"), deleted("order-1")], False),
+        # Its process had come, and may not have planned anything.
+        ("order-1", [triggered("order-1"), asked("running", task_id="send"), deleted("order-1")], True),
+        ("order-1", [triggered("order-1"), asked("failed", task_id="send"), deleted("order-1")], True),
+        # Its process has ended well, it is not a push task's, or was made for an execution.
+        ("order-1", [triggered("order-1"), asked("skipped", task_id="send"), deleted("order-1")], False),
+        ("order-1", [triggered("order-1"), asked("success", task_id="send"), deleted("order-1")], False),
         ("order-1", [triggered("order-1"), deleted("order-1", dag_id="other")], False),
         ("rest__1", [triggered("rest__1"), deleted("rest__1")], False),
         # An id of somebody's own, as like ours as it may be.
@@ -175,5 +179,28 @@ def test_which_were_made_and_deleted_since(
     session: Session, run: str, entries: list[dict[str, Any]], found: bool
 ) -> None:
     write(session, entries)
-    runs = run_ends.deleted_unbegun(session, SINCE)
+    runs = run_ends.deleted_undone(session, SINCE)
     assert [(one.id, one.code, one.run_id, one.since) for one in runs] == ([(0, "a", run, NOW)] if found else [])
+
+
+@pytest.mark.parametrize(
+    ("entries", "done"),
+    [
+        ([asked("success", task_id="send")], True),
+        ([asked("skipped", task_id="send")], True),
+        ([], False),
+        ([asked("running", task_id="send"), asked("patch_task_instance", {"new_state": "success"})], False),
+        ([asked("running", task_id="send"), asked("up_for_retry", task_id="send")], False),
+        ([asked("success", task_id="send", run_id="order-2")], False),
+        ([asked("success", task_id="receipts")], False),
+        ([asked("success", task_id="send", dag_id="push__b")], False),
+        # It was cleared since.
+        ([asked("success", task_id="send", at=BEGAN - timedelta(seconds=1))], False),
+    ],
+)
+def test_whose_process_has_ended_well(session: Session, entries: list[dict[str, Any]], done: bool) -> None:
+    """Whatever its task looks like: one that is marked has an end, and maybe a process and a beginning."""
+    add(session)
+    write(session, entries)
+    run = run_ends.Run(1, "a", RUN, "manual", BEGAN, None, None, BEGAN)
+    assert run_ends.did_their_part(session, [run]) == ({("a", RUN)} if done else set())

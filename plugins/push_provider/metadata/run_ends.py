@@ -138,8 +138,8 @@ def _runs(session: Session, which: ColumnElement[bool]) -> list[Run]:
     return [run for run in found if _counts(run.run_id, run.triggering_user_name)]
 
 
-def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
-    """The runs of push tasks that were made and deleted at this moment or later, and whose task never began.
+def deleted_undone(session: Session, moment: datetime) -> list[Run]:
+    """The runs of push tasks that were made and deleted at this moment or later, and whose process did not end well.
 
     Airflow's audit log has them, in which that is all that is known of them. That somebody asked to delete a run does
     not say that there was one: the log must have it that it was made, or its id be of a moment since. Of those that
@@ -151,13 +151,7 @@ def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
     from sqlalchemy import func, select
     from sqlalchemy.orm import aliased
 
-    began, made = aliased(Log), aliased(Log)
-    beginning = select(began.id).where(
-        began.dag_id == Log.dag_id,
-        began.task_id == SEND_TASK_ID,
-        began.run_id == Log.run_id,
-        began.event == "running",  # airflow.api_fastapi.execution_api.routes.task_instances
-    )
+    made = aliased(Log)
     making = select(made.id).where(
         made.dag_id == Log.dag_id,
         made.run_id == Log.run_id,
@@ -171,7 +165,7 @@ def deleted_unbegun(session: Session, moment: datetime) -> list[Run]:
             Log.event == "delete_dag_run",
             Log.dag_id.startswith(DAG_PREFIX, autoescape=True),
             Log.run_id.is_not(None),
-            ~beginning.exists(),
+            ~_ended_well(Log),
         )
         .group_by(Log.dag_id, Log.run_id)
     )
@@ -204,20 +198,39 @@ def _counts(run_id: str, user: str | None) -> bool:
 def did_their_part(session: Session, some: Collection[Run]) -> set[tuple[str, str]]:
     """Those of some runs, by push task and run id, whose process has ended well, or said that nothing was to be sent.
 
-    A run that is marked before its process is there has none; Airflow calls its task skipped, too. One that is marked
-    as its process comes has one, and ended at the moment at which it began: so ``TaskInstance.set_state`` has it.
+    What it did before the run was let go on again does not count.
     """
-    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.dagrun import DagRun
     from sqlalchemy import select, tuple_
 
-    query = select(TaskInstance.dag_id, TaskInstance.run_id).where(
-        tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_([(dag_id(run.code), run.run_id) for run in some]),
-        TaskInstance.task_id == SEND_TASK_ID,
-        TaskInstance.state.in_(("success", "skipped")),
-        TaskInstance.pid.is_not(None),
-        TaskInstance.end_date > TaskInstance.start_date,
+    query = select(DagRun.dag_id, DagRun.run_id).where(
+        tuple_(DagRun.dag_id, DagRun.run_id).in_([(dag_id(run.code), run.run_id) for run in some]),
+        _ended_well(DagRun, since=DagRun.queued_at),
     )
     return {(dag.removeprefix(DAG_PREFIX), run_id) for dag, run_id in session.execute(query)}
+
+
+def _ended_well(run: Any, since: Any = None) -> ColumnElement[bool]:
+    """Whether the process of a run has told Airflow that it ended well; the audit log alone tells that from a mark.
+
+    A task that is marked looks as if its process had done it: it may have a number, a beginning and an end, as one has
+    whose process was just about to plan the execution, or waited for its next try.
+
+    :param run: a table with ``dag_id`` and ``run_id``.
+    :param since: the column with the moment from which on it counts; left out, it counts at any time.
+    """
+    from airflow.models.log import Log
+    from sqlalchemy import func, select
+    from sqlalchemy.orm import aliased
+
+    end = aliased(Log)
+    query = select(end.id).where(
+        end.dag_id == run.dag_id,
+        end.task_id == SEND_TASK_ID,
+        end.run_id == run.run_id,
+        end.event.in_(("success", "skipped")),  # airflow.api_fastapi.execution_api.routes.task_instances
+    )
+    return (query if since is None else query.where(end.dttm >= func.coalesce(since, end.dttm))).exists()
 
 
 def why_unplanned(session: Session, run: Run, state: str | None) -> str:

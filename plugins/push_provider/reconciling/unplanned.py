@@ -79,7 +79,7 @@ class Unplanned:
                 found = run_ends.since(session, now - _AT_FIRST)
             else:
                 found = run_ends.beyond(session, self._newest, alive - self._alive)
-            deleted = run_ends.deleted_unbegun(session, self._deletions_from or now - _AT_FIRST)
+            deleted = run_ends.deleted_undone(session, self._deletions_from or now - _AT_FIRST)
         self._newest, self._alive = newest, alive
         self._watched |= {run.id: run for run in found}
         return alive, deleted

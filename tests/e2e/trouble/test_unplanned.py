@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,18 +78,42 @@ def test_a_queued_run_that_is_marked(platform: Any, state: str) -> None:
     assert platform.mails(to="nobody@example.com") == []
 
 
-def test_a_run_that_is_marked_as_its_process_comes(platform: Any) -> None:
-    """Of what nobody saw begin Airflow notes that it began when it was marked; the process has written its number."""
-    apply(platform, "unplanned-coming")
-    queued(platform, "unplanned-coming")
-    which = "dag_id = 'push__unplanned-coming' AND run_id = 'waits'"
-    ended = f"UPDATE {{}} SET state = 'success', {{}} end_date = now() WHERE {which}"
-    url = platform.env["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
-    with psycopg.connect(url) as metadata:
-        metadata.execute(ended.format("task_instance", "pid = 1, start_date = now(),"))
-        metadata.execute(ended.format("dag_run", ""))
-    assert recorded(platform, "unplanned-coming").startswith("The run has ended as success before anything of it")
-    platform.push("cancel", "unplanned-coming")
+@pytest.mark.parametrize(
+    ("path", "mark", "said"),
+    [
+        ("", {"state": "success"}, "run as success"),
+        ("/taskInstances/send", {"new_state": "success"}, "task as success"),
+    ],
+)
+def test_a_run_that_is_marked_before_its_process_has_planned(
+    platform: Any, path: str, mark: dict[str, str], said: str
+) -> None:
+    """Its task has a process, a beginning and an end, as one that has sent all."""
+    code = f"unplanned-begun-{'-'.join([*path.split('/')[1:2], *mark.values()]).lower()}"
+    apply(platform, code)
+    with before_planning(platform, code) as process:
+        assert platform.call(f"{platform.run_path(code, 'waits')}{path}", mark, "PATCH")[0] == 200
+        assert platform.await_runs(code, 1) == ["success"]
+        psutil.Process(process).kill()  # as Airflow does at its next sign of life
+    assert recorded(platform, code) == f"Anonymous marked the {said} before it began"
+    assert platform.mails(subject=code) == []
+
+
+@contextlib.contextmanager
+def before_planning(platform: Any, code: str) -> Iterator[int]:
+    """A run whose process has come, and waits for the ledger to plan its execution; gives its number."""
+    url = platform.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
+    with psycopg.connect(url) as ledger:
+        ledger.execute("SELECT 1 FROM push_task WHERE code = %s FOR UPDATE", [code])
+        assert platform.trigger(code, dag_run_id="waits")[0] == 200
+        # It cannot wait for the ledger before its process is known to Airflow.
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%push_task%%'"
+        platform.eventually(lambda: platform.ledger(waiting) or None, "the task to wait for the ledger")
+        pid = "SELECT pid FROM task_instance WHERE dag_id = %s AND state = 'running'"
+        ((found,),) = platform.eventually(
+            lambda: platform.metadata(pid, f"push__{code}") or None, "the process to be known"
+        )
+        yield found
 
 
 def test_a_run_on_record_that_is_cleared_begins_after_all(platform: Any) -> None:
@@ -145,16 +171,8 @@ def test_a_dag_that_is_deleted_with_a_queued_run(platform: Any) -> None:
 
 def test_a_run_whose_process_is_killed_before_it_has_planned(platform: Any) -> None:
     apply(platform, "unplanned-killed", retries=0)
-    url = platform.env["AIRFLOW__PUSH__SQL_ALCHEMY_CONN"].replace("+psycopg", "")
-    with psycopg.connect(url) as ledger:
-        ledger.execute("SELECT 1 FROM push_task WHERE code = 'unplanned-killed' FOR UPDATE")
-        assert platform.trigger("unplanned-killed", dag_run_id="waits")[0] == 200
-        # It has begun, and waits for the ledger, which cannot be before its process is known to Airflow.
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%push_task%%'"
-        platform.eventually(lambda: platform.ledger(waiting) or None, "the task to wait for the ledger")
-        pid = "SELECT pid FROM task_instance WHERE dag_id = 'push__unplanned-killed' AND state = 'running'"
-        ((found,),) = platform.eventually(lambda: platform.metadata(pid) or None, "the process to be known")
-        psutil.Process(found).kill()
+    with before_planning(platform, "unplanned-killed") as process:
+        psutil.Process(process).kill()
         assert platform.await_runs("unplanned-killed", 1) == ["failed"]
     why = recorded(platform, "unplanned-killed")
     assert why == "The run has ended as failed before anything of it was planned: the log of its task says more"
