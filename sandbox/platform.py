@@ -84,6 +84,8 @@ def environment(root: Path, home: Path, postgres: PostgresServer, port: int) -> 
         "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "0",
         # A changed file is parsed at once; all others need not be parsed again and again.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        # For so many minutes a task that begins waits for a ledger that is away, as one that sends does.
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRIES": "10",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__PUSH__SQL_ALCHEMY_CONN": postgres.url("push"),
         "AIRFLOW__PUSH__INCLUDE_DIR": str(root / "include"),

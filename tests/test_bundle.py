@@ -16,6 +16,7 @@ from airflow.dag_processing.bundles.manager import DagBundlesManager
 from push_provider import bundle as bundle_module
 from push_provider.bundle import PushTaskBundle, shard_file
 from push_provider.channels.reading import parse
+from push_provider.exceptions import LedgerUnavailable
 from push_provider.ledger import definitions, shards, tasks
 from push_provider.ledger.tables import SHARDS, shard_of
 
@@ -249,6 +250,8 @@ def test_an_unchanged_task_applied_again_is_no_change(
     bundle: PushTaskBundle, apply: Callable[..., None], ledger: Engine
 ) -> None:
     apply("one")
+    bundle.initialize()
+    bundle.refresh()
     build(ledger, "one")
     apply("one")
     assert bundle.refresh_interval == INTERVAL
@@ -435,6 +438,38 @@ def test_a_worker_without_the_ledger_begins_with_an_empty_folder(folder: Path, m
 
 
 # --- other files ----------------------------------------------------------------------------------------
+
+
+def test_a_dag_processor_that_begins_with_an_empty_folder_writes_all_files_once_the_ledger_is_there(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], ledger: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a new container. Airflow takes the DAGs of files that are missing for deleted, but after an error."""
+    apply("one", OTHER)
+    build(ledger, "one", OTHER)
+    with monkeypatch.context() as down:
+        down.setenv("AIRFLOW__PUSH__SQL_ALCHEMY_CONN", f"postgresql://u@/d?host={folder}")
+        bundle.initialize()
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable, match="until they can"):
+                bundle.refresh()
+    assert files(folder) == []
+    assert bundle.refresh_interval == 0
+    bundle.refresh()
+    assert files(folder) == names("one", OTHER)
+    assert bundle.refresh_interval == INTERVAL
+
+
+def test_the_file_of_a_shard_that_another_dag_processor_has_built_is_written(
+    bundle: PushTaskBundle, folder: Path, apply: Callable[..., None], ledger: Engine
+) -> None:
+    bundle.initialize()
+    bundle.refresh()
+    apply("one")
+    build(ledger, "one")
+    assert bundle.refresh_interval == 0
+    bundle.refresh()
+    assert files(folder) == names("one")
+    assert bundle.refresh_interval == INTERVAL
 
 
 def test_files_that_are_no_shards_are_left_alone(

@@ -19,7 +19,7 @@ from airflow.dag_processing.bundles.base import BaseDagBundle
 from sqlalchemy.exc import SQLAlchemyError
 
 from push_provider import parses, settings
-from push_provider.exceptions import PushError
+from push_provider.exceptions import LedgerUnavailable, PushError
 from push_provider.parses import shard_file
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ class PushTaskBundle(BaseDagBundle):
         self._touched: dict[int, _Touch] = {}
         self._listed: frozenset[str] = frozenset()
         """The files that were there at the last refresh: of no others does the DAG processor know."""
+        self._is_whole = False
+        """Whether a refresh has written the files of all push tasks since this began."""
         self._reachable = True
         super().__init__(**kwargs)
         self._folder = settings.bundle_dir()
@@ -85,7 +87,7 @@ class PushTaskBundle(BaseDagBundle):
         stale = self._stale(shards)
         try:
             # A task's process may have written a file since the last refresh.
-            if self._left(found) or not all(shard_file(shard) in self._listed for shard in stale):
+            if self._left(found) or not all(shard_file(shard) in self._listed for shard in found):
                 return 0
             for shard in stale:
                 self._touch(shard, shards[shard][0])
@@ -111,26 +113,36 @@ class PushTaskBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Touch the files of shards that changed since the last refresh, and remove those that are left."""
+        """Write the files that are missing, touch those of shards that have changed, and remove those that are left.
+
+        :raises LedgerUnavailable: push tasks cannot be read, and have not been since this began. Airflow would take
+            the DAGs of files that are missing for deleted ones; after an error it does not look.
+        """
         # Parsers are forked from the DAG processor, which so has what they need; a task process has no use for it.
         from push_provider import dag_factory  # noqa: F401
 
         found = self._shards()
         if found is None:
+            if not self._is_whole:
+                raise LedgerUnavailable("Push tasks cannot be read: their DAGs stay as they are until they can")
             return
         for file in self._left(found):
             file.unlink(missing_ok=True)
         shards = self._settled(found)
+        stale = set(self._stale(shards))
         faults = []
-        for shard in self._stale(shards):
+        for shard in shards:
             try:
+                # Also of those that are built: another DAG processor may have done that, or one whose folder is gone.
                 self._write(shard)
-                self._touch(shard, shards[shard][0])
+                if shard in stale:
+                    self._touch(shard, shards[shard][0])
             except OSError as error:  # a full disk takes no new file, and every touch
                 faults.append(error)
         self._listed = frozenset(file.name for file in self._folder.glob("shard_*.py"))
         if faults:
             raise faults[0]
+        self._is_whole = True
 
     def view_url(self, version: str | None = None) -> None:
         """Nothing to view elsewhere."""

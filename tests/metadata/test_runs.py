@@ -105,6 +105,19 @@ def test_it_says_why(metadata: Engine, times: dict[str, Any], why: str) -> None:
         session.rollback()
 
 
+def test_it_leaves_its_date_to_the_scheduled_run_of_that_time(metadata: Engine) -> None:
+    """Airflow makes no run where there is one of the same logical date, whatever became of it."""
+    from airflow.models.dagrun import DagRun
+
+    date = datetime(2100, 1, 1, 9, tzinfo=UTC)
+    with Session(metadata) as session:
+        session.execute(insert(DagRun.__table__), [row("push__a", "one", date=date)])
+        assert runs.refuse_future(session) == [("a", "one")]
+        session.flush()
+        session.execute(insert(DagRun.__table__), [row("push__a", "due", run_type="scheduled", date=date)])
+        session.rollback()
+
+
 def test_looking_for_them_reads_no_run_that_has_ended(many: Engine) -> None:
     asked: list[tuple[str, Any]] = []
     event.listen(many, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values)))

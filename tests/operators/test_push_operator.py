@@ -187,16 +187,45 @@ def test_a_missed_run_that_somebody_clears_is_sent(ledger: Engine, mails: Mails,
     assert tasks.get(ledger, "t").executions == 1
 
 
-def test_a_run_that_failed_to_begin_takes_the_place_of_its_refusal_however_late(ledger: Engine, mails: Mails) -> None:
-    """As one that was marked in the queue."""
+@pytest.mark.parametrize("again", [{"cleared": 1}, {"tried": 2}], ids=str)
+def test_a_run_that_failed_to_begin_takes_the_place_of_its_refusal_however_late(
+    ledger: Engine, mails: Mails, again: dict[str, int]
+) -> None:
+    """As one that was marked in the queue, and is cleared: whether Airflow counts that or only the task's tries."""
     apply(ledger)
     planning.refuse(ledger, "t", source="schedule", run_id="run", error="ann marked it", scheduled_for=DUE)
     with pytest.raises(AirflowSkipException, match="passed while nothing ran"):
         execute(run("another", due=DUE, late=3600))
-    assert execute(run(due=DUE, late=3600))["sent"] == 1
+    assert execute(run(due=DUE, late=3600, **again))["sent"] == 1
     (row,) = executions.find(ledger, task="t")
     assert (row.number, row.run_id, row.state) == (1, "run", "succeeded")
     assert mails.to == ["ann@example.com"]
+
+
+def test_a_scheduled_run_that_is_deleted_and_made_anew_sends_nothing_again(
+    ledger: Engine, mails: Mails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow gives it the same id: the last one again that somebody deletes, and others of a DAG that was deleted."""
+    apply(ledger, missed="all")
+    with monkeypatch.context() as away:
+        account(away, 1)  # nobody listens there
+        with pytest.raises(AirflowFailException, match="1 failed"):
+            execute(run(due=DUE, tried=4))
+    with pytest.raises(AirflowSkipException, match="has ended before, and was deleted since"):
+        execute(run(due=DUE))
+    assert mails.to == []
+    assert states(ledger)["ann@example.com"][0] == "failed"
+    assert execute(run(due=DUE, cleared=1))["sent"] == 1  # which somebody has asked for
+
+
+def test_a_scheduled_run_that_is_deleted_before_it_began_stays_deleted(ledger: Engine, mails: Mails) -> None:
+    apply(ledger)
+    planning.refuse(ledger, "t", source="schedule", run_id="run", error="ann deleted it", scheduled_for=DUE)
+    with pytest.raises(AirflowSkipException, match="has ended before, and was deleted since"):
+        execute(run(due=DUE))
+    (row,) = executions.find(ledger, task="t")
+    assert (row.number, row.error) == (None, "ann deleted it")
+    assert mails.to == []
 
 
 def test_a_server_that_is_away_is_tried_again_and_then_not(ledger: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,16 @@ def was_refused(engine: Engine, code: str, run_id: str, run_after: datetime | No
     return refused is not None and is_same(refused.run_after, run_after)
 
 
+def has_ended(engine: Engine, code: str, run_id: str, run_after: datetime | None) -> bool:
+    """Whether what a run began has ended, or the run was refused; another one of the same id is not looked at."""
+    columns = push_execution.c
+    query = select(columns.run_after).where(
+        columns.task_code == code, columns.run_id == run_id, columns.finished_at.is_not(None)
+    )
+    with transaction(engine) as connection:
+        return any(is_same(before, run_after) for before in connection.scalars(query))
+
+
 def _refusal(connection: Connection, code: str, run_id: str) -> Row[Any] | None:
     """Of a run of this id that was refused, ``id`` and ``run_after``."""
     columns = push_execution.c

@@ -183,6 +183,8 @@ def refuse_future(session: Session) -> list[tuple[str, str]]:
             "to send now, or give a push task a schedule to send later."
         )
         run.note = why, None
+        # While it has that date, Airflow takes a scheduled run of the same moment for one that there is.
+        run.logical_date = run.data_interval_start = run.data_interval_end = None
         refused.append((run.dag_id.removeprefix(DAG_PREFIX), run.run_id))
     return refused
 

@@ -21,7 +21,8 @@ def planned(context: Context, engine: Engine, code: str, channel: str, log: Any)
 
     :param code: the push task.
     :param log: the Airflow task's.
-    :raises AirflowSkipException: there is to be none: its time was missed, or the schedule was gone just before.
+    :raises AirflowSkipException: there is to be none: its time was missed, the schedule was gone just before, or the
+        run has ended before.
     :raises PushError: there can be none.
     """
     from push_provider.ledger import planning
@@ -50,9 +51,11 @@ def _plan(context: Context, engine: Engine, code: str, channel: str, log: Any) -
         found = planning.of_run(engine, code, run.run_id)
         return found or planning.bind(engine, code, trigger.execution, run.run_id)
     facts = run_facts.facts_of(run)
+    scheduled = run.run_type == "scheduled"
+    if scheduled:
+        _refuse_made_anew(context, engine, code)
     if found := planning.of_run(engine, code, run.run_id, run_after=facts["run_after"]):
         return found
-    scheduled = run.run_type == "scheduled"
     if scheduled:
         _refuse_missed(context, engine, code)
     try:
@@ -71,6 +74,24 @@ def _plan(context: Context, engine: Engine, code: str, channel: str, log: Any) -
         raise
     log.info("Execution %s (no. %s of push task %s): %s recipients", plan.id, plan.number, code, plan.total)
     return plan
+
+
+def _refuse_made_anew(context: Context, engine: Engine, code: str) -> None:
+    """Skip the first try of a scheduled run that was there before, and was deleted since.
+
+    Airflow makes it anew, under the same id: for a DAG that was deleted and has come back those of its first moment and
+    of the last time, and the last one again that somebody deletes. Nobody has asked to send anything again.
+    """
+    from push_provider.ledger import run_ids
+
+    run = context["dag_run"]
+    if run_facts.was_cleared(run) or context["ti"].try_number > 1:
+        return
+    if run_ids.has_ended(engine, code, run.run_id, run_facts.facts_of(run)["run_after"]):
+        raise AirflowSkipException(
+            f"Run {run.run_id!r} of push task {code!r} has ended before, and was deleted since: what became of it is "
+            "on record. Clear this run to send what failed again"
+        )
 
 
 def _refuse_missed(context: Context, engine: Engine, code: str) -> None:

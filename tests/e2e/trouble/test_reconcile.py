@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 
-def apply(platform: Any, code: str, recipients: int = 60, **fields: Any) -> None:
-    """A push task to recipients who take three seconds each."""
+def apply(platform: Any, code: str, recipients: int | list[str] = 60, **fields: Any) -> None:
+    """A push task to certain recipients, or to so many who take three seconds each."""
+    if isinstance(recipients, int):
+        recipients = [f"slow+{n}@example.com" for n in range(recipients)]
     task = {"code": code, "name": code, "subject": code, "content_type": "text", "content": "Hello"}
     task |= {
         "schedule": {"kind": "manual"},
         "execution": {"type": "loop"},
-        "recipients": [f"slow+{n}@example.com" for n in range(recipients)],
+        "recipients": recipients,
     }
     platform.apply({**task, **fields})
     platform.await_dag(code)
@@ -169,6 +171,35 @@ def test_a_dag_that_is_deleted_comes_back_as_it_was(platform: Any, paused: bool)
     if not paused:
         assert platform.trigger(code, {"recipients": ["unbinned@example.com"]})[0] == 200
         platform.await_mail("unbinned@example.com")
+
+
+def test_a_dag_that_comes_back_sends_nothing_again(platform: Any) -> None:
+    """Airflow makes the runs of its first time and of the last one anew, under the ids that they had."""
+    code = "back-by-clock"
+    daily: dict[str, Any] = {"schedule": {"kind": "daily", "time": "00:00"}, "missed": "all"}
+    apply(platform, code, ["bounce@example.com"], **daily)
+    platform.ledger(
+        "UPDATE push_task SET schedule_since = now() - interval '30 hours' WHERE code = 'back-by-clock' RETURNING 1"
+    )
+    apply(platform, code, ["bounce@example.com"], **daily, owner="since yesterday")
+
+    def runs() -> list[tuple[str, str]] | None:
+        """Id and state of the runs of the times that have passed, once all have ended."""
+        found = [(run["dag_run_id"], run["state"]) for run in platform.runs(code)]
+        return sorted(found) if found and all(state in ("success", "failed") for _, state in found) else None
+
+    done = "SELECT id, state, attempts FROM push_delivery WHERE recipient = 'bounce@example.com' AND execution_id IN "
+    done += f"(SELECT id FROM push_execution WHERE task_code = '{code}') ORDER BY id"
+    before = platform.eventually(runs, "the runs of times that passed to end")
+    assert {state for _, state in before} == {"failed"}
+    told = platform.ledger(done)
+    assert platform.call(f"/api/v2/dags/push__{code}", method="DELETE")[0] in (200, 204)
+    platform.await_dag(code)
+    after = platform.eventually(runs, "the runs to be made anew, and to end")
+    assert [run for run, _ in after] == [run for run, _ in before]
+    assert {state for _, state in after} == {"success"}
+    assert platform.ledger(done) == told
+    platform.push("cancel", code)
 
 
 @pytest.mark.parametrize("dag", ["push_receipts", "push_kafka", "push_upkeep"])
