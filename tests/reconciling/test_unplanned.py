@@ -26,7 +26,7 @@ _ASKED = text("""
 """)
 _RUN = text("""
     INSERT INTO dag_run (dag_id, run_id, run_type, state, run_after, created_at, clear_number)
-    VALUES ('push__unplanned', :run, 'manual', 'queued', :at, :at, 0)
+    VALUES ('push__unplanned', :run, 'manual', :state, :at, :at, 0)
 """)
 
 
@@ -55,8 +55,15 @@ class Desk:
             connection.execute(_ASKED, {"event": event, "run": run, "at": at or datetime.now(UTC)})
 
     def make(self, run: str) -> None:
+        with self.making(run):
+            pass
+
+    @contextmanager
+    def making(self, run: str, state: str = "queued") -> Iterator[None]:
+        """It has its id, and nobody sees it yet."""
         with self.metadata.begin() as connection:
-            connection.execute(_RUN, {"run": run, "at": datetime.now(UTC)})
+            connection.execute(_RUN, {"run": run, "state": state, "at": datetime.now(UTC)})
+            yield
 
     def delete(self, run: str) -> None:
         self.ask("delete_dag_run", run)
@@ -93,6 +100,15 @@ def test_one_that_was_seen_to_wait(desk: Desk) -> None:
     assert desk.recorded() == []
     desk.delete("order-1")
     assert desk.recorded() == [("order-1", "Ann deleted the run before it began")]
+
+
+def test_one_that_comes_to_be_seen_after_one_that_was_made_later(desk: Desk) -> None:
+    assert desk.recorded() == []
+    with desk.making("slow", "failed"):  # as one that was marked at once
+        desk.make("quick")
+        assert desk.recorded() == []
+    assert [run for run, _ in desk.recorded()] == ["slow"]
+    assert len(desk.recorded()) == 1
 
 
 def test_those_of_a_task_that_was_deleted_are_none_of_the_next_one_of_its_code(desk: Desk) -> None:

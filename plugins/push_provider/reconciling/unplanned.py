@@ -54,7 +54,9 @@ class Unplanned:
         self._now = now
         self._watched: dict[int, run_ends.Run] = {}
         self._alive: set[int] = set()
-        self._newest: int | None = None
+        self._newest: tuple[int, int] | None = None
+        """The highest id of a run at the look before the last, and at the last. A run may come to be seen after others
+        that were made after it: those of one look before are looked at again."""
         self._deletions_from: datetime | None = None
 
     def __call__(self, engine: Engine) -> None:
@@ -78,9 +80,9 @@ class Unplanned:
             if self._newest is None:
                 found = run_ends.since(session, now - _AT_FIRST)
             else:
-                found = run_ends.beyond(session, self._newest, alive - self._alive)
+                found = run_ends.beyond(session, self._newest[0], alive - self._alive)
             deleted = run_ends.deleted_undone(session, self._deletions_from or now - _AT_FIRST)
-        self._newest, self._alive = newest, alive
+        self._newest, self._alive = (self._newest[1] if self._newest else newest, newest), alive
         self._watched |= {run.id: run for run in found}
         return alive, deleted
 
