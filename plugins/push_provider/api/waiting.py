@@ -13,8 +13,8 @@ from push_provider.api.guards import sessions
 from push_provider.exceptions import DagNotReady
 from push_provider.metadata import runs
 
-PATIENCE = 5.0
-"""Seconds: some more than the second or two that a new DAG takes."""
+PATIENCE = 20.0
+"""Seconds: a new DAG takes one or two, and several times that while the machine is busy."""
 _STEP = 0.1
 
 Result = TypeVar("Result")
