@@ -32,7 +32,7 @@ from sandbox.prepare import FOLDER
 from sandbox.sessions import Sessions
 
 _LOOPBACK = "127.0.0.1"
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
 _LOOK_SECONDS = 0.2
 _JOBS = ("SchedulerJob", "DagProcessorJob", "TriggererJob")
 _BUNDLES = [

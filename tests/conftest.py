@@ -31,7 +31,7 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from push_provider.ledger.engine import get_engine
 from push_provider.ledger.schema import migrate
@@ -48,9 +48,10 @@ if TYPE_CHECKING:
     from sandbox.sms_store import Sms
 
 # The gate tries the same examples each time, so that what it says is about the change; people's runs try new ones.
-settings.register_profile("gate", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("gate")
+# How long an example takes says something about the machine alone.
+settings.register_profile("people", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gate", settings.get_profile("people"), derandomize=True)
+settings.load_profile("gate" if os.environ.get("CI") else "people")
 
 
 # --- three workers ------------------------------------------------------------------------------------------------

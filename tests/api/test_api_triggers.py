@@ -267,7 +267,10 @@ def test_executions_whose_server_died_get_their_runs_without_being_asked(server:
     code = server.create(known=True)
     begun = server.push("POST", f"/tasks/{code}/trigger").json
     # In this order: an execution that had a run, and has lost it, is closed within seconds.
-    server.rows("UPDATE push_execution SET run_id = NULL WHERE id = :id", id=begun["execution"])
+    server.rows(
+        "UPDATE push_execution SET run_id = NULL, created_at = now() + interval '5 minutes' WHERE id = :id",
+        id=begun["execution"],
+    )
     server.call("DELETE", f"/api/v2/dags/push__{code}/dagRuns/{begun['run_id']}")
 
     assert make_missing_runs(server) == "MADE 0"  # its server may still be about to make it

@@ -24,7 +24,7 @@ def test_the_form_takes_recipients_one_a_line(platform: Any, page: Any) -> None:
     page.goto("/dags/push__order-notice")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
-    assert form.get_by_text("This task has none of its own: name at least one.").is_visible()
+    form.get_by_text("This task has none of its own: name at least one.").wait_for()
     form.get_by_placeholder("Enter each string on a new line").fill("form-one@example.com\nform-two@example.com")
     form.get_by_role("button", name="Trigger").last.click()
     assert "A-1001" in platform.await_mail("form-one@example.com")["Subject"]

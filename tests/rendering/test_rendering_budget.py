@@ -97,7 +97,7 @@ def rendered_apart(content: str, **fields: Any) -> tuple[list[str], float, int]:
 def test_what_holds_what_cannot_fill_memory(kept: str) -> None:
     (outcome, message), seconds, most = rendered_apart(LOOP + KEPT[kept] + ENDS, content_type="html")
     assert outcome == "LimitExceeded", message
-    assert seconds < 30  # its limits are five seconds and 64 MiB
+    assert seconds < 120  # its limits are 64 MiB, and five seconds of a processor that others use, too
     assert most < 250
 
 

@@ -101,7 +101,7 @@ class RunningSandbox:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 Starter = Callable[..., AbstractContextManager[RunningSandbox]]
@@ -121,7 +121,7 @@ def _start(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()) -> Itera
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.wait(20)
+                process.wait(120)
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +155,7 @@ def visit():
 
         def open_page(url, **options):
             page = browser.new_context(**options).new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(60_000)
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(url)
             return page

@@ -20,7 +20,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         [sys.executable, "-m", "sandbox", *arguments],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         env={**os.environ, **environment},
         check=False,
     )

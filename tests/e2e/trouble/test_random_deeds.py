@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 import psycopg
+import pytest
 from random_deeds import Deeds
 
 TASKS = 12
@@ -24,6 +25,7 @@ def none_left(platform: Any, query: str) -> bool | None:
         return None
 
 
+@pytest.mark.timeout(1800)
 def test_after_a_thousand_deeds_all_tell_the_same_story(platform: Any) -> None:
     seed = int(os.environ.get("PUSH_TEST_SEED", random.randrange(10**6)))
     deeds = Deeds(platform, seed, TASKS)

@@ -43,7 +43,7 @@ def begin(platform: Any, code: str) -> None:
 def await_all(platform: Any, code: str) -> None:
     """Wait until everybody has the message."""
     state = "SELECT state FROM push_execution WHERE task_code = %s AND finished_at IS NOT NULL"
-    assert platform.eventually(lambda: ledger(platform, state, code), f"the end of {code}", 120) == "succeeded"
+    assert platform.eventually(lambda: ledger(platform, state, code), f"the end of {code}") == "succeeded"
     got = {address for mail in platform.mails(subject=code) for address in mail["rcpt_to"]}
     assert len(got) == RECIPIENTS
 

@@ -106,6 +106,7 @@ class ApacheKafka:
             "auto.create.topics.enable": str(self._creates).lower(),
             "offsets.topic.num.partitions": "4",
             "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "4",
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",

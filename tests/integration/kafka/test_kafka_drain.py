@@ -194,12 +194,12 @@ def test_nothing_lags_behind_transactions(
     apply(ledger)
     connection = connect(topic)
     producer = Producer({"bootstrap.servers": topic.broker.address, "transactional.id": topic.name, "log_level": 0})
-    producer.init_transactions(10)
+    producer.init_transactions(60)
     # What was taken back leaves markers, too: once behind messages, and once alone.
     for number, commit in enumerate((True, True, False, False)):
         producer.begin_transaction()
         producer.produce(topic.name, json.dumps(start(f"p{number}@example.com")).encode(), partition=number % 3)
-        (producer.commit_transaction if commit else producer.abort_transaction)(10)
+        (producer.commit_transaction if commit else producer.abort_transaction)(60)
         if number in (1, 3):
             drained = run(ledger, connection)
             assert (drained.messages, drained.repeated) == (2 if number == 1 else 0, 0)

@@ -221,7 +221,7 @@ def test_a_broker_that_is_away_is_waited_for_and_said_once(
     topic.send({"n": 1})
     apache.kill()
     try:
-        assert wait(topic.name, seconds=60, meanwhile=apache.start, after=4) == "there are messages"
+        assert wait(topic.name, seconds=240, meanwhile=apache.start, after=4) == "there are messages"
     finally:
         if apache.process is None:
             apache.start()
