@@ -42,10 +42,23 @@ class Execution:
     state: str = "planned"
     claimed: list[Delivery] = field(default_factory=list)
     sent: set[int] = field(default_factory=set)
+    doubtful: set[int] = field(default_factory=set)
+    """Those that may have arrived by an earlier try than the next, or the present one."""
     taken: ExitStack | None = None
 
     def move(self, before: str, after: str) -> None:
         self.states = [after if state == before else state for state in self.states]
+
+    def reopen(self, before: str) -> None:
+        self.doubtful |= {index for index, state in enumerate(self.states) if state == before}
+        self.move(before, "pending")
+
+    def settle(self, after: str) -> int:
+        """Nothing pending is sent any more; returns how many are ``after``."""
+        waiting = [index for index, state in enumerate(self.states) if state == "pending"]
+        for index in waiting:
+            self.states[index] = "unknown" if index in self.doubtful else after
+        return len(set(waiting) - self.doubtful)
 
     def end(self) -> str:
         if "cancelled" in self.states and not {"failed", "unknown"} & set(self.states):
@@ -128,11 +141,12 @@ class Ledger(RuleBasedStateMachine):
         it.claimed = []
         if self.cancelled:
             it.move("sending", "unknown")
-            it.move("pending", "cancelled")
+            it.settle("cancelled")
             return
-        it.move("sending", "pending" if on_unknown == "resend" else "unknown")
         if on_unknown == "resend":
-            it.move("unknown", "pending")
+            it.reopen("sending")
+            it.reopen("unknown")
+        it.move("sending", "unknown")
         if it.state in ("failed", "partial"):
             it.move("failed", "pending")
         it.state = "running"
@@ -157,6 +171,8 @@ class Ledger(RuleBasedStateMachine):
         self.desk.record(it.plan, it.claimed, *results)
         for delivery, result in zip(it.claimed, results, strict=True):
             it.states[int(delivery.to[1])] = RECORDED[result]
+            if result is not Result.RETRY:
+                it.doubtful.discard(int(delivery.to[1]))
             if result is Result.SENT:
                 it.sent.add(delivery.id)
         it.claimed = []
@@ -179,11 +195,11 @@ class Ledger(RuleBasedStateMachine):
         it.taken.close()
         it.taken = None
         if self.cancelled:
-            it.move("pending", "cancelled")
+            it.settle("cancelled")
         if self.cancelled or final:
             it.move("sending", "unknown")
         if final:
-            it.move("pending", "failed")
+            it.settle("failed")
         if not {"pending", "sending"} & set(it.states):
             it.state = it.end()
         assert counts.total == len(it.states)
@@ -195,8 +211,7 @@ class Ledger(RuleBasedStateMachine):
         expected = 0
         for it in self.executions:
             if it.state not in ENDED:
-                expected += it.states.count("pending")
-                it.move("pending", "cancelled")
+                expected += it.settle("cancelled")
             if it.state == "planned":
                 it.state = "cancelled"
         assert tasks.cancel(self.engine, self.desk.code) == expected

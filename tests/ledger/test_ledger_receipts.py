@@ -257,6 +257,23 @@ def test_a_receipt_of_a_try_that_was_made_again_is_left_alone(ledger: Engine) ->
         assert sms.states == ["sending"] * 3
 
 
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_receipt_settles_what_no_later_try_has_sent_again(ledger: Engine, claimed: bool) -> None:
+    sms = Sms(ledger)
+    sms.send(Result.UNKNOWN, Result.UNKNOWN, close=False)
+    with sending.held(ledger, sms.code, sms.plan.id, on_unknown="resend") as lease:
+        if claimed:
+            again = sending.claim(lease, 1000, receipt_after=20)
+            sending.record(lease, [Outcome(one.id, Result.RETRY) for one in again])
+        assert claim(ledger, now=later(seconds=30)) == []
+        closing.finish(ledger, sms.plan.id, final=True)
+    assert sms.states == ["unknown"] * 3
+    settle(ledger, claim(ledger, now=later(seconds=30)), Fate.DELIVERED, Fate.FAILED, Fate.DELIVERED)
+    rows = sms.rows("state, error_code, receipt_due")
+    assert rows == [("delivered", None, None), ("failed", "MOBILE_IN_BLACK", None), ("delivered", None, None)]
+    assert (sms.execution.sent, sms.execution.failed, sms.execution.unknown) == (2, 1, 0)
+
+
 def test_while_an_execution_is_under_way_whoever_ends_it_counts(ledger: Engine) -> None:
     sms = Sms(ledger)
     with sending.held(ledger, sms.code, sms.plan.id, on_unknown="hold") as lease:

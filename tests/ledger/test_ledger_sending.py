@@ -421,12 +421,12 @@ def test_cancelling_while_deliveries_are_claimed(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("on_unknown", "in_doubt", "claimed"),
     [
-        ("resend", "pending", ["b@example.com", "c@example.com"]),
-        ("hold", "unknown", ["c@example.com"]),
+        ("resend", ("pending", "in-doubt"), ["b@example.com", "c@example.com"]),
+        ("hold", ("unknown", "interrupted"), ["c@example.com"]),
     ],
 )
 def test_a_process_killed_between_claim_and_record(
-    desk: Desk, plan: Plan, other_process: OtherProcess, on_unknown: str, in_doubt: str, claimed: list[str]
+    desk: Desk, plan: Plan, other_process: OtherProcess, on_unknown: str, in_doubt: tuple[str, str], claimed: list[str]
 ) -> None:
     neighbour = Desk(desk.engine)
     neighbour.apply()
@@ -448,7 +448,7 @@ def test_a_process_killed_between_claim_and_record(
             after = desk.deliveries(plan)
             assert after[0] == sent
             assert after[2] == pending
-            assert (after[1].state, after[1].error_code) == (in_doubt, "interrupted")
+            assert (after[1].state, after[1].error_code) == in_doubt
             assert neighbour.states(untouched) == ["sending", "pending", "pending"]
             again = desk.claim(plan)
             assert [d.to for d in again] == claimed
@@ -464,6 +464,140 @@ def test_an_execution_is_free_again_after_its_block_even_with_an_error(desk: Des
             with pytest.raises(ExecutionBusy), desk.sending(plan):
                 pytest.fail("taken twice")
             raise RuntimeError("boom")
+
+
+# --- in doubt, and not sent again ---------------------------------------------------------------------
+
+
+def give_back(desk: Desk, plan: Plan) -> None:
+    """Claim what is pending while the server cannot be reached."""
+    sending.record(desk.lease(plan), [Outcome(one.id, RETRY) for one in desk.claim(plan)])
+
+
+def not_reached(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        give_back(desk, plan)
+        closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+    with desk.sending(plan):
+        give_back(desk, plan)
+        closing.finish(desk.engine, plan.id, final=True, error="cannot be reached")
+
+
+def asked_to_come_later(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        claimed = desk.claim(plan)
+        desk.record(plan, claimed, *[RETRY] * len(claimed))
+        closing.finish(desk.engine, plan.id, final=True)
+
+
+def not_configured(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan) as lease:
+        give_back(desk, plan)
+        sending.fail_pending(lease, code="configuration", reason="no such connection")
+        closing.finish(desk.engine, plan.id, final=True)
+
+
+def closed_before_its_claim(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        assert closing.close(desk.engine, plan.id, error="Ann marked the run")
+
+
+def closed_while_it_is_claimed(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        claimed = desk.claim(plan)
+        assert closing.close(desk.engine, plan.id, error="Ann marked the run")
+        sending.record(desk.lease(plan), [Outcome(one.id, RETRY) for one in claimed])
+        closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+
+
+def killed_once_more(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        desk.claim(plan, 1)
+    not_reached(desk, plan)
+
+
+def cancelled_before_its_claim(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        assert tasks.cancel(desk.engine, desk.code) == 1
+        assert desk.claim(plan) == []
+        closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+
+
+def cancelled_while_it_is_claimed(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        claimed = desk.claim(plan)
+        assert tasks.cancel(desk.engine, desk.code) == 0
+        sending.record(desk.lease(plan), [Outcome(one.id, RETRY) for one in claimed])
+        closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+
+
+def cancelled_between_tries(desk: Desk, plan: Plan) -> None:
+    with desk.sending(plan):
+        give_back(desk, plan)
+    tasks.cancel(desk.engine, desk.code)
+    with desk.sending(plan):
+        closing.finish(desk.engine, plan.id, final=False, resend_unknown=True)
+
+
+ENDS: dict[str, tuple[Callable[[Desk, Plan], None], str]] = {
+    "not reached": (not_reached, "failed"),
+    "asked to come later": (asked_to_come_later, "failed"),
+    "not configured": (not_configured, "failed"),
+    "killed once more": (killed_once_more, "failed"),
+    "closed before its claim": (closed_before_its_claim, "failed"),
+    "closed while it is claimed": (closed_while_it_is_claimed, "failed"),
+    "cancelled before its claim": (cancelled_before_its_claim, "cancelled"),
+    "cancelled while it is claimed": (cancelled_while_it_is_claimed, "cancelled"),
+    "cancelled between tries": (cancelled_between_tries, "cancelled"),
+}
+"""How an execution ends that sends nothing more, and what becomes of those of whom nobody was in doubt."""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("name", ENDS)
+def test_what_may_have_arrived_is_in_doubt_when_no_later_try_gets_through(
+    desk: Desk, plan: Plan, name: str, killed: bool
+) -> None:
+    end, others = ENDS[name]
+    with desk.sending(plan):
+        sent, doubtful = desk.claim(plan, 2)
+        desk.record(plan, [sent], SENT)
+        if not killed:
+            desk.record(plan, [doubtful], UNKNOWN)
+    end(desk, plan)
+    rows = desk.deliveries(plan)
+    assert [row.state for row in rows] == ["sent", "unknown", others]
+    words = (
+        "The sending process ended before the answer was on record" if killed else "no answer to the end of the message"
+    )
+    assert (rows[1].error_code, rows[1].error_text) == ("in-doubt", words)
+    row = desk.execution(plan)
+    assert (row.state, row.sent, row.unknown, getattr(row, others)) == ("partial", 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "code"),
+    [
+        (SENT, "sent", None),
+        (FAILED, "failed", "550"),
+        (UNKNOWN, "unknown", "timeout"),
+        (RETRY, "unknown", "in-doubt"),
+    ],
+)
+def test_a_later_answer_settles_what_was_in_doubt(
+    desk: Desk, plan: Plan, result: Result, state: str, code: str | None
+) -> None:
+    desk.run(plan, UNKNOWN, UNKNOWN, UNKNOWN, final=False)
+    desk.run(plan, result, SENT, SENT)
+    row = desk.deliveries(plan)[0]
+    assert (row.state, row.error_code, row.attempts) == (state, code, 2)
+
+
+def test_what_failed_after_it_was_in_doubt_and_is_sent_again_is_in_doubt_no_more(desk: Desk, plan: Plan) -> None:
+    desk.run(plan, UNKNOWN, SENT, SENT, final=False)
+    desk.run(plan, FAILED)
+    desk.run(plan, RETRY)
+    assert states(desk, plan) == [("failed", "451"), ("sent", None), ("sent", None)]
 
 
 # --- lists --------------------------------------------------------------------------------------------

@@ -92,6 +92,14 @@ def test_sent_again_it_fails_again_until_it_is_taken_off(phones: Phones) -> None
     assert phones.codes(plan) == [("sent", None, 1), ("sent", None, 2)]
 
 
+def test_what_may_have_arrived_before_its_address_was_gone_is_in_doubt(phones: Phones) -> None:
+    plan = phones.plan_for("a", "b")
+    phones.run(plan, Result.UNKNOWN, Result.RETRY, final=False)
+    phones.end(phones.plan(), "a", "b")
+    assert phones.end(plan)[1:] == (0, 0, 1, 1, 0, 0)
+    assert phones.codes(plan) == [("unknown", "in-doubt", 1), ("failed", "suppressed", 1)]
+
+
 def test_all_are_gone(phones: Phones) -> None:
     phones.end(phones.plan_for("a", "b"), "a", "b")
     second = phones.plan()

@@ -63,7 +63,8 @@ def finish(
 ) -> Counts:
     """Count what became of an execution, and close it.
 
-    :param final: no more tries: what is pending has failed, and what was claimed and not recorded is unknown.
+    :param final: no more tries: what is pending has failed, unless an earlier try left it in doubt; that is unknown,
+        as is what was claimed and not recorded.
         Otherwise an execution with pending deliveries stays open for the next try, unless its task is
         cancelled. One that somebody has closed meanwhile stays closed, for the reason that it was closed for.
     :param error: why the execution failed as a whole, if it did.
@@ -127,7 +128,7 @@ def _settle_all(connection: Connection, execution: int, error: str | None, *, fi
     if cancelled:
         moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
     if final or cancelled:
-        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
+        moving.interrupted(connection, execution)
     if final:
         moving.fail_pending(connection, execution, error)
     return _count(connection, execution)

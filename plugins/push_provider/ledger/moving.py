@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, text, update
+from sqlalchemy import Connection, case, func, text, update
 
 from push_provider.ledger import executions, spans
 from push_provider.ledger.tables import DeliveryState, push_delivery
@@ -37,13 +37,26 @@ def hold_of(connection: Connection, execution: int) -> str:
     return code
 
 
+IN_DOUBT = "in-doubt"
+"""Error code of deliveries that are to be sent again though they may have arrived: they keep it until an answer tells.
+
+Where none does they are unknown in the end, and have neither failed nor were they cancelled."""
+INTERRUPTED = "interrupted"
+"""Error code of deliveries that were claimed and never recorded."""
+DOUBTFUL = push_delivery.c.error_code == IN_DOUBT
+
+
 def move(connection: Connection, execution: int, before: DeliveryState, after: DeliveryState, **values: Any) -> int:
     """Bring all deliveries of an execution that are in one state into another; returns how many.
 
+    Those that are pending and in doubt become unknown instead, and change in nothing else.
+
     :param values: columns that change with it.
     """
-    if after is not DeliveryState.UNKNOWN:  # of which alone something can still be learnt
-        values["receipt_due"] = None
+    state: Any = after
+    if before is DeliveryState.PENDING:
+        state = case((DOUBTFUL, DeliveryState.UNKNOWN.value), else_=after.value)
+        values = {name: case((DOUBTFUL, push_delivery.c[name]), else_=value) for name, value in values.items()}
     return connection.execute(
         update(push_delivery)
         .where(
@@ -51,14 +64,22 @@ def move(connection: Connection, execution: int, before: DeliveryState, after: D
             spans.of(connection, execution).holds,
             push_delivery.c.state == before,
         )
-        .values(state=after, updated_at=func.now(), **values)
+        .values(state=state, updated_at=func.now(), **values)
     ).rowcount
 
 
-def interrupted(connection: Connection, execution: int, state: DeliveryState) -> None:
-    """Settle what was claimed and never recorded."""
+def interrupted(connection: Connection, execution: int) -> None:
+    """Settle what was claimed and never recorded: it is unknown."""
+    columns = push_delivery.c
     reason = "The sending process ended before the answer was on record"
-    move(connection, execution, DeliveryState.SENDING, state, error_code="interrupted", error_text=reason)
+    move(
+        connection,
+        execution,
+        DeliveryState.SENDING,
+        DeliveryState.UNKNOWN,
+        error_code=case((DOUBTFUL, columns.error_code), else_=INTERRUPTED),
+        error_text=case((DOUBTFUL, columns.error_text), else_=reason),
+    )
 
 
 NOT_SENT = "not-sent"

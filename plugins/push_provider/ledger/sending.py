@@ -89,7 +89,8 @@ def held(
 ) -> Iterator[Lease]:
     """Take an execution for this process alone, and settle what a process that died left in doubt.
 
-    Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they are pending again.
+    Deliveries that were claimed and never recorded become ``unknown``; with ``resend`` they, and all that
+    is unknown, are pending again, and in doubt until an answer tells (:data:`~push_provider.ledger.moving.IN_DOUBT`).
     An execution that had ended (its Airflow task was cleared) is opened again: what failed is pending again.
     Of a cancelled task nothing is pending again. What is pending and goes to an address that is gone fails here.
 
@@ -183,6 +184,8 @@ def record_and_claim(
 def fail_pending(lease: Lease, *, code: str, reason: str) -> int:
     """Fail all that is pending, for a reason that concerns the whole execution; returns how many.
 
+    What is in doubt is unknown instead.
+
     :raises UnknownExecution: it is gone.
     :raises ExecutionTaken: another process has taken the execution over.
     """
@@ -268,24 +271,29 @@ def _claim(
     return sorted(Delivery(*row) for row in rows)
 
 
-_RECORD = text("""
+_STILL_IN_DOUBT = "o.state = 'pending' AND d.error_code = 'in-doubt'"
+_CLOSED = "o.state = 'pending' AND d.state = 'unknown'"
+_RECORD = text(f"""
     UPDATE push_delivery AS d
-    SET state = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN 'failed' ELSE o.state END,
-        provider_id = o.provider_id,
-        error_code = CASE WHEN d.state = 'unknown' AND o.state = 'pending' THEN coalesce(o.code, 'not-sent')
-                          ELSE o.code END,
-        error_text = CASE WHEN d.state = 'unknown' AND o.state = 'pending'
+    SET state = CASE WHEN {_STILL_IN_DOUBT} THEN CASE d.state WHEN 'sending' THEN 'pending' ELSE 'unknown' END
+                     WHEN {_CLOSED} THEN 'failed' ELSE o.state END,
+        provider_id = CASE WHEN {_STILL_IN_DOUBT} THEN d.provider_id ELSE o.provider_id END,
+        error_code = CASE WHEN {_STILL_IN_DOUBT} THEN d.error_code
+                          WHEN {_CLOSED} THEN coalesce(o.code, 'not-sent') ELSE o.code END,
+        error_text = CASE WHEN {_STILL_IN_DOUBT} THEN d.error_text
+                          WHEN {_CLOSED}
                           THEN coalesce(o.reason, 'The execution was closed before the message was begun')
                           ELSE o.reason END,
         updated_at = now(), sent_at = CASE WHEN o.state = 'sent' THEN now() END,
-        receipt_due = CASE WHEN o.state IN ('sent', 'unknown') THEN d.receipt_due END
+        receipt_due = CASE WHEN o.state IN ('sent', 'unknown') OR {_STILL_IN_DOUBT} THEN d.receipt_due END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
     WHERE d.id = o.id AND d.id BETWEEN :first AND :last
-        AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code = 'interrupted'))
-""")
+        AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code IN ('interrupted', 'in-doubt')))
+""")  # noqa: S608  (constants of ours)
 """An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt. What
-would be tried again then never is."""
+would be tried again then never is. What an earlier try left in doubt is so until an answer tells; that it is to be
+tried again does not."""
 
 
 def _record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
@@ -317,14 +325,13 @@ def _standing(connection: Connection, code: str, execution: int) -> tuple[str, s
 
 
 def _reopen(connection: Connection, execution: int, state: str, on_unknown: str, *, cancelled: bool) -> None:
+    moving.interrupted(connection, execution)
     if cancelled:
-        moving.interrupted(connection, execution, DeliveryState.UNKNOWN)
         moving.move(connection, execution, DeliveryState.PENDING, DeliveryState.CANCELLED)
         return
-    resend = on_unknown == "resend"
-    moving.interrupted(connection, execution, DeliveryState.PENDING if resend else DeliveryState.UNKNOWN)
-    if resend:
-        moving.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING)
+    if on_unknown == "resend":
+        doubt = {"error_code": moving.IN_DOUBT}
+        moving.move(connection, execution, DeliveryState.UNKNOWN, DeliveryState.PENDING, **doubt)
     if state in (ExecutionState.FAILED, ExecutionState.PARTIAL):
         moving.move(connection, execution, DeliveryState.FAILED, DeliveryState.PENDING)
 

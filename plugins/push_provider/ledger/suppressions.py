@@ -90,10 +90,12 @@ _ANY = text("""
 """)
 _FAIL = text("""
     UPDATE push_delivery AS d
-    SET state = 'failed', error_code = :code, updated_at = now(),
-        error_text = 'Nothing was sent: on ' || to_char(s.suppressed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    SET state = CASE WHEN d.error_code = 'in-doubt' THEN 'unknown' ELSE 'failed' END, updated_at = now(),
+        error_code = CASE WHEN d.error_code = 'in-doubt' THEN d.error_code ELSE :code END,
+        error_text = CASE WHEN d.error_code = 'in-doubt' THEN d.error_text ELSE
+            'Nothing was sent: on ' || to_char(s.suppressed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
             || ' the provider said that this address is gone (' || s.code || '). If it is not, take it off the '
-            || 'suppressions'
+            || 'suppressions' END
     FROM push_suppression AS s, push_execution AS e, push_task AS t
     WHERE e.id = :execution AND t.code = e.task_code AND s.channel = t.channel
         AND d.execution_id = e.id AND d.id BETWEEN :first AND :last AND d.state = 'pending' AND d.recipient = s.address
@@ -101,7 +103,10 @@ _FAIL = text("""
 
 
 def fail_pending(connection: Connection, execution: int) -> int:
-    """Fail the pending deliveries of an execution that go to addresses that are gone; returns how many."""
+    """Fail the pending deliveries of an execution that go to addresses that are gone; returns how many.
+
+    What an earlier try left in doubt is unknown instead: it may have arrived before.
+    """
     # Most channels have none, and then no delivery is looked at: there may be a million.
     if not connection.execute(_ANY, {"execution": execution}).scalar_one():
         return 0

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     all_,
     any_,
+    case,
     func,
     or_,
     select,
@@ -162,7 +163,8 @@ def delete(engine: Engine, code: str, *, purge: bool) -> None:
 def cancel(engine: Engine, code: str) -> int:
     """Cancel a push task: no execution begins any more, and what is not sent yet is not sent.
 
-    What a process is sending at this moment is not called back. Cancelling twice changes nothing.
+    What a process is sending at this moment is not called back, and what an earlier try left in doubt is unknown.
+    Cancelling twice changes nothing.
 
     :returns: how many deliveries were cancelled.
     :raises UnknownTask: there is none of this code.
@@ -210,15 +212,19 @@ def _await_writers(connection: Connection, code: str) -> None:
 
 
 def _cancel_pending(connection: Connection, code: str, which: ColumnElement[bool]) -> int:
-    return connection.execute(
+    state = case((moving.DOUBTFUL, DeliveryState.UNKNOWN.value), else_=DeliveryState.CANCELLED.value)
+    moved = (
         update(push_delivery)
         .where(
             push_delivery.c.execution_id.in_(_under_way(code).where(which)),
             _span_of_open(connection, code).holds,
             push_delivery.c.state == DeliveryState.PENDING,
         )
-        .values(state=DeliveryState.CANCELLED, updated_at=func.now())
-    ).rowcount
+        .values(state=state, updated_at=func.now())
+        .returning(push_delivery.c.state)
+        .cte()
+    )
+    return connection.execute(select(func.count()).where(moved.c.state == DeliveryState.CANCELLED)).scalar_one()
 
 
 def settle(connection: Connection, code: str) -> TaskStatus:
