@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +12,8 @@ import pytest
 from airflow.executors.local_executor import LocalExecutor
 from airflow.utils.state import TaskInstanceState
 
+from push_provider.channels import registry
+from push_provider.channels.spec import ChannelSpec
 from push_provider.executor import WarmLocalExecutor
 
 # Airflow's keys of task instances, of which an executor only asks whether they are the same.
@@ -29,6 +34,23 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> WarmLocalExecutor:
 def begin(executor: WarmLocalExecutor, key: Any) -> None:
     executor.running.add(key)
     executor._process_workloads([SimpleNamespace(key=key)])
+
+
+def test_a_channel_that_cannot_be_loaded_keeps_no_executor_from_starting(
+    executor: WarmLocalExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "broken_part.py").write_text("raise RuntimeError('made for another version of grpc')\n")
+    (tmp_path / "sound_part.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    part, others = "broken_part:Part", ("no_such_module", "sound_part")
+    specs: Any = registry.specs()
+    monkeypatch.setitem(specs, "broken", ChannelSpec("broken", "Broken", part, part, part, warm=others))
+    with caplog.at_level(logging.WARNING, "push_provider.warm"):
+        executor.start()
+    assert "broken_part" in caplog.text
+    assert "made for another version of grpc" in caplog.text
+    assert "no_such_module" not in caplog.text
+    assert sys.modules.pop("sound_part", None)
 
 
 def test_the_end_of_a_process_is_handed_on(executor: WarmLocalExecutor) -> None:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 
 from push_provider.channels import registry
+
+log = logging.getLogger(__name__)
 
 _MODULES = (
     "airflow.sdk.execution_time.supervisor",
@@ -34,7 +37,10 @@ _MODULES = (
 
 
 def up() -> None:
-    """Import all of it; a module that another version has renamed only costs its head start."""
+    """Import all of it; a module that another version has renamed, or that is broken, only costs its head start."""
     for module in (*_MODULES, *registry.modules()):
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+        try:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+        except Exception as error:  # noqa: BLE001  (another package's fault must not keep everything from starting)
+            log.warning("%s is not imported beforehand (%s: %s)", module, type(error).__name__, error)
