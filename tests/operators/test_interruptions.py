@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 from airflow.sdk.execution_time.timeout import timeout
 from mail_port import mail_port
 
+from push_provider.channels.email.sender import EmailChannel
 from push_provider.channels.reading import parse
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import closing, definitions, deliveries, executions, tasks
@@ -30,6 +31,8 @@ from push_provider.operators.push import BasePushOperator, EmailPushOperator, Sm
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from push_provider.channels.base import Sender
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +155,23 @@ def test_a_cancel_is_noticed_between_two_mails(ledger: Engine, server: SlowServe
     (execution,) = executions.find(ledger, task="t")
     assert execution.state == "cancelled"
     assert execution.sent + execution.cancelled == ALL
+
+
+def test_a_cancel_while_the_sender_is_opened_is_noticed_before_the_first_mail(
+    ledger: Engine, server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled_meanwhile(*given: Any) -> Sender:
+        tasks.cancel(ledger, "t")
+        return opened(*given)
+
+    apply(ledger)
+    opened = EmailChannel.open
+    monkeypatch.setattr(EmailChannel, "open", cancelled_meanwhile)
+    with pytest.raises(AirflowSkipException, match="was cancelled"):
+        operator().execute(run())
+    assert (server.accepted, states(ledger)) == ([], {"cancelled": ALL})
+    (execution,) = executions.find(ledger, task="t")
+    assert execution.state == "cancelled"
 
 
 @pytest.mark.parametrize("on_unknown", ["resend", "hold"])

@@ -15,6 +15,7 @@ from scripted import ALL, CHUNK, Scripted, planned, states
 from push_provider.channels.base import Delivery, Outcome, Result, Sender
 from push_provider.channels.email.sender import EmailChannel
 from push_provider.exceptions import ConfigurationError, ProviderUnavailable
+from push_provider.ledger import closing, tasks
 from push_provider.ledger.sending import held
 from push_provider.sending.loop import Sending, Stop
 from push_provider.sending.patience import Patience
@@ -162,6 +163,38 @@ def test_nothing_claimed_is_lost_if_the_sender_cannot_be_opened(ledger: Engine, 
     assert states(ledger)["sending"] == CHUNK
     one.give_back()
     assert states(ledger) == {"pending": ALL}
+
+
+def _cancel(lease: Lease, _: Sending) -> None:
+    tasks.cancel(lease.engine, "t")
+
+
+def _close(lease: Lease, _: Sending) -> None:
+    closing.close(lease.engine, lease.execution, error="ann marked the run failed")
+
+
+def _end(_: Lease, one: Sending) -> None:
+    one.stop()
+
+
+@pytest.mark.parametrize(
+    ("call_off", "stop", "left"),
+    [
+        (_cancel, Stop.CANCELLED, {"pending": CHUNK, "cancelled": ALL - CHUNK}),
+        (_close, Stop.CLOSED, {"failed": ALL}),
+        (_end, Stop.ENDED, {"pending": ALL}),
+    ],
+)
+def test_what_is_called_off_while_the_sender_is_opened_is_not_begun(
+    ledger: Engine, lease: Lease, call_off: Callable[[Lease, Sending], None], stop: Stop, left: dict[str, int]
+) -> None:
+    one = sending(lease)
+    assert one.claim()
+    call_off(lease, one)
+    sender = Scripted()
+    assert one.run(sender) is stop
+    assert (sender.begun, states(ledger)) == ([], left)
+    assert sender.closed.is_set()
 
 
 def test_a_refused_account_ends_it(ledger: Engine, lease: Lease) -> None:

@@ -113,6 +113,8 @@ class Sending:
         """Whether the sender begins no more messages."""
         self._claimed: dict[int, Delivery] = {}
         """Claimed, and no outcome of theirs on record."""
+        self._waiting: list[Delivery] = []
+        """Claimed, and not handed over to the thread that sends."""
         self._unrecorded: list[Outcome] = []
         self._chunks: SimpleQueue[list[Delivery] | None] = SimpleQueue()
         self._news: SimpleQueue[_Sent | None] = SimpleQueue()
@@ -204,7 +206,10 @@ class Sending:
     # --- the caller's thread --------------------------------------------------------------------------
 
     def _turns(self, sender: Sender) -> Stop | None:
-        self._hand_over(list(self._claimed.values()))
+        # The sender may have taken long to be opened.
+        if stop := Stop.ENDED if self._ended else self._unwanted():
+            return stop
+        self._hand_over()
         self._record_and_claim()
         looked = time.monotonic()
         recorded = False
@@ -262,16 +267,18 @@ class Sending:
         )
         self._recorded(outcomes)
         if self._take(claimed):
-            self._hand_over(claimed)
+            self._hand_over()
 
     def _take(self, claimed: list[Delivery]) -> bool:
         self._more = len(claimed) > self._size - self._boundary
         if claimed:
             self._last = claimed[-1].id
             self._claimed |= {one.id: one for one in claimed}
+            self._waiting = claimed
         return bool(claimed)
 
-    def _hand_over(self, chunk: list[Delivery]) -> None:
+    def _hand_over(self) -> None:
+        chunk, self._waiting = self._waiting, []
         self._under_way.append(chunk)
         self._chunks.put(chunk)
 
@@ -297,7 +304,7 @@ class Sending:
         # Of the first of those that did not come back a part may be known; the others were never begun.
         known = [] if self._over else sender.known()
         never = self._under_way if self._over else self._under_way[1:]
-        self._record([*known, *not_begun(one.id for chunk in never for one in chunk)])
+        self._record([*known, *not_begun(one.id for chunk in (*never, self._waiting) for one in chunk)])
 
     def _record(self, outcomes: Sequence[Outcome]) -> None:
         fresh = self._fresh(outcomes)
