@@ -26,6 +26,7 @@ from push_provider.channels.email.sender import EmailChannel
 from push_provider.channels.reading import parse
 from push_provider.exceptions import SendingStopped
 from push_provider.ledger import closing, definitions, deliveries, executions, tasks
+from push_provider.ledger.sending import pending
 from push_provider.operators import told
 from push_provider.operators.push import BasePushOperator, EmailPushOperator, SmsPushOperator
 
@@ -220,6 +221,20 @@ def test_a_timeout_that_got_lost_ends_the_try_all_the_same(ledger: Engine, serve
     assert set(states(ledger)) == {"sent", "pending"}
     operator().execute(run(tried=2, tries=5))
     assert set(Counter(server.accepted).values()) == {1}
+
+
+def test_a_timeout_before_the_first_mail_leaves_nobody_in_doubt(
+    ledger: Engine, server: SlowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(*given: Any) -> int:
+        signal.raise_signal(signal.SIGALRM)
+        return pending(*given)
+
+    apply(ledger, on_unknown="hold")
+    monkeypatch.setattr("push_provider.ledger.sending.pending", too_slow)
+    with pytest.raises(SendingStopped, match="execution timeout"), timeout(2 * PATIENCE):
+        operator().execute(run())
+    assert (server.accepted, states(ledger)) == ([], {"pending": ALL})
 
 
 def test_the_last_try_that_takes_too_long_says_so(ledger: Engine, server: SlowServer) -> None:

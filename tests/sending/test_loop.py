@@ -197,6 +197,19 @@ def test_what_is_called_off_while_the_sender_is_opened_is_not_begun(
     assert sender.closed.is_set()
 
 
+def test_nothing_claimed_is_in_doubt_if_there_is_no_thread_to_send_it(ledger: Engine, lease: Lease) -> None:
+    one, sender = sending(lease), Scripted()
+    assert one.claim()
+    before = threading.stack_size(1 << 60)  # which no machine has
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            one.run(sender)
+    finally:
+        threading.stack_size(before)
+    assert (sender.begun, states(ledger)) == ([], {"pending": ALL})
+    assert sender.closed.is_set()
+
+
 def test_a_refused_account_ends_it(ledger: Engine, lease: Lease) -> None:
     def script(_: int) -> Result:
         raise ConfigurationError("wrong password")

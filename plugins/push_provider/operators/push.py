@@ -212,25 +212,25 @@ class BasePushOperator(BaseOperator):
             connection = channel.connection(plan.task.config, default)
             if plan.task.config is None:
                 require_default(connection, plan.task)
+            left = patience(lambda: sending.pending(lease.engine, plan.id))
+            self.log.info(
+                "Sending execution %s (no. %s of push task %s) by %s through connection %s to %s recipients%s",
+                plan.id,
+                plan.number,
+                self.code,
+                channel.name,
+                connection.conn_id,
+                left,
+                "" if left == plan.total else f" who are left of {plan.total}",
+            )
+            self._sending = loop
+            if self._killed or self._late:
+                loop.stop()
             sender = channel.open(connection, content, Job(plan.id, plan.token, last))
+            progress.begin(left)
         except BaseException:  # whatever it is: nothing was handed over, so nobody is in doubt
             loop.give_back()
             raise
-        left = patience(lambda: sending.pending(lease.engine, plan.id))
-        self.log.info(
-            "Sending execution %s (no. %s of push task %s) by %s through connection %s to %s recipients%s",
-            plan.id,
-            plan.number,
-            self.code,
-            channel.name,
-            connection.conn_id,
-            left,
-            "" if left == plan.total else f" who are left of {plan.total}",
-        )
-        progress.begin(left)
-        self._sending = loop
-        if self._killed or self._late:
-            loop.stop()
         return loop.run(sender)
 
     def _conclude(

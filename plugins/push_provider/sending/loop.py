@@ -154,9 +154,9 @@ class Sending:
         :raises PushError: the provider cannot be used; what is left is pending.
         :raises BaseException: whatever else ends it, after what is known was recorded.
         """
-        self._sender = sender
-        threading.Thread(target=self._work, args=(sender,), name="push-send", daemon=True).start()
         try:
+            self._sender = sender
+            self._start(sender)
             stop = self._turns(sender)
         except BaseException:
             self._ended = True  # an error, or the time that this try may take
@@ -172,6 +172,14 @@ class Sending:
         return stop
 
     # --- the thread that sends ------------------------------------------------------------------------
+
+    def _start(self, sender: Sender) -> None:
+        try:
+            threading.Thread(target=self._work, args=(sender,), name="push-send", daemon=True).start()
+        except RuntimeError:  # there is none: nobody else closes the sender, or says that this is over
+            self._over = True
+            with sender:
+                raise
 
     def _work(self, sender: Sender) -> None:
         try:
