@@ -359,6 +359,7 @@ def test_only_those_for_whom_there_was_no_time_are_tried_again(scripted: Scripte
         (cut, "connection", UNKNOWN),
         (garbage, "protocol", UNKNOWN),
         (too_few, "protocol", UNKNOWN),
+        (status(504, Retry_After="120"), "timeout", UNKNOWN),
         (codes(u1=100), "100", RETRY),
     ],
 )

@@ -26,7 +26,7 @@ BATCH_BYTES = 1 << 20
 
 
 class Refused(Exception):
-    """A status of HTTP other than 200.
+    """A status of HTTP other than 200, and 504: nothing was done.
 
     :param status: it.
     :param retry_after: seconds after which the caller wants to be asked again, if it said so.
@@ -169,6 +169,8 @@ class CentrifugoClient:
             raise NoAnswer("connection", f"{self._where} broke the connection before its answer") from None
         except requests.RequestException as error:
             raise NotSent(f"{self._where} cannot be asked ({type(error).__name__})") from None
+        if answer.status_code == 504:  # of a proxy, which did not wait for Centrifugo's
+            raise NoAnswer("timeout", f"{self._where} answers with HTTP status 504")
         if answer.status_code != 200:
             raise Refused(
                 answer.status_code,

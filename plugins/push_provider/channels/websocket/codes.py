@@ -1,6 +1,7 @@
 """What Centrifugo's answers mean for a message: whom they concern, and whether a later try helps.
 
-A code is of one command of a batch; a status of HTTP is of the call as a whole, of which nothing was done then.
+A code is of one command of a batch; a status of HTTP is of the call as a whole, of which nothing was done then. After
+504, of a proxy that did not wait for Centrifugo's answer, nobody can tell.
 """
 
 from __future__ import annotations
