@@ -36,9 +36,11 @@ def sending(
     lease: Lease,
     noted: Callable[[Sequence[Outcome]], None] = lambda _: None,
     channel: type[EmailChannel] = EmailChannel,
+    *,
+    resend: bool = True,
 ) -> Sending:
     receipts = {"receipt_after": None}
-    return Sending(lease, channel(), patience=Patience(0), resend=True, receipts=receipts, noted=noted)
+    return Sending(lease, channel(), patience=Patience(0), resend=resend, receipts=receipts, noted=noted)
 
 
 def run(one: Sending, sender: Sender) -> Stop | None:
@@ -72,6 +74,17 @@ def test_chunks_end_where_the_channel_wants_it(ledger: Engine, lease: Lease) -> 
     assert max(Counter(sender.begun).values()) == 1
     assert len(ends) > 1
     assert {(end + 1) % 15 for end in ends[:-1]} == {0}
+
+
+@pytest.mark.parametrize("boundary", [1, 2])
+def test_chunks_that_cannot_be_halved_are_claimed_all_the_same(ledger: Engine, boundary: int) -> None:
+    class Small(EmailChannel):
+        chunk = first_chunk = least_chunk = boundary
+
+    Small.boundary = boundary
+    with held(ledger, "t", planned(ledger, 20), on_unknown="hold") as lease:
+        assert run(sending(lease, channel=Small, resend=False), Scripted()) is None
+    assert states(ledger) == {"sent": 20}
 
 
 def test_what_came_back_before_anybody_listened_counts(ledger: Engine, lease: Lease) -> None:

@@ -83,7 +83,8 @@ class Sending:
     :param lease: of the execution, which the caller holds (:func:`push_provider.ledger.sending.held`).
     :param channel: how much is claimed.
     :param patience: with the ledger.
-    :param resend: whether a delivery in doubt is sent again; else no more than one chunk may ever be in doubt.
+    :param resend: whether a delivery in doubt is sent again; else no more than one chunk may ever be in doubt, or two
+        of the channel's boundary.
     :param receipts: what claims note of receipts (:func:`push_provider.ledger.sending.claim`).
     :param noted: is told of all outcomes when they are on record, and at least every half second with none.
     """
@@ -101,7 +102,8 @@ class Sending:
         self._lease = lease
         self._patience = patience
         # Two chunks are in doubt if this process dies: where they are held, both together are no more than one.
-        self._most = channel.chunk if resend else channel.chunk // 2
+        # Of what cannot be halved there are two chunks all the same, or nothing could be claimed.
+        self._most = channel.chunk if resend else max(channel.chunk // 2, channel.boundary)
         self._least = min(channel.least_chunk, self._most)
         self._size = min(channel.first_chunk, self._most)
         self._boundary = channel.boundary
