@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from scripted import ALL, CHUNK, Scripted, planned, states
+from sqlalchemy import text
 
 from push_provider.channels.base import Delivery, Outcome, Result, Sender
 from push_provider.channels.email.sender import EmailChannel
@@ -74,6 +75,19 @@ def test_chunks_end_where_the_channel_wants_it(ledger: Engine, lease: Lease) -> 
     assert max(Counter(sender.begun).values()) == 1
     assert len(ends) > 1
     assert {(end + 1) % 15 for end in ends[:-1]} == {0}
+
+
+def test_what_somebody_else_locks_ends_no_chunk_early_for_good(ledger: Engine, lease: Lease) -> None:
+    class Calling(EmailChannel):
+        boundary = 15
+
+    one, sender = sending(lease, channel=Calling), Scripted()
+    with ledger.begin() as connection:  # as acknowledgements lock what was tried before
+        locked = connection.execute(text("SELECT id FROM push_delivery ORDER BY id LIMIT 20 FOR UPDATE")).all()
+        assert one.claim()
+    assert one.run(sender) is None
+    assert states(ledger) == {"sent": ALL - len(locked), "pending": len(locked)}
+    assert max(Counter(sender.begun).values()) == 1
 
 
 @pytest.mark.parametrize("boundary", [1, 2])

@@ -280,7 +280,8 @@ class Sending:
             self._hand_over()
 
     def _take(self, claimed: list[Delivery]) -> bool:
-        self._more = len(claimed) > self._size - self._boundary
+        # Where a claim ends at a boundary, what acknowledgements lock just then makes it smaller, however many follow.
+        self._more = bool(claimed) if self._boundary > 1 else len(claimed) == self._size
         if claimed:
             self._last = claimed[-1].id
             self._claimed |= {one.id: one for one in claimed}
