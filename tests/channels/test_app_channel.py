@@ -303,6 +303,13 @@ def test_every_code(phones: Phones, code: str) -> None:
         assert (phones.calls, slept) == (5, [])
 
 
+def test_a_new_code_of_a_service_that_failed_is_in_doubt_and_asked_for_again(phones: Phones) -> None:
+    phones.fail("refuse", code="Quite.New", message="So it is.", status=503, times=None)
+    outcomes = send(phones, people(3), slept=[])
+    assert {(one.result, one.code, one.text) for one in outcomes} == {(UNKNOWN, "Quite.New", "So it is.")}
+    assert phones.calls == 3
+
+
 def test_sources_are_pages() -> None:
     assert all(says.source.startswith("https://") for says in CODES.values())
     assert all(says.remedy for says in CODES.values() if says.fault is Fault.ACCOUNT)

@@ -252,7 +252,10 @@ def test_a_template_of_unknown_kind_reaches_no_stranger(aliyun: Any) -> None:
     assert aliyun.sent == []
 
 
-@pytest.mark.parametrize("fault", [{"code": "Throttling.User", "status": 400}, {"code": "isp.GATEWAY_ERROR"}])
+@pytest.mark.parametrize(
+    "fault",
+    [{"code": "Throttling.User", "status": 400}, {"code": "isp.GATEWAY_ERROR"}, {"code": "Made.Up", "status": 503}],
+)
 def test_while_aliyun_has_no_time_to_say_the_kind_numbers_abroad_wait(aliyun: Any, fault: dict[str, Any]) -> None:
     aliyun.fail("refuse", action="GetSmsTemplate", **fault)
     outcomes = by_kind(aliyun, ABROAD, NUMBERS[1:])
@@ -578,6 +581,7 @@ def test_a_slow_answer_is_waited_for(aliyun: Any) -> None:
         ({"kind": "http", "status": 500, "body": "[]"}, "protocol", False),
         ({"kind": "http", "status": 200, "body": "{}"}, "protocol", False),
         ({"kind": "refuse", "code": "InternalError", "status": 500}, "InternalError", False),
+        ({"kind": "refuse", "code": "Made.Up", "status": 503}, "Made.Up", False),
     ],
     ids=lambda value: str(value),
 )

@@ -115,6 +115,7 @@ def test_a_message_around_midnight_is_found_on_either_day(aliyun: Any) -> None:
     [
         {"kind": "refuse", "code": "Throttling.User", "status": 400},
         {"kind": "refuse", "code": "isp.SYSTEM_ERROR"},
+        {"kind": "refuse", "code": "Made.Up", "status": 503},
         {"kind": "hang"},
         {"kind": "drop"},
         {"kind": "http", "status": 503},

@@ -38,12 +38,14 @@ class Answer(NamedTuple):
     :param message: Aliyun's words.
     :param body: the SDK's model of the answer; None if the gateway refused the call.
     :param retry_after: seconds after which Aliyun wants to be asked again, if it said so.
+    :param status: of HTTP.
     """
 
     code: str
     message: str
     body: Any = None
     retry_after: float | None = None
+    status: int = 200
 
     @property
     def ok(self) -> bool:
@@ -108,7 +110,8 @@ def call(account: AliyunAccount, function: Callable[..., Any], request: Any) -> 
             raise NoAnswer("protocol", f"HTTP status {error.status_code} without an error code") from None
         said = (error.data or {}).get("Message") or error.message
         wait = error.retry_after
-        return Answer(str(error.code), one_line(said), retry_after=wait / 1000 if wait else None)
+        after = wait / 1000 if wait else None
+        return Answer(str(error.code), one_line(said), retry_after=after, status=error.status_code or 0)
     except UnretryableException as error:
         raise _lost(account, error.inner_exception) from None
     return response.body

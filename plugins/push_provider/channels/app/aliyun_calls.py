@@ -129,7 +129,7 @@ class AliyunCalls(BatchCalls):
                     self._handed_over = self.proven = True
                     ids = answer.body.message_ids
                     return [Outcome(one.id, Result.SENT, str(name)) for one, name in zip(batch, ids, strict=True)]
-                says = meaning(answer.code)
+                says = meaning(answer.code, answer.status)
                 if says.fault is Fault.DOUBT:
                     lost = NoAnswer(answer.code, answer.message)
                 elif says.fault is Fault.BUSY:

@@ -82,14 +82,17 @@ _BAD_FORM = re.compile(r"Invalid\w+\.Format|Missing\w+", re.ASCII)
 """``Invalid%s.Format`` and ``Missing{ParameterName}``: of what differs from message to message."""
 _UNKNOWN = Meaning(Fault.RECIPIENT, "not listed")
 """A code that is new to us refuses the call like any other: it is shown as it came."""
+_FAILED = Meaning(Fault.DOUBT, "not listed")
+"""With a status of 5xx it says that Aliyun failed, and not how far it had come."""
 
 
-def meaning(code: str) -> Meaning:
+def meaning(code: str, status: int = 200) -> Meaning:
     """What an error code means.
 
     :param code: as Aliyun gave it.
+    :param status: of HTTP, which tells what a code may mean that is not listed.
     """
     known = CODES.get(code) or _FAMILIES.get(code.partition(".")[0])
     if known is None and _BAD_FORM.fullmatch(code):
         return Meaning(Fault.RECIPIENT, SERVICE)
-    return known or _UNKNOWN
+    return known or (_FAILED if status >= 500 else _UNKNOWN)

@@ -1,7 +1,8 @@
 """What Aliyun's error codes mean for a message: whom they concern, and whether a later try helps.
 
 The codes of the SMS service are those of ``API``, with the HTTP status 200; those of Aliyun's gateway before it are of
-``GATEWAY``, with 4xx and 5xx. Both refuse a call as a whole: with any code but ``OK`` nothing of it was sent.
+``GATEWAY``, with 4xx and 5xx. Both refuse a call as a whole: with any code but ``OK`` nothing of it was sent,
+:attr:`Fault.DOUBT` excepted.
 """
 
 from __future__ import annotations
@@ -134,6 +135,8 @@ _FAMILIES: Mapping[str, Meaning] = {
 
 _UNKNOWN = Meaning(Fault.RECIPIENT, "not listed")
 """A code that is new to us refuses the call like any other: it is shown as it came."""
+_FAILED = Meaning(Fault.DOUBT, "not listed")
+"""With a status of 5xx it says that Aliyun failed, and not how far it had come."""
 
 _BY_WORDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
     # A number may get one message a minute and five an hour, which passes, or ten a day, for which nobody waits.
@@ -157,16 +160,18 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str], Meaning], ...] = (
 """Codes of more than one meaning, of which Aliyun's words alone tell which: the first that fits holds."""
 
 
-def meaning(code: str, message: str = "") -> Meaning:
+def meaning(code: str, message: str = "", status: int = 200) -> Meaning:
     """What an error code means.
 
     :param code: as Aliyun gave it; not ``OK``.
     :param message: Aliyun's words, which tell the meanings of some codes apart.
+    :param status: of HTTP, which tells what a code may mean that is not listed.
     """
     for other, words, says in _BY_WORDS:
         if code == other and words.search(message):
             return says
-    return CODES.get(code) or _FAMILIES.get(code.partition(".")[0]) or _UNKNOWN
+    known = CODES.get(code) or _FAMILIES.get(code.partition(".")[0])
+    return known or (_FAILED if status >= 500 else _UNKNOWN)
 
 
 def is_permission(code: str) -> bool:

@@ -134,7 +134,7 @@ class SmsCalls(BatchCalls):
             answer = self._send(batch)
             if answer.ok:
                 return answer, None
-            says = meaning(answer.code, answer.message)
+            says = meaning(answer.code, answer.message, answer.status)
             wait = answer.retry_after or says.wait
             last = number + 1 == tries
             if says.fault is not Fault.BUSY or last or wait is None or wait * 2**number > PATIENCE:

@@ -110,7 +110,7 @@ class SmsReceipts(ReceiptReader):
         except (NotSent, NoAnswer) as error:
             raise _Interrupted from error
         if not answer.ok:
-            fault = meaning(answer.code, answer.message).fault
+            fault = meaning(answer.code, answer.message, answer.status).fault
             if fault is Fault.ACCOUNT:
                 raise refusal(self._client.config, answer)
             raise _Refused(answer.code) if fault is Fault.RECIPIENT else _Interrupted(answer.code)

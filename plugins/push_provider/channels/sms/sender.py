@@ -113,7 +113,7 @@ def _learn_template(client: AliyunClient, code: str, content: Parameters) -> Num
         content.require(placeholders(answer.body.template_content or ""))
         if kind := template_kind(answer):
             return Numbers(code, kind, "as Aliyun says")
-    says = meaning(answer.code, answer.message)
+    says = meaning(answer.code, answer.message, answer.status)
     if not answer.ok:
         if says.fault is Fault.ACCOUNT and not is_permission(answer.code):
             raise refusal(config, answer)
