@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ConnectionResult, ErrorResponse, GetConnection
@@ -84,6 +85,15 @@ def test_what_is_there_is_found(supervisor: Supervisor) -> None:
     supervisor.says = there()
     found = connection.find("shop-mail")
     assert (found and found.conn_type) == "push_email"
+
+
+@pytest.mark.parametrize(
+    ("extra", "kbytes"), [({}, 16384), ({"queued.max.messages.kbytes": 2048}, 2048)], ids=["ours", "the connection's"]
+)
+def test_what_is_fetched_ahead_is_bounded(extra: dict[str, Any], kbytes: int) -> None:
+    given = Connection(conn_id="kafka_default", conn_type="kafka", extra=json.dumps({"bootstrap.servers": "b"} | extra))
+    config = connection.consumer_config(given, lambda _: None)
+    assert config["queued.max.messages.kbytes"] == kbytes
 
 
 def test_a_message_waits_for_what_cannot_be_asked_for(ledger: Engine, supervisor: Supervisor) -> None:

@@ -85,6 +85,14 @@ def test_a_batch_of_arrays_is_taken_in_portions(doors: Doors) -> None:
     assert answer.grown < GROWN
 
 
+def test_a_batch_of_few_heavy_messages_is_taken_in_portions(doors: Doors) -> None:
+    """Each byte of them becomes some 20 of Python's objects: those of a whole batch were in memory at once."""
+    heavy = b'{"task":"sound","recipients":["a@example.com"],"variables":{"a":[' + b"[]," * 175_000 + b"[]]}}"
+    answer = doors.kafka(*[heavy] * 12, SOUND, topic="heavy")
+    assert (answer.taken, answer.refused) == (13, 0)
+    assert answer.grown < GROWN
+
+
 def test_slow_templates_of_one_batch_have_the_seconds_of_one(doors: Doors) -> None:
     slow = [as_json({"define": task(f"slow-{number}", content=ENDLESS)}) for number in range(6)]
     answer = doors.kafka(*slow, SOUND, topic="slow")

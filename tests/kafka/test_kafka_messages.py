@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from push_provider.channels.reading import parse
 from push_provider.kafka import messages
+from push_provider.kafka.reader import Record
 from push_provider.ledger.orders import Define, Order, Refused, Start
 
 TASK = {
@@ -198,6 +199,25 @@ def test_an_id_is_known_wherever_it_stands_but_in_its_task_alone() -> None:
 def test_a_rejected_message_is_read_again_as_the_same() -> None:
     for order in read([{"task": "a"}, {"define": TASK}, 3]) + read({"task": "a"}) + read(None) + read(b"{"):
         assert messages.orders(order.message) == [order]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counts"),
+    [
+        ([40] * 2500, [1000, 1000, 500]),  # small ones: so many orders as one portion may have
+        ([1 << 20] * 5, [2, 2, 1]),
+        ([2000] * 2500, [1000, 1000, 500]),  # just below
+        ([3 << 20, 40, 40, 5 << 20, 40], [1, 3, 1]),  # none is divided
+        ([None, 40], [2]),
+        ([], []),
+    ],
+)
+def test_a_portion_ends_with_so_many_orders_or_bytes(sizes: list[int | None], counts: list[int]) -> None:
+    values = [None if size is None else b'{"task": "a"}'.ljust(size) for size in sizes]
+    records = [Record("t", 0, offset, 1, value) for offset, value in enumerate(values)]
+    portions = list(messages.portions(records, 1000))
+    assert [(count, len(orders)) for count, orders in portions] == [(count, count) for count in counts]
+    assert [order.message.offset for _, orders in portions for order in orders] == list(range(len(sizes)))
 
 
 documents = st.recursive(

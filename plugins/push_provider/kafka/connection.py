@@ -98,6 +98,8 @@ def consumer_config(connection: Connection, on_error: Callable[[KafkaError], Non
         "group.id": GROUP,
         "auto.offset.reset": "earliest",
         "fetch.wait.max.ms": 50,
+        # One call hands out all that is fetched ahead, which may be 64 MiB otherwise.
+        "queued.max.messages.kbytes": 16 * 1024,
         **client_config(connection),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

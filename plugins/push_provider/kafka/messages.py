@@ -35,6 +35,8 @@ ELEMENTS = 10_000
 """Elements of one array. Each costs as much as a message, and two bytes are enough for it."""
 _APART = 100
 """Elements of one array that are rejected each by itself; more of them are one rejection, of the message."""
+_PORTION_BYTES = 2 * 1024 * 1024
+"""Bytes of messages after which a portion ends: each can become some 24 of Python's objects."""
 _ID_LIMIT = 200
 _START_FIELDS = ("task", "recipients", "variables", "id")
 _unforeseen = Unforeseen(log)
@@ -57,15 +59,16 @@ def portions(records: Iterable[Record], most: int) -> Iterator[tuple[int, list[O
 
     A record is never divided, as its parts are bounded together.
 
-    :param most: orders after which a portion ends.
+    :param most: orders after which a portion ends; many bytes end it, too.
     """
-    count, some = 0, []
+    count, size, some = 0, 0, []
     for record in records:
         count += 1
+        size += len(record.value or b"")
         some += read(record.topic, record.partition, record.offset, record.value, timestamp=record.timestamp)
-        if len(some) >= most:
+        if len(some) >= most or size >= _PORTION_BYTES:
             yield count, some
-            count, some = 0, []
+            count, size, some = 0, 0, []
     if count:
         yield count, some
 
