@@ -559,6 +559,30 @@ def test_what_is_to_be_forwarded_is_forwarded_once(stream: Stream) -> None:
     assert rejected.awaiting(stream.desk.engine, topic) != topic
 
 
+@pytest.mark.parametrize(
+    ("sizes", "chunks"),
+    [
+        ([10] * 5, [4, 1]),  # small ones: so many as were asked for
+        ([40, 40, 40, 60, 10], [2, 2, 1]),
+        ([50, 50, 1], [2, 1]),
+        ([300, 1, 300, 1], [1, 1, 1, 1]),  # at least one, however large
+        ([None, 100, None, 1], [3, 1]),
+    ],
+)
+def test_only_so_many_bytes_are_forwarded_at_once(stream: Stream, sizes: list[int | None], chunks: list[int]) -> None:
+    topic = f"dead-{stream.name}"
+    values = [None if size is None else b"x" * size for size in sizes]
+    stream.take(*values, forward_to=topic)
+    found = []
+    while rejected.awaiting(stream.desk.engine, topic) == topic:
+        with rejected.forwarding(stream.desk.engine, topic, 4, size=100) as some:
+            assert some
+            found.append([one.message.value for one in some.waiting])
+            some.arrived.update(one.id for one in some.waiting)
+    assert [len(chunk) for chunk in found] == chunks
+    assert [value for chunk in found for value in chunk] == values
+
+
 def test_topics_that_wait_for_letters_are_found_one_after_the_other(stream: Stream) -> None:
     engine, names = stream.desk.engine, [f"{stream.name}-{letter}" for letter in "abc"]
     for name in reversed(names):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, any_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, any_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from push_provider.exceptions import UnknownMessage
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 _LOCK = 0x7075_6D66  # "pumf": one forwards to a topic at a time
+_BYTES = 16 * 1024 * 1024
+"""Of values that are forwarded at once."""
 
 
 class RejectedRow(NamedTuple):
@@ -175,18 +177,20 @@ def awaiting(engine: Engine, topic: str = "", *, beyond: bool = False) -> str | 
 
 
 @contextmanager
-def forwarding(engine: Engine, topic: str, limit: int) -> Iterator[Letters | None]:
-    """Up to ``limit`` rejected messages that a dead-letter topic has not got yet, oldest first.
+def forwarding(engine: Engine, topic: str, limit: int, *, size: int = _BYTES) -> Iterator[Letters | None]:
+    """Some of the rejected messages that a dead-letter topic has not got yet, oldest first.
 
     They are this caller's alone: whoever asks meanwhile is given None. At the end of the block it is noted of those
     that have ``arrived`` that the topic has them; the rest come again, and so do all after an error, or if the process
     dies. Who was given some looks afterwards whether the topic waits for more: who was given None relies on it.
+
+    :param limit: at most so many.
+    :param size: at most so many bytes of values, unless the first one has more.
     """
     query = (
         select(push_rejected.c.id, push_rejected.c.forward_to, push_rejected.c.reason, *_MESSAGE)
-        .where(push_rejected.c.forward_to == topic, push_rejected.c.forwarded_at.is_(None))
+        .where(push_rejected.c.id.in_(_oldest(topic, limit, size)))
         .order_by(push_rejected.c.id)
-        .limit(limit)
     )
     with transaction(engine) as connection:
         # Not of the rows: whoever replays one of them would wait for the broker, and keep its push task locked.
@@ -199,6 +203,20 @@ def forwarding(engine: Engine, topic: str, limit: int) -> Iterator[Letters | Non
         if letters.arrived:
             these = push_rejected.c.id == func.any(list(letters.arrived))
             connection.execute(update(push_rejected).where(these).values(forwarded_at=func.now()))
+
+
+def _oldest(topic: str, limit: int, size: int) -> Select[tuple[int]]:
+    columns = push_rejected.c
+    first = (
+        select(columns.id, func.coalesce(func.octet_length(columns.value), 0).label("size"))  # reads no value
+        .where(columns.forward_to == topic, columns.forwarded_at.is_(None))
+        .order_by(columns.id)
+        .limit(limit)
+        .subquery()
+    )
+    number, so_far = (one.over(order_by=first.c.id) for one in (func.row_number(), func.sum(first.c.size)))
+    added = select(first.c.id, number.label("number"), so_far.label("so_far")).subquery()
+    return select(added.c.id).where(or_(added.c.number == 1, added.c.so_far <= size))
 
 
 def keep(connection: Connection, rejected: Sequence[Refused], forward_to: str | None) -> None:
