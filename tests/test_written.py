@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,13 @@ def test_keys_are_sorted_and_levels_indented_on_request() -> None:
     assert written.dumps(value, sort_keys=True) == '{"a":{"c":"é","d":1},"b":1.50}'
     assert json.loads(written.dumps(value, indent=2)) == value
     assert '\n  "b": 1.50' in written.dumps(value, indent=2)
+
+
+def test_the_same_is_what_is_written_alike() -> None:
+    spellings: list[Any] = [1, 1.0, written.number("1.00"), True, "1"]
+    for number, one in enumerate(spellings):
+        found = [written.are_same({"a": one, "b": [0]}, {"b": [0], "a": other}) for other in spellings]
+        assert found == [number == place for place in range(len(spellings))]
 
 
 def test_what_is_no_json_is_an_error() -> None:

@@ -88,6 +88,11 @@ def dumps(value: Any, *, sort_keys: bool = False, indent: int = 0) -> str:
     return (msgspec.json.format(text, indent=indent) if indent else text).decode()
 
 
+def are_same(one: Any, other: Any) -> bool:
+    """Whether two documents are written alike; for ``==`` 1, 1.00 and true are the same."""
+    return dumps(one, sort_keys=True) == dumps(other, sort_keys=True)
+
+
 def loads(text: str | bytes) -> Any:
     """What :func:`dumps` or the ledger wrote."""
     return _DECODER.decode(text)

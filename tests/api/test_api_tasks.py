@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from api_server import task
+from sqlalchemy import text
 
 if TYPE_CHECKING:
     from api_server import ApiServer
@@ -245,6 +246,22 @@ def test_two_changes_at_once_are_both_kept(server: ApiServer) -> None:
         statuses = list(pool.map(lambda patch: server.push("PATCH", f"/tasks/{code}", patch).status, patches))
     assert set(statuses) == {200}
     assert server.push("GET", f"/tasks/{code}").json["task"]["variables"] == {f"v{n}": n for n in range(10)}
+
+
+@pytest.mark.parametrize("meanwhile", ["1.00", "true", "2"])
+def test_what_is_changed_while_another_change_waits_is_kept(server: ApiServer, meanwhile: str) -> None:
+    code = server.create(variables={"n": 1})
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    write = text("UPDATE push_task SET spec = jsonb_set(spec, '{variables,n}', CAST(:n AS jsonb)) WHERE code = :code")
+    with ThreadPoolExecutor(1) as pool:
+        with server.ledger.begin() as held:
+            held.execute(write, {"n": meanwhile, "code": code})
+            patched = pool.submit(server.push, "PATCH", f"/tasks/{code}", {"subject": "Other"})
+            while not server.rows(waiting):
+                assert not patched.done()
+        assert patched.result().json["task"]["subject"] == "Other"
+    (row,) = server.rows("SELECT spec #>> '{variables,n}' FROM push_task WHERE code = :code", code=code)
+    assert row[0] == meanwhile
 
 
 # --- pause, cancel, delete --------------------------------------------------------------------------------

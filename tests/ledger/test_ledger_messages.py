@@ -101,7 +101,8 @@ def transactions(engine: Engine) -> Iterator[list[int]]:
 
 
 def test_messages_join_one_execution(stream: Stream) -> None:
-    stream.desk.apply(**MANUAL, recipients=[])
+    numbers = [written.number(words) for words in ("12.50", "1e22", "1e-7", "-0.0")]
+    stream.desk.apply(**MANUAL, recipients=[], variables={"numbers": numbers})
     taken = stream.take(*(stream.start(f"p{n}@example.com") for n in range(50)))
     assert taken == Taken(50, 1, 0, 0, [])
     assert stream.take(stream.start("x@example.com", "y@example.com")) == Taken(2, 0, 0, 0, [])
@@ -134,16 +135,17 @@ def test_a_message_joins_a_run_that_has_been_made_and_not_begun(stream: Stream) 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda stream: stream.desk.apply(**MANUAL, recipients=[], subject="Another"),
+        lambda stream: stream.desk.apply(**MANUAL, recipients=[], variables={"n": 1}, subject="Another"),
+        lambda stream: stream.desk.apply(**MANUAL, recipients=[], variables={"n": written.number("1.00")}),
         lambda stream: closing.finish(stream.desk.engine, stream.executions()[-1].id, final=True),
         lambda stream: _older(stream.desk.engine, stream.executions()[-1].id, timedelta(minutes=11)),
     ],
-    ids=["another subject", "ended", "old"],
+    ids=["another subject", "another spelling", "ended", "old"],
 )
 def test_what_would_send_something_else_or_perhaps_nothing_is_not_joined(
     stream: Stream, change: Callable[[Stream], Any]
 ) -> None:
-    stream.desk.apply(**MANUAL, recipients=[])
+    stream.desk.apply(**MANUAL, recipients=[], variables={"n": 1})
     stream.take(stream.start("a@example.com"))
     change(stream)
     assert stream.take(stream.start("b@example.com")).executions == 1

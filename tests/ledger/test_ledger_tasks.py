@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ledger_desk import LOOP, NOW, Desk, push
@@ -18,6 +19,9 @@ from push_provider.channels.reading import parse, parse_stored, parse_trigger
 from push_provider.exceptions import InvalidTask, LimitReached, TaskClosed, UnknownTask
 from push_provider.ledger import definitions, planning, shards, task_lists, tasks
 from push_provider.ledger.tables import SHARDS, push_task, shard_of
+
+if TYPE_CHECKING:
+    from push_provider.contract import PushTask
 
 LATER = NOW + timedelta(days=3)
 DAILY = {"kind": "daily", "time": "09:00"}
@@ -82,6 +86,22 @@ def test_another_spelling_is_a_change(desk: Desk) -> None:
     for value in (1, True, 1.0, written.number("1.00"), "1.00"):
         assert desk.apply(variables={"n": value}).action != "unchanged"
         assert desk.apply(variables={"n": value}).action == "unchanged"
+
+
+@pytest.mark.parametrize("meanwhile", [written.number("1.00"), True, 2])
+def test_what_somebody_else_writes_meanwhile_is_not_lost(desk: Desk, meanwhile: Any) -> None:
+    desk.apply(variables={"n": 1})
+    seen = []
+
+    def edit(spec: Mapping[str, Any]) -> PushTask:
+        seen.append(str(spec["variables"]["n"]))
+        if len(seen) == 1:
+            desk.apply(variables={"n": meanwhile})
+        return parse_stored({**spec, "name": "Other"})
+
+    definitions.change(desk.engine, desk.code, edit, now=NOW, default_timezone="UTC")
+    assert seen == ["1", str(meanwhile)]
+    assert (desk.row.name, str(desk.row.spec["variables"]["n"])) == ("Other", str(meanwhile))
 
 
 def test_each_column_follows_the_spec(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from push_provider import settings
+from push_provider import settings, written
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import PatchBody, merge_patch
 from push_provider.api.guards import Caller, CallerDep, Right, needs
@@ -102,7 +102,7 @@ class _Change:
 
         :raises _ChangedMeanwhile: they do not.
         """
-        if spec != self._before:
+        if not written.are_same(spec, self._before):
             changed = self._patched(spec)
             if not same_content(changed, self.task):
                 raise _ChangedMeanwhile

@@ -210,7 +210,7 @@ def change(
         digest = recipients.digest_of(task.recipients)
         ahead = _write_ahead(connection, seen, task, digest)
         before = tasks.locked(connection, code)
-        if (before.spec, before.list_id) != (seen.spec, seen.list_id):
+        if before.list_id != seen.list_id or not written.are_same(before.spec, seen.spec):
             task = edit(tasks.whole(connection, before).spec)
             digest = recipients.digest_of(task.recipients)
         action = _update(connection, before, task, digest, now=now, default_timezone=default_timezone, ahead=ahead)
@@ -371,12 +371,10 @@ def _has(connection: Connection, before: tasks.TaskRow, task: PushTask, digest: 
 
 def _is_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two specs say the same, also if an earlier version wrote the first with other fields than this one."""
-    # Not by ==, for which 1, 1.00 and true are the same.
-    wanted = written.dumps(after, sort_keys=True)
-    if written.dumps(before, sort_keys=True) == wanted:
+    if written.are_same(before, after):
         return True
     try:
         read = parse_stored(before).spec()
     except InvalidTask:
         return False
-    return written.dumps(read, sort_keys=True) == wanted
+    return written.are_same(read, after)

@@ -349,12 +349,13 @@ _NOBODY_OWN = "the push task has none of its own; name at least one in the messa
 
 _TAKE = text("INSERT INTO push_message (key) SELECT unnest(CAST(:keys AS uuid[]))")
 
+# As text: for jsonb 12.50 and 12.5 are the same.
 _JOINABLE = text(f"""
     SELECT DISTINCT ON (e.task_code) e.task_code, e.id
     FROM push_execution AS e JOIN push_task AS t ON t.code = e.task_code JOIN push_snapshot AS s ON s.id = e.snapshot_id
     WHERE e.task_code = ANY(:codes) AND e.finished_at IS NULL AND e.state = 'planned' AND e.source = '{SOURCE}'
         AND e.created_at > now() - interval '{_JOIN_MINUTES} minutes'
-        AND e.variables = CAST('{{}}' AS jsonb) AND e.unreadable IS NULL AND s.task = t.spec
+        AND e.variables = CAST('{{}}' AS jsonb) AND e.unreadable IS NULL AND s.task::text = t.spec::text
     ORDER BY e.task_code, e.id DESC
 """)  # noqa: S608  (constants of ours)
 
