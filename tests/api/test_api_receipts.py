@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,30 @@ def test_each_address_has_an_allowance_of_its_own() -> None:
     now[0] += 1
     assert [allowance.use("a", 2) for _ in range(2)] == [0.0, 0.0]
     assert allowance.use("a", 2) > 0
+
+
+def test_an_address_that_asks_in_parallel_has_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads might both find nothing used yet, so it is reckoned in the one of the event loop."""
+    from push_provider.api import receipts
+    from push_provider.api.app import create_app
+
+    reckoning: set[int] = set()
+
+    def clock() -> float:
+        reckoning.add(threading.get_ident())
+        return 0.0
+
+    monkeypatch.setenv("AIRFLOW__PUSH__RECEIPT_RATE_LIMIT", "1")
+    monkeypatch.setattr(receipts, "_allowance", Allowance(clock))
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(create_app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            answers = await asyncio.gather(*(client.post(f"/v1/receipts/{'_' * 32}") for _ in range(30)))
+        return sorted(answer.status_code for answer in answers)
+
+    assert asyncio.run(ask()) == [404] * 10 + [429] * 20
+    assert reckoning == {threading.get_ident()}
 
 
 # --- tokens ---------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _take(marks: list[ReceiptMark]) -> list[Taken]:
 
 
 class Allowance:
-    """How many requests each address may make: a token bucket in this process.
+    """How many requests each address may make: a token bucket in this process. For one event loop.
 
     :param clock: monotonic, in seconds.
     """

@@ -25,7 +25,8 @@ _desk = Desk()
 _allowance = Allowance()
 
 
-def _within_allowance(request: Request) -> None:
+async def _within_allowance(request: Request) -> None:
+    # On the loop: of two threads each might find that its address has used nothing yet.
     rate = settings.receipt_rate_limit()
     address = request.client.host if request.client else ""
     if rate and (wait := _allowance.use(address, rate)):
