@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from push_provider import strict_json
 from push_provider.channels.sms.task import template_parameters
+from push_provider.contract.base import Broken
+from push_provider.contract.documents import storable
 
 values = st.recursive(
     st.none()
@@ -44,6 +46,14 @@ def test_what_json_can_say_is_read(value: Any) -> None:
 @pytest.mark.parametrize("number", ["12.50", "1.0", "0.00001", "12345678901234567890.12", "9007199254740993", "-1.10"])
 def test_a_number_is_shown_as_it_was_written(number: str) -> None:
     assert str(strict_json.loads(f'{{"n": {number}}}')["n"]) == number
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e9999999999999999999"])
+def test_a_number_that_no_double_stands_for_is_read_and_not_storable(number: str) -> None:
+    document = strict_json.loads(f'{{"n": {number}}}')
+    assert str(document["n"]) == number
+    with pytest.raises(Broken, match="n: must be a number of at most 300 digits"):
+        storable(document)
 
 
 @pytest.mark.parametrize(

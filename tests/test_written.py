@@ -51,7 +51,20 @@ def test_it_is_a_number() -> None:
     assert [str(copy.deepcopy(price)), str(pickle.loads(pickle.dumps(price)))] == ["12.50", "12.50"]
 
 
-@pytest.mark.parametrize("words", ["1E400", "-1e400", "1e-999999999", "9e999999999", "0." + "1" * 500])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "1E400",
+        "-1e400",
+        "1e-999999999",
+        "9e999999999",
+        # Exponents that Decimal does not take.
+        "1e9999999999999999999",
+        "1e-9999999999999999999",
+        "0e9999999999999999999",
+        "0." + "1" * 500,
+    ],
+)
 def test_what_no_double_stands_for_is_infinite_and_repeated_as_it_was(words: str) -> None:
     number = written.number(words)
     assert number == float("inf")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -56,7 +56,10 @@ def number(words: str) -> float:
     value = float(words)
     if repr(value) == words and "e" not in words and (value or words[0] != "-"):  # jsonb knows no negative zero
         return value
-    exact = Decimal(words)
+    try:
+        exact = Decimal(words)
+    except InvalidOperation:  # an exponent of more digits than Decimal has room for
+        return Written(math.inf, words)
     if math.isinf(value) or len(words) > _DIGITS or abs(exact.adjusted()) > _DIGITS:
         return Written(math.inf, words)
     plain = format(exact, "f").removeprefix("-" if not exact else "")

@@ -27,6 +27,7 @@ MESSAGES = (
     Hostile("faulty elements", b"[" + b"{}," * 9_999 + b"{}]", "10000 of 10000 elements"),
     Hostile("arrays in an array", [[[SOUND.decode()]]], "must be an object"),
     Hostile("unknown fields of a start", {"task": "sound", **{f"u{n}": 1 for n in range(30_000)}}, "and 29980 more"),
+    Hostile("large exponent", b'{"task": "sound", "variables": {"n": 1e9999999999999999999}}', "at most 300 digits"),
     Hostile("unknown task", {"task": "nobody"}, "There is no push task 'nobody'"),
     Hostile("long id", {"task": "sound", "id": "x" * 1_000_000}, "id: must be text"),
     Hostile("broken addresses of a start", {"task": "sound", "recipients": ["x"] * 50_000}, "1000 faults"),
