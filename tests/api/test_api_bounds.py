@@ -161,6 +161,7 @@ def test_nobody_waits_for_the_allowance_of_another(server: ApiServer) -> None:
         (b'{"name": "\\u0000"}', 422),
         (b'{"name": "\\ud800"}', 422),
         (b'{"\\u0000": 1}', 422),
+        (b'{"\\ud800": 1}', 422),
         (b'{"code": "\\u0000", "name": {}}', 422),
         (b'{"tasks": {"a": 1}}', 422),
     ],

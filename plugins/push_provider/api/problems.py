@@ -21,6 +21,7 @@ from push_provider import exceptions
 from push_provider.exceptions import MOST_ERRORS, FieldError, FieldErrors, InvalidTask, PushError, TransientError
 from push_provider.rendering.processes import Gone
 from push_provider.unforeseen import traceback_of
+from push_provider.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,10 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
-            "errors": [error._asdict() for error in self.errors],
+            # As in the detail: names of fields are others' words, and half a surrogate pair has no UTF-8.
+            "errors": [
+                {name: visible(text, lines=True) for name, text in error._asdict().items()} for error in self.errors
+            ],
         }
         return details
 
