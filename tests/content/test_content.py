@@ -725,6 +725,12 @@ def test_a_bomb_of_includes_is_stopped(tmp_path: Path) -> None:
         ('<a href="#top">top</a> <a href="javascript:alert(1)">x</a> <a>y</a>', "top x y"),
         ('<a href=https://a.b><img src=x alt="图 &amp; b"></a><img src=y>', "图 & b (https://a.b)"),
         ("&lt;b&gt; &copy; &#20013;&nbsp;x&hellip;", "<b> © 中 x…"),
+        # References by number, however long (HTML, 13.2.5.80)
+        ("&#" + "9" * 5000 + ";&#" + "9" * 5000 + " &#x" + "f" * 5000 + ";", "\ufffd\ufffd \ufffd"),
+        ("&#1114109;&#1114112;&#99999999;", "\U0010fffd\ufffd\ufffd"),
+        ("&#000000065;&#" + "0" * 5000 + "66;&#x" + "0" * 5000 + "43;&#" + "0" * 5000 + ";", "ABC\ufffd"),
+        ("&amp;#" + "9" * 5000, "&#" + "9" * 5000),
+        ('<img alt="&#' + "9" * 5000 + 'x">', "\ufffdx"),
         ("<head><title>T</title><style>p{}</style></head><script>if (a<b) x()</script>a<!-- > b -->c", "ac"),
         ('<div style="display: none">pre<div>x</div></div>a<p hidden>b</p>', "a"),
         ("<blockquote>a<br>b<p>c</blockquote>d", "> a\n> b\n>\n> c\n\nd"),

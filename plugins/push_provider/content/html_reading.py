@@ -25,6 +25,9 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+("[^"]*+"?|'[^']*+'?|[^\s>]++))?+""")
+_LONG_NUMBER = re.compile("&#(?=[0-9]{9})0*([0-9]{1,8})[0-9]*")
+"""A character by a decimal number of many digits. Python reads none of thousands (int, "Integer string conversion
+length limitation"); the first eight say that it is out of range, as no number of a character has them."""
 _HIDDEN = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
 
 _RAW = {
@@ -254,5 +257,10 @@ def values_of(attributes: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in _ATTRIBUTE.findall(attributes):
         bare = value[1:].removesuffix(value[0]) if value[:1] in ('"', "'") else value
-        values.setdefault(name.lower(), html.unescape(bare))
+        values.setdefault(name.lower(), unescaped(bare))
     return values
+
+
+def unescaped(source: str) -> str:
+    """Text with what its character references stand for, however long they are."""
+    return html.unescape(_LONG_NUMBER.sub(r"&#\1", source)) if "&" in source else source

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from push_provider.content.html_reading import LINES, PARAGRAPHS, ROWS, Reader, values_of
+from push_provider.content.html_reading import LINES, PARAGRAPHS, ROWS, Reader, unescaped, values_of
 
 HOLE = re.compile("\ue000([0-9]+)\ue001")
 """Stands for a value in a template's HTML; see :func:`converted`."""
@@ -164,7 +164,7 @@ class _Writer:
         """Words, with their character references."""
         if not source:
             return
-        text = html.unescape(source) if "&" in source else source
+        text = unescaped(source)
         if self._pre:
             for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
                 if number:
