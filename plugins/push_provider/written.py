@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from json import encoder
 from typing import Any
 
 import msgspec
@@ -74,6 +76,7 @@ def _encoded(value: Any) -> Any:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encoded)
 _DECODER = msgspec.json.Decoder(float_hook=number)
+_PLAIN = msgspec.json.Encoder()
 _SORTED = msgspec.json.Encoder(enc_hook=_encoded, order="deterministic")
 
 
@@ -94,6 +97,43 @@ def dumps(value: Any, *, sort_keys: bool = False, indent: int = 0) -> str:
 def are_same(one: Any, other: Any) -> bool:
     """Whether two documents are written alike; for ``==`` 1, 1.00 and true are the same."""
     return dumps(one, sort_keys=True) == dumps(other, sort_keys=True)
+
+
+def python_dumps(value: Any, **options: Any) -> str:
+    """A document as :func:`json.dumps` spaces, sorts and escapes it, its numbers as they were written.
+
+    :param options: those of :func:`json.dumps`.
+    """
+    return json.dumps(value, cls=None if _python_does(value) else _AsPython, **options)
+
+
+class _AsPython(json.JSONEncoder):
+    """Python's encoder, with words for numbers: the one in C asks no float what it is shown as."""
+
+    def iterencode(self, o: Any, _one_shot: bool = False) -> Iterator[str]:
+        escaped = encoder.encode_basestring_ascii if self.ensure_ascii else encoder.encode_basestring
+        made: Iterator[str] = encoder._make_iterencode(  # type: ignore[attr-defined]  # noqa: SLF001
+            {} if self.check_circular else None,
+            self.default,
+            escaped,
+            " " * self.indent if isinstance(self.indent, int) else self.indent,
+            lambda number: number.words if isinstance(number, Written) else json.dumps(number),
+            self.key_separator,
+            self.item_separator,
+            self.sort_keys,
+            self.skipkeys,
+            _one_shot,
+        )(o, 0)
+        return made
+
+
+def _python_does(value: Any) -> bool:
+    """Whether Python's own encoder writes it right, as nearly all that there is; looked at in C."""
+    try:
+        _PLAIN.encode(value)
+    except (TypeError, ValueError, OverflowError):  # a Written among others
+        return False
+    return True
 
 
 def loads(text: str | bytes) -> Any:

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from push_provider import written
 from push_provider.channels.email.content import Content, File, Rendered
 from push_provider.channels.reading import parse
 from push_provider.content import mail_layout
@@ -94,6 +95,26 @@ def files(root: Path, **sources: str) -> Path:
 )
 def test_text(content: str, variables: dict[str, Any], text: str) -> None:
     assert rendered(content, **variables) == ("Hello", None, text)
+
+
+@pytest.mark.parametrize("content_type", ["html", "text"])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{{ price|tojson }}", "12.50"),
+        ("{{ n|tojson }} {{ (price * 2)|tojson }}", "12345678901234567890.12 25.0"),
+        (
+            "{{ {'b': [price, 1.5, 2, true, none, '<é&'], 'a': {price: n}}|tojson }}",
+            '{"a": {"12.50": 12345678901234567890.12}, "b": [12.50, 1.5, 2, true, null, "\\u003c\\u00e9\\u0026"]}',
+        ),
+        ("{{ {'b': [price, []], 'a': 1}|tojson(1) }}", '{\n "a": 1,\n "b": [\n  12.50,\n  []\n ]\n}'),
+        ("{{ [price]|tojson('\t') }}", "[\n\t12.50\n]"),
+        ("{{ [price, 1e308 * 10]|tojson }}", "[12.50, Infinity]"),
+    ],
+)
+def test_tojson_has_numbers_as_they_were_written(content: str, text: str, content_type: str) -> None:
+    numbers = {"price": written.number("12.50"), "n": written.number("12345678901234567890.12")}
+    assert rendered(content, content_type, **numbers)[1 if content_type == "html" else 2] == text
 
 
 def test_the_recipients_variables_win_over_the_triggers_and_those_over_the_tasks() -> None:
@@ -556,6 +577,8 @@ HEAVY = [
     "{% set v = {'x' * 45000: 1}.keys() %}{{ '%s' % [[v] * (400 * n)] }}",
     "{% set v = {'a': 'x' * 45000}.keys().mapping %}{{ [v] * (400 * n) }}{{ n / 0 }}",
     "{{ [2 ** 2000] * (13000 * n) }}",
+    "{{ [long] * (13000 * n) }}",
+    "{{ ([long] * (13000 * n))|tojson }}",
     "{{ ([2 ** 2000] * (13000 * n))|join(',') }}",
     "{{ ([range(2 ** 2000, 2 ** 2000 + 2)] * (13000 * n))|string }}",
     "{% macro " + "m" * 20000 + "() %}{% endmacro %}{{ [" + "m" * 20000 + "] * (900 * n) }}",
@@ -589,7 +612,7 @@ def test_what_is_large_is_refused_before_it_is_made(hostile: str, content_type: 
     tracemalloc.start()
     try:
         with pytest.raises(ContentError) as refused:
-            content.render(TO, {"n": 1})
+            content.render(TO, {"n": 1, "long": written.number("0." + "1" * 390)})
         most = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

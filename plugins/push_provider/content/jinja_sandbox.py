@@ -75,6 +75,7 @@ from push_provider.content.jinja_scales import (
     Spent,
 )
 from push_provider.exceptions import ContentError, LimitExceeded
+from push_provider.written import python_dumps
 
 _NO_TEXT = sys.getsizeof("")
 
@@ -147,6 +148,7 @@ class Sandbox(Scales, ImmutableSandboxedEnvironment):
         )
         self.filters = dict(FILTERS_OF_HTML if autoescape else PLAIN_FILTERS)
         self.tests = {**self.tests, **TESTS}
+        self.policies["json.dumps_function"] = python_dumps  # the filter tojson
         self.globals = {}
         # Compiled templates look it up on the instance.
         self.concat = self._concat  # type: ignore[method-assign]

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
+from push_provider.written import Written
+
 
 class Limits(NamedTuple):
     """How much one template may use.
@@ -163,6 +165,8 @@ class Scales:
             elif isinstance(part, int):
                 bits = part.bit_length()
                 total += 4 if bits <= 64 else bits // 3
+            elif isinstance(part, Written):
+                total += len(part.words)
             elif part is None or isinstance(part, float):
                 total += 4
             else:
