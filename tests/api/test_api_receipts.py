@@ -217,6 +217,7 @@ def test_a_token_is_its_user_s_for_its_time(server: ApiServer, live: str) -> Non
     [
         ({}, 422, "user"),
         ({"user": "a b"}, 422, "user"),
+        ({"user": "a\0"}, 422, "user"),
         ({"user": "a", "seconds": 1}, 422, "seconds"),
         ({"user": "a", "seconds": 10**9}, 422, "seconds"),
         ({"user": "a", "admin": True}, 422, "admin"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import Connection
+from hostile import nested
 
 from push_provider.channels.base import STOPPED, Delivery, Job, Outcome, Result
 from push_provider.channels.codes import Fault
@@ -22,6 +23,7 @@ from push_provider.channels.websocket.centrifugo_client import CentrifugoClient
 from push_provider.channels.websocket.codes import CODES, STATUSES, status_meaning
 from push_provider.channels.websocket.content import WebsocketContent
 from push_provider.channels.websocket.sender import MESSAGE_BYTES, WebsocketChannel, WebsocketSender
+from push_provider.channels.websocket.tokens import parse_token_request
 from push_provider.exceptions import ConfigurationError, ContentError, InvalidTask, ProviderUnavailable
 from push_provider.hooks.centrifugo import PushCentrifugoHook
 from push_provider.marks import message_id, receipt_mark
@@ -558,3 +560,24 @@ def test_a_server_without_history_is_told_of(live: Live, monkeypatch: pytest.Mon
     found, text = PushCentrifugoHook().test_connection()
     assert not found
     assert "not available (108); give the namespace a history_size" in text
+
+
+# --- tokens -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field", "says"),
+    [
+        ({"user": "a\0"}, "user", "must not hold a NUL character"),
+        ({"user": "a\ud800"}, "user", "must not hold half a surrogate pair"),
+        ({"user": "a", "\ud800": 1}, "(document)", "has the name '\\ud800'"),
+        ({"user": "a", "config": nested(40)}, "config", "is nested too deeply; at most 32 levels fit"),
+        ({"user": "a", **{f"f{number}": 1 for number in range(1000)}}, "f0", "is not a field"),
+        ({"user": ""}, "user", "must not be empty"),
+    ],
+)
+def test_a_request_for_a_token_that_is_refused(wanted: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(InvalidTask) as refused:
+        parse_token_request(wanted)
+    assert refused.value.errors[0].field.startswith(field)
+    assert says in refused.value.errors[0].message

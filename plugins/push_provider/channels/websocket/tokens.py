@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from push_provider.channels.websocket.task import user_id
 from push_provider.contract.base import Contract
-from push_provider.contract.documents import storable
+from push_provider.contract.documents import storable, with_few_unknown
 from push_provider.contract.values import Number
 from push_provider.contract.wording import told
 from push_provider.exceptions import ConfigurationError, InvalidTask
@@ -32,6 +32,11 @@ class TokenRequest(Contract):
     )
     seconds: Number = Field(default=3600, ge=60, le=LONGEST, description="That it holds: nobody can take it back")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_told(cls, data: Any) -> Any:
+        return with_few_unknown(cls, storable(data))
+
 
 def parse_token_request(data: Any) -> TokenRequest:
     """Read for whom a token is wanted.
@@ -40,7 +45,7 @@ def parse_token_request(data: Any) -> TokenRequest:
     :raises InvalidTask: names every broken field.
     """
     try:
-        return TokenRequest.model_validate(storable(data))
+        return TokenRequest.model_validate(data)
     except ValidationError as error:
         raise InvalidTask(told(error, TokenRequest)) from None
 
