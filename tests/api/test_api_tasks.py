@@ -7,11 +7,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from api_server import task
+from hostile import nested
 from sqlalchemy import text
+
+from push_provider.channels.reading import parse
+from push_provider.exceptions import FieldError, InvalidTask
 
 if TYPE_CHECKING:
     from api_server import ApiServer
@@ -207,6 +211,20 @@ def test_merge_patch(server: ApiServer, patch: dict[str, Any], expected: dict[st
     assert answer.status == 200
     assert answer.json["task"] == {**before, **expected}
     assert server.push("GET", f"/tasks/{code}").json == answer.json
+
+
+@pytest.mark.filterwarnings("ignore:Using .httpx. with .starlette.testclient. is deprecated")  # Airflow's own import
+def test_a_patch_is_refused_before_it_is_followed_too_deep() -> None:
+    """Python 3.12's reader of JSON takes more levels than Python calls functions within each other."""
+    from push_provider.api.changing import _Change
+
+    said = "is nested too deeply; at most 32 levels fit"
+    with pytest.raises(InvalidTask) as refused:
+        _Change(cast("Any", None), "code", {"variables": nested(1200)}, task())
+    assert refused.value.errors == (FieldError("variables" + ".a" * 31, said),)
+    with pytest.raises(InvalidTask) as refused:
+        parse({**task(), "variables": nested(1200)})
+    assert refused.value.errors == (FieldError("variables" + ".a" * 31, said),)
 
 
 def test_a_changed_schedule_counts_from_now(server: ApiServer) -> None:

@@ -14,7 +14,9 @@ from push_provider.api.guards import Caller, CallerDep
 from push_provider.api.hangups import until_gone
 from push_provider.api.problems import Problem, invalid
 from push_provider.api.second_server import PassedOn
-from push_provider.exceptions import FieldError, FieldErrors
+from push_provider.contract.documents import DEPTH_LIMIT, TOO_DEEP
+from push_provider.contract.wording import path_of
+from push_provider.exceptions import FieldError, FieldErrors, InvalidTask
 from push_provider.ledger.answers import Ask
 
 JSON_TYPE = "application/json"
@@ -71,16 +73,22 @@ def _fingerprint(document: Any) -> str:
     return hashlib.sha256(written.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def merge_patch(target: Any, patch: Any) -> Any:
-    """Apply a JSON Merge Patch (RFC 7396, section 2)."""
+def merge_patch(target: Any, patch: Any, place: tuple[str, ...] = ()) -> Any:
+    """Apply a JSON Merge Patch (RFC 7396, section 2).
+
+    :param place: the names that lead to it, if it is part of another.
+    :raises InvalidTask: it is nested deeper than what it makes may be.
+    """
     if not isinstance(patch, Mapping):
         return patch
+    if len(place) >= DEPTH_LIMIT:
+        raise InvalidTask([FieldError(path_of(place), TOO_DEEP)])
     merged = dict(target) if isinstance(target, Mapping) else {}
     for name, value in patch.items():
         if value is None:
             merged.pop(name, None)
         else:
-            merged[name] = merge_patch(merged.get(name), value)
+            merged[name] = merge_patch(merged.get(name), value, (*place, name))
     return merged
 
 

@@ -20,6 +20,7 @@ VALUES_LIMIT = 5_000_000
 """Values in a document, each mention of an alias of YAML counted."""
 MOST_FIELDS = 100
 """Names in a mapping that has fields: more than any has, so that not each of a million is refused by itself."""
+TOO_DEEP = f"is nested too deeply; at most {DEPTH_LIMIT} levels fit"
 _Way = tuple[int | str, "_Way"] | None
 
 
@@ -39,7 +40,7 @@ def storable(data: Any) -> Any:
         if isinstance(value, str):
             message = unstorable_text(value)
         elif isinstance(value, dict | list) and depth >= DEPTH_LIMIT:
-            message = f"is nested too deeply; at most {DEPTH_LIMIT} levels fit"
+            message = TOO_DEEP
         elif values + len(waiting) > VALUES_LIMIT:
             raise Broken([FieldError("", f"holds too many values; at most {VALUES_LIMIT} fit")])
         elif isinstance(value, dict) and way and len(value) > MOST_FIELDS and "variables" not in _loc(way):
