@@ -27,9 +27,12 @@ def reject(platform: Any, code: str, count: int = 1, value: str = "{}") -> None:
 # --- filters --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_typed_while_a_filter_is_asked_for_stays(platform: Any, page: Any) -> None:
+@pytest.mark.parametrize("slower", [1, 8])
+def test_what_is_typed_while_a_filter_is_asked_for_stays(platform: Any, page: Any, slower: int) -> None:
+    """Also where the page is drawn long after the address has changed."""
     go(page, "tasks")
     settled(page)
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": slower})
     field = page.get_by_label("Name or address")
     field.press_sequentially("Stock ")
     page.wait_for_url("**search=Stock")

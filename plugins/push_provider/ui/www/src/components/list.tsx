@@ -157,15 +157,21 @@ const REST = 100;
 export function TextFilter({ label, value, onChange, w = "12rem", least = 0, without }: TextFilterProps) {
   const [text, setText] = useState(value);
   const asked = useRef<string[]>([]); // what was asked for here and has not come back as the value yet
+  const replaced = useRef(false); // the text is about to be another one, and is not to be asked for any more
   const id = useId();
   useEffect(() => {
     // By the time that it comes back, the user may have typed on; only what comes from elsewhere is shown.
     const place = asked.current.lastIndexOf(value);
     asked.current = place < 0 ? [] : asked.current.slice(place + 1);
+    replaced.current = place < 0;
     if (place < 0) setText(value);
   }, [value]);
   useEffect(() => {
     const wanted = text.trim();
+    const over = replaced.current;
+    replaced.current = false;
+    // What is on its way is not asked for again: by then somebody may have cleared it.
+    if (over || wanted === asked.current.at(-1)) return undefined;
     if (wanted === value || (wanted !== "" && wanted.length < least)) return undefined;
     const rest = setTimeout(() => {
       asked.current.push(wanted);
