@@ -271,7 +271,7 @@ def _claim(
     return sorted(Delivery(*row) for row in rows)
 
 
-_STILL_IN_DOUBT = "o.state = 'pending' AND d.error_code = 'in-doubt'"
+_STILL_IN_DOUBT = f"o.state = 'pending' AND d.error_code = '{moving.IN_DOUBT}'"
 _CLOSED = "o.state = 'pending' AND d.state = 'unknown'"
 _RECORD = text(f"""
     UPDATE push_delivery AS d
@@ -289,7 +289,8 @@ _RECORD = text(f"""
     FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:provider_ids AS text[]),
                 CAST(:codes AS text[]), CAST(:reasons AS text[])) AS o (id, state, provider_id, code, reason)
     WHERE d.id = o.id AND d.id BETWEEN :first AND :last
-        AND (d.state = 'sending' OR (d.state = 'unknown' AND d.error_code IN ('interrupted', 'in-doubt')))
+        AND (d.state = 'sending'
+            OR (d.state = 'unknown' AND d.error_code IN ('{moving.INTERRUPTED}', '{moving.IN_DOUBT}')))
 """)  # noqa: S608  (constants of ours)
 """An answer counts also if somebody has closed the execution meanwhile, and with that left the delivery in doubt. What
 would be tried again then never is. What an earlier try left in doubt is so until an answer tells; that it is to be

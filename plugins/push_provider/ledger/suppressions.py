@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Engine, any_, delete, func, select, text
 
 from push_provider.exceptions import UnknownSuppression
-from push_provider.ledger import spans
+from push_provider.ledger import moving, spans
 from push_provider.ledger.engine import array_of, storable, transaction
 from push_provider.ledger.tables import push_suppression
 
@@ -88,18 +88,18 @@ _ANY = text("""
         SELECT FROM push_execution AS e JOIN push_task AS t ON t.code = e.task_code
         JOIN push_suppression AS s ON s.channel = t.channel WHERE e.id = :execution)
 """)
-_FAIL = text("""
+_FAIL = text(f"""
     UPDATE push_delivery AS d
-    SET state = CASE WHEN d.error_code = 'in-doubt' THEN 'unknown' ELSE 'failed' END, updated_at = now(),
-        error_code = CASE WHEN d.error_code = 'in-doubt' THEN d.error_code ELSE :code END,
-        error_text = CASE WHEN d.error_code = 'in-doubt' THEN d.error_text ELSE
+    SET state = CASE WHEN d.error_code = '{moving.IN_DOUBT}' THEN 'unknown' ELSE 'failed' END, updated_at = now(),
+        error_code = CASE WHEN d.error_code = '{moving.IN_DOUBT}' THEN d.error_code ELSE :code END,
+        error_text = CASE WHEN d.error_code = '{moving.IN_DOUBT}' THEN d.error_text ELSE
             'Nothing was sent: on ' || to_char(s.suppressed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
             || ' the provider said that this address is gone (' || s.code || '). If it is not, take it off the '
             || 'suppressions' END
     FROM push_suppression AS s, push_execution AS e, push_task AS t
     WHERE e.id = :execution AND t.code = e.task_code AND s.channel = t.channel
         AND d.execution_id = e.id AND d.id BETWEEN :first AND :last AND d.state = 'pending' AND d.recipient = s.address
-""")
+""")  # noqa: S608  (a constant of ours)
 
 
 def fail_pending(connection: Connection, execution: int) -> int:
