@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not page_modules.is_installed(), reason="the pag
 _READ = """
 import { isAddress } from "./recipients/address";
 import { readText, Unreadable } from "./recipients/reading";
-import { recipientOf, tableOf, variablesOf } from "./recipients/tables";
+import { isTooLong, recipientOf, tableOf, variablesOf } from "./recipients/tables";
 
 async function one({ channel, text }) {
   const table = tableOf("list", await readText(text), channel);
@@ -26,6 +26,7 @@ async function one({ channel, text }) {
     people: rows.map(({ to }) => to),
     wrong: rows.filter(({ to }) => !isAddress(channel, to)).map(({ to }) => to),
     variables: rows.map(({ variables }) => Object.values(variables)),
+    tooLong: table.rows.flatMap((row, index) => (isTooLong(table, row) ? [index] : [])),
   };
 }
 export default (lists) => Promise.all(lists.map((list) => one(list).catch((error) => {
@@ -190,6 +191,16 @@ def test_quotation_marks_that_are_right_are_read() -> None:
     (found,) = read(("email", text))
     assert len(found["people"]) == 60_000
     assert found["variables"] == [[values[number % 4]] for number in range(60_000)]
+
+
+def test_a_row_that_a_comma_parts_too_often_is_told() -> None:
+    text = "to,name,sum\na@x.com,Wu, Zetian,8\nb@x.com,Li,8\nc@x.com,Han,8,, \nd@x.com,Wu\n"
+    commas, tabulators, quoted = read(
+        ("email", text),
+        ("email", "a@x.com\tWu\nb@x.com\tLi\tHan\n"),
+        ("email", 'to,name\na@x.com,"Wu, Zetian"\n'),
+    )
+    assert (commas["tooLong"], tabulators["tooLong"], quoted["tooLong"]) == ([1], [1], [])
 
 
 # --- Excel ----------------------------------------------------------------------------------------------

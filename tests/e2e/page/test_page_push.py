@@ -33,8 +33,10 @@ def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
     form.get_by_label("Code").fill("page-invoice")
     form.get_by_label("Configuration").select_option("from_the_page")
     people = "address,name,sum\npage-one@example.com,Li Lei,12.50\npage-two@example.com,韩梅梅,012\nno address,X,1\n"
+    people += "page-three@example.com,Wu, Zetian,8\n"  # whose sum would be " Zetian"
     form.get_by_label("Recipients from a CSV or Excel file").set_input_files(csv_file("people.csv", people))
-    form.get_by_text("wrong: 1").first.wait_for()
+    form.get_by_text("wrong: 2").first.wait_for()
+    form.get_by_text("has more cells than the first row").wait_for()
     form.get_by_text("Leave out the wrong ones").click()
     form.get_by_label("Subject").fill("Invoice for {{ name }}")
     form.get_by_role("textbox", name="Content").fill("<p>Dear {{ name }}, you owe <b>{{ sum }}</b>.</p>")
@@ -67,6 +69,7 @@ def test_a_mail_from_a_new_account_to_a_list(platform: Any, page: Any) -> None:
     assert (mail["Subject"], "shop@sandbox.example" in mail["From"]) == ("Invoice for 韩梅梅", True)
     assert platform.mails(to="page-one@example.com")
     assert not platform.mails(to="no address")
+    assert not platform.mails(to="page-three@example.com")
 
 
 def test_an_sms_with_its_parameters_as_fields(platform: Any, page: Any) -> None:

@@ -84,6 +84,7 @@ export const english: Words = {
     someWrong: "Some recipients are wrong ({{total}}). Correct them, or choose to leave them out.",
     none: "Name at least one recipient; only a task that is triggered may have none.",
     noAddress: "is no address of this channel",
+    tooLong: "has more cells than the first row: write a cell that holds a comma in quotation marks",
     list: "List of the recipients",
     address: "Address",
     previewOf: "Preview for {{name}}",

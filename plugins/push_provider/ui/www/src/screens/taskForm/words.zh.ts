@@ -83,6 +83,7 @@ export const chinese: Words = {
     someWrong: "{{total}} 个接收人有误，请更正或选择忽略。",
     none: "至少填写一个接收人；只有“仅在触发时执行”的任务可以没有接收人。",
     noAddress: "不是该渠道的有效地址",
+    tooLong: "列数多于第一行：含逗号的单元格请用引号括起来",
     list: "接收人名单",
     address: "地址",
     previewOf: "预览发给 {{name}} 的消息",

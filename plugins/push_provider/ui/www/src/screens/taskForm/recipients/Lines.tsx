@@ -82,7 +82,7 @@ export function Lines({ roll, onPreview }: LinesProps) {
                   <Foreign lines={1}>{line.to}</Foreign>
                   {line.fault !== undefined && (
                     <Text fontSize="xs" color="red.fg" overflowWrap="anywhere" maxW="24rem">
-                      {line.fault === "address" ? words("recipients.noAddress") : line.fault}
+                      {"said" in line.fault ? line.fault.said : words(`recipients.${line.fault.ours}`)}
                     </Text>
                   )}
                 </Table.Cell>

@@ -85,6 +85,10 @@ export const revived = (table: ReturnType<typeof keepable>): Table => ({
 
 export const width = (table: Table): number => table.rows[0]?.length ?? 0;
 
+/** Whether a row holds more than the first one: as where a comma parts what should be one cell, and shifts what follows. */
+export const isTooLong = (table: Table, row: Cell[]): boolean =>
+  row.length > width(table) && row.slice(width(table)).some((cell) => text(cell).trim() !== "");
+
 /** What people call the columns. */
 export function heads(table: Table): string[] {
   const first = table.rows[0] ?? [];

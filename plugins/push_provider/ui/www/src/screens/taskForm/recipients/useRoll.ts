@@ -3,13 +3,14 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { addressesOf, isAddress } from "./address";
-import { recipientOf, variablesOf, type Cell, type Recipient, type Table } from "./tables";
+import { isTooLong, recipientOf, variablesOf, type Cell, type Recipient, type Table } from "./tables";
 
+/** What is wrong with a recipient: one of our faults, or the API's words. */
+export type Fault = { ours: "noAddress" | "tooLong" } | { said: string };
 export type Line = {
   to: string;
   variables: Record<string, unknown>;
-  /** What is wrong with it: "address", or the API's words. */
-  fault?: string;
+  fault?: Fault;
   /** Its table, and its row there, which stays the same one whatever becomes of others; undefined: it was typed. */
   table?: number;
   row?: Cell[];
@@ -34,6 +35,11 @@ const NOBODY: Checked = { lines: [], wrong: [], twice: 0 };
 /** Lines that are looked at at a stretch. */
 const PORTION = 5_000;
 
+function faultOf(channel: string, to: string, said: string | undefined): Fault | undefined {
+  if (said !== undefined) return { said };
+  return isAddress(channel, to) ? undefined : { ours: "noAddress" };
+}
+
 /** Let the browser do what else it has to do. */
 async function breath(signal?: AbortSignal): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
@@ -50,7 +56,7 @@ async function check(
   const seen = new Set<string>();
   const take = (line: Line) => {
     const key = keyOf(line);
-    const fault = refused.get(key) ?? (isAddress(channel, line.to) ? undefined : "address");
+    const fault = line.fault ?? faultOf(channel, line.to, refused.get(key));
     if (fault !== undefined) found.wrong.push({ ...line, fault });
     found.lines.push(fault === undefined ? line : (found.wrong.at(-1) as Line));
     if (seen.has(key)) found.twice++;
@@ -65,7 +71,8 @@ async function check(
     const names = variablesOf(table);
     for (let row = table.header ? 1 : 0; row < table.rows.length; row++) {
       const cells = table.rows[row] ?? [];
-      take({ ...recipientOf(cells, table.address, names), table: table.id, row: cells });
+      const fault: Fault | undefined = isTooLong(table, cells) ? { ours: "tooLong" } : undefined;
+      take({ ...recipientOf(cells, table.address, names), table: table.id, row: cells, fault });
       if (++looked % PORTION === 0) await breath(signal);
     }
   }
