@@ -2,6 +2,7 @@
 
 import { Alert, Checkbox, Field, HStack, Input, Stack, Text, Textarea } from "@chakra-ui/react";
 import { useEffect, useRef, useState, type ClipboardEvent } from "react";
+import { flushSync } from "react-dom";
 import { useWords } from "../Labelled";
 import { addressesOf, isAddress } from "./address";
 import { Lines } from "./Lines";
@@ -125,12 +126,22 @@ function Typed({ channel, typed, complaint, onTyped, onList }: TypedProps) {
   const [text, setText] = useState(typed);
   const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => setText(typed), [typed]);
-  useEffect(() => () => clearTimeout(rest.current), []);
 
   const now = (value: string) => {
     clearTimeout(rest.current);
     if (value !== typed) onTyped(value);
   };
+  const latest = useRef<() => void>(() => undefined);
+  latest.current = () => now(text);
+  useEffect(() => {
+    // A draft is written when the page goes, after this: what rests here is to be in it.
+    const leave = () => flushSync(() => latest.current());
+    window.addEventListener("pagehide", leave);
+    return () => {
+      window.removeEventListener("pagehide", leave);
+      clearTimeout(rest.current);
+    };
+  }, []);
   const set = (value: string) => {
     clearTimeout(rest.current);
     // No key writes a tabulator here: it was pasted, or put here by a program.
