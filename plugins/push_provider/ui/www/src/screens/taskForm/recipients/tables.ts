@@ -87,7 +87,7 @@ export const width = (table: Table): number => table.rows[0]?.length ?? 0;
 
 /** Whether a row holds more than the first one: as where a comma parts what should be one cell, and shifts what follows. */
 export const isTooLong = (table: Table, row: Cell[]): boolean =>
-  row.length > width(table) && row.slice(width(table)).some((cell) => text(cell).trim() !== "");
+  row.slice(width(table)).some((cell) => text(cell).trim() !== "");
 
 /** What people call the columns. */
 export function heads(table: Table): string[] {
