@@ -111,6 +111,19 @@ def test_numbers_stay_as_they_are_written(platform: Any, page: Any) -> None:
     assert "20261005123456789012" in stored[0][0]
 
 
+def test_a_configuration_keeps_what_its_form_does_not_know(platform: Any, page: Any) -> None:
+    extra = {"enabled": True, "tenant": 20261005123456789012}
+    account = {"connection_id": "care_mail", "conn_type": "push_email", "host": "127.0.0.1", "port": 2525}
+    body = {**account, "login": "care@sandbox.example", "extra": json.dumps(extra)}
+    assert platform.call("/api/v2/connections", body)[0] == 201
+    go(page, "configurations/care_mail/edit").get_by_label("From name").fill("Care")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("care_mail is saved").wait_for()
+    stored = json.loads(platform.call("/api/v2/connections/care_mail")[1]["extra"])
+    assert stored == {**extra, "from_name": "Care"}
+    platform.call("/api/v2/connections/care_mail", method="DELETE")
+
+
 def test_a_copy_of_a_marketing_task_is_one(platform: Any, page: Any) -> None:
     apply(platform, "care-news", category="marketing")
     go(page, "tasks/new?copy=care-news")

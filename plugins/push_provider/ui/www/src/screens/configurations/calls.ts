@@ -14,7 +14,7 @@ export function useChangeConnection() {
   const change = async (id: string, { standard, extra }: Change): Promise<void> => {
     const [stored, configs] = await Promise.all([
       callAirflow<AirflowConnection>(`connections/${encodeURIComponent(id)}`),
-      call<Schemas["Configs"]>("configs"),
+      call<Schemas["Configs"]>("configs", { exact: true }),
     ]);
     const body: Partial<AirflowConnection> = { ...standard };
     if (Object.keys(extra).length > 0) {

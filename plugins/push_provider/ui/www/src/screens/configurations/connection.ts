@@ -2,6 +2,7 @@
 
 import type { AirflowConnection } from "../../api/queries";
 import type { Config, EmailService, Schemas } from "../../api/client";
+import { read, rough } from "../../api/exact";
 
 export type ConnectionType = Schemas["ConnectionTypeAnswer"];
 export type Field = Schemas["ConnectionFieldAnswer"];
@@ -31,12 +32,13 @@ export const shownFields = (type: ConnectionType): Field[] =>
 
 /** What the extra of a connection says, as Airflow's API shows it. */
 export function extraOf(connection: AirflowConnection, config: Config | undefined): Extra {
-  const shown = JSON.parse(connection.extra || "{}") as Extra;
+  // Numbers stay as they are: what the form does not know, such as an account's number of 20 digits, is written back.
+  const shown = read(connection.extra || "{}") as Extra;
   // Airflow also masks what a password happens to be a part of; what is no secret, our API has in clear.
   return { ...shown, ...config?.settings };
 }
 
-const asText = (value: unknown): string => (value === null || value === undefined ? "" : String(value));
+const asText = (value: unknown): string => (value === null || value === undefined ? "" : String(rough(value)));
 
 /** What a form begins with. Secrets begin empty, whatever is stored. */
 export function valuesOf(type: ConnectionType, connection?: AirflowConnection, config?: Config): Values {
