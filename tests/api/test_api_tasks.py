@@ -74,6 +74,17 @@ def test_a_number_is_what_was_written(server: ApiServer) -> None:
     assert (refused.status, refused.fields) == (422, ["variables.price"])
 
 
+@pytest.mark.parametrize("channel", ["websocket", "app"])
+def test_a_number_is_shown_as_it_is_sent(server: ApiServer, channel: str) -> None:
+    body = {"code": task()["code"], "name": "API", "channel": channel, "schedule": {"kind": "manual"}}
+    body |= {"title": "Hello", "content": "Good day", "recipients": ["u1"]}
+    data = b'{"price":12.50,"list":[0.00001,12345678901234567890.12,25.0]}'
+    raw = json.dumps(body).encode()[:-1] + b',"data":' + data + b"}"
+    preview = server.push("POST", "/preview", data=b'{"task":' + raw + b"}")
+    dry = server.push("POST", "/tasks?dry_run=true", data=raw)
+    assert [(answer.status, data in answer.data) for answer in (preview, dry)] == [(200, True), (200, True)]
+
+
 def test_a_daily_time_is_no_number(server: ApiServer) -> None:
     for daily in (700, 900, 9, 0, 9.5):
         answer = server.push("POST", "/tasks", task(schedule={"kind": "daily", "time": daily}))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection
 
 from push_provider import settings
 from push_provider.api import audit, bodies, limits, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
+from push_provider.api.exact import exactly
 from push_provider.api.guards import Caller, CallerDep, Right, needs
 from push_provider.api.models import (
     Answer,
@@ -103,7 +103,8 @@ def create_task(
     with audit.attempt(caller, "push_create_task", code, said=document, more={"dry_run": True} if dry_run else None):
         task = _read(caller, asker, document)
     if dry_run:
-        return JSONResponse(_try_create(request, asker, task).model_dump(mode="json"))
+        tried = _try_create(request, asker, task)
+        return exactly(tried, preview=tried.preview and tried.preview.model_dump())
     ask = bodies.ask(caller, request, key, document)
     open_limit = open_tasks.limit(get_engine(), task.app)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from push_provider.api import limits, openapi
 from push_provider.api.bodies import JsonBody, unknown_fields
+from push_provider.api.exact import exactly
 from push_provider.api.guards import CallerDep, Right, needs
 from push_provider.api.models import Answer
 from push_provider.api.problems import broken, invalid
@@ -70,7 +71,9 @@ def preview_message(caller: CallerDep, asker: AskerDep, body: JsonBody) -> Any:
     recipients = trigger.recipients or task.recipients
     if not recipients:
         raise invalid(FieldError("recipients", "name one; the task has none of its own"))
-    return workers.preview(task, asker, recipients[0].to, recipients[0].variables, trigger.variables)
+    message = workers.preview(task, asker, recipients[0].to, recipients[0].variables, trigger.variables)
+    answer = PreviewAnswer.model_validate(message)
+    return exactly(answer, message=answer.message)
 
 
 def first_preview(task: PushTask, asker: Asker) -> PreviewAnswer | None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 
-from push_provider import settings, written
-from push_provider.api.bodies import JSON_TYPE
+from push_provider import settings
+from push_provider.api.exact import exactly
 from push_provider.api.guards import sessions
-from push_provider.api.models import TaskDetail, task_detail
+from push_provider.api.models import task_detail
 from push_provider.exceptions import InvalidTask
 from push_provider.metadata import runs
 
@@ -23,13 +23,8 @@ def detail_of(request: Request, row: TaskRow) -> Response:
     """A push task by itself, as it stands."""
     with sessions() as session:
         paused = row.code in runs.paused_codes(session, [row.code])
-    return _exactly(task_detail(request, row, stored(row), paused))
-
-
-def _exactly(detail: TaskDetail) -> Response:
-    """The answer with the task's numbers as they were written, which pydantic would make plain floats of."""
-    answer = {**detail.model_dump(mode="json", exclude={"task"}), "task": detail.task}
-    return Response(written.dumps(answer), media_type=JSON_TYPE)
+    detail = task_detail(request, row, stored(row), paused)
+    return exactly(detail, task=detail.task)
 
 
 def stored(row: TaskRow) -> PushTask | None:

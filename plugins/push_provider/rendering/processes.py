@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from push_provider import written
 from push_provider.exceptions import ContentError, LimitExceeded, RenderingUnavailable
 from push_provider.rendering.worker import CROWDED, LENGTH, MEMORY, SLOW, Job
 
@@ -168,7 +169,7 @@ class Worker:
         if body is None:
             return None
         try:
-            said = json.loads(body)
+            said = json.loads(body, parse_float=written.number)
         except (ValueError, RecursionError):
             return None
         return said if isinstance(said, dict) else None

@@ -8,7 +8,6 @@ it. It ends when its parent does.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pickle
 import resource
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from push_provider import written
 from push_provider.content.jinja_scales import LIMITS
 from push_provider.exceptions import ContentError
 from push_provider.rendering.check import examine
@@ -142,7 +142,7 @@ def _held() -> int:
 
 
 def _send(parent: socket.socket, said: dict[str, Any]) -> None:
-    data = json.dumps(said).encode()
+    data = written.python_dumps(said).encode()
     parent.sendall(LENGTH.pack(len(data)) + data)
 
 

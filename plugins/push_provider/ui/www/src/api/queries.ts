@@ -131,7 +131,7 @@ export const useChangeTask = () =>
   );
 
 export const preview = (body: Record<string, unknown>, signal?: AbortSignal) =>
-  call<PreviewAnswer>("preview", { method: "POST", body, signal });
+  call<PreviewAnswer>("preview", { method: "POST", body, signal, exact: true });
 
 // --- executions and deliveries -------------------------------------------------------------------------
 
