@@ -225,19 +225,20 @@ def test_bodies_that_take_long_though_they_are_small_hold_nobody_up(server: ApiS
     numbers = itertools.count()
     over = threading.Event()
 
-    def ask() -> int:
+    def ask() -> str:
         recipients = [f"a@{'é' * 10}{number}.de" for number in itertools.islice(numbers, 1000)]
-        return server.push("POST", "/tasks?dry_run=true", task(recipients=recipients)).status
+        answer = server.push("POST", "/tasks?dry_run=true", task(recipients=recipients))
+        return "done" if answer.status == 200 else str(answer.json["code"])
 
-    def compute(_: int) -> set[int]:
-        statuses = set()
+    def compute(_: int) -> set[str]:
+        outcomes = set()
         while not over.is_set():
-            statuses.add(ask())
-        return statuses
+            outcomes.add(ask())
+        return outcomes
 
     server.token("admin")
     began = time.monotonic()
-    assert ask() == 200
+    assert ask() == "done"
     alone = time.monotonic() - began
     waited = []
     with ThreadPoolExecutor(20) as callers:
@@ -250,6 +251,7 @@ def test_bodies_that_take_long_though_they_are_small_hold_nobody_up(server: ApiS
                 waited.append(time.monotonic() - began)
         finally:
             over.set()
-        assert set().union(*answers) == {200}
+        # A busy machine may not get to the last of them in the seconds for which they wait.
+        assert {"done"} <= set().union(*answers) <= {"done", "busy"}
     print(f"one takes {alone:.2f} s alone; others wait for {sorted(waited)[5]:.2f} s")
     assert sorted(waited)[5] < 2 * alone
